@@ -1,0 +1,142 @@
+package auth
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"strings"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+)
+
+// How long access tokens live. A token cannot be called back: one whose credential was revoked, or whose key was deleted, is good
+// until it ends.
+const (
+	DefaultTTL = 15 * time.Minute
+	MinTTL     = time.Second
+	MaxTTL     = 24 * time.Hour
+)
+
+// maxRemembered is how many verified tokens a node remembers, in about 300 bytes each.
+const maxRemembered = 20_000
+
+// ErrUnauthenticated says that a credential was shown and is not good. It is wrapped with the reason, for the log.
+var ErrUnauthenticated = errors.New("not authenticated")
+
+func unauthenticated(reason string) error {
+	return fmt.Errorf("%w: %s", ErrUnauthenticated, reason)
+}
+
+// Config is what an Issuer needs. All but TTL, Now and Log must be given.
+type Config struct {
+	Issuer      string        // the gateway's own URL as clients know it, scheme and host only: "https://pay.example"
+	Audience    string        // what the tokens are for (aud): the URL of the GraphQL API
+	TTL         time.Duration // how long a token lives, from MinTTL to MaxTTL in whole seconds; 0 means DefaultTTL
+	Keys        KeyStore
+	Credentials CredentialStore
+	Now         func() time.Time // nil means time.Now
+	Log         *slog.Logger     // nil means slog.Default()
+}
+
+// Issuer issues access tokens to merchants' backends and verifies them. It is safe for concurrent use.
+type Issuer struct {
+	config  Config
+	keyring *keyring
+
+	// verified remembers tokens by their hash: so nothing that can be used is kept, and the time of a look-up tells nothing about
+	// a token that is known.
+	verified *lru.Cache[[sha256.Size]byte, Principal]
+}
+
+// New checks the configuration, reads the signing keys and, where there is none, makes the first.
+func New(ctx context.Context, c Config) (*Issuer, error) {
+	if c.TTL == 0 {
+		c.TTL = DefaultTTL
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	keyring, err := openKeyring(ctx, c.Keys, c.Now, c.Log)
+	if err != nil {
+		return nil, err
+	}
+	verified, err := lru.New[[sha256.Size]byte, Principal](maxRemembered)
+	if err != nil {
+		return nil, err
+	}
+	return &Issuer{config: c, keyring: keyring, verified: verified}, nil
+}
+
+// check is about what RFC 8414, section 2, asks of an issuer, with less freedom: a path would move the metadata elsewhere.
+func (c Config) check() error {
+	u, err := url.Parse(c.Issuer)
+	if err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.Host == "" || c.Issuer != u.Scheme+"://"+u.Host {
+		return fmt.Errorf("issuer %q: want scheme and host, such as https://pay.example", c.Issuer)
+	}
+	if c.TTL < MinTTL || c.TTL > MaxTTL || c.TTL%time.Second != 0 {
+		return fmt.Errorf("token TTL %s: want whole seconds from %s to %s", c.TTL, MinTTL, MaxTTL)
+	}
+	if c.Audience == "" || c.Keys == nil || c.Credentials == nil {
+		return errors.New("audience, key store and credential store must be given")
+	}
+	return nil
+}
+
+// Authenticate says who sends this Authorization header. None at all, "", is Nobody and no error. Give it the request's headers
+// joined by ", ", so that two of them are refused as one with two tokens is. The scheme is Bearer, in any case (RFC 6750, section
+// 2.1; RFC 9110, section 11.1).
+//
+// Errors: ErrUnauthenticated for a credential that is not good; any other error means that the key store did not answer, and a
+// later try may succeed.
+func (i *Issuer) Authenticate(ctx context.Context, authorization string) (Principal, error) {
+	if authorization == "" {
+		return Nobody, nil
+	}
+	scheme, token, _ := strings.Cut(authorization, " ")
+	token = strings.Trim(token, " ")
+	if !strings.EqualFold(scheme, "Bearer") || token == "" {
+		return Principal{}, unauthenticated("want Bearer and a token")
+	}
+	if len(token) > MaxToken {
+		return Principal{}, unauthenticated("it is too long")
+	}
+	var room [MaxToken]byte // on the stack, where a conversion would allocate
+	hash := sha256.Sum256(room[:copy(room[:], token)])
+	p, known := i.verified.Get(hash)
+	if !known {
+		var err error
+		if p, err = i.verify(ctx, token); err != nil {
+			return Principal{}, err
+		}
+	}
+	if !i.config.Now().Before(p.Expires) {
+		i.verified.Remove(hash)
+		return Principal{}, unauthenticated("it has ended")
+	}
+	if !known {
+		i.verified.Add(hash, p)
+	}
+	return p, nil
+}
+
+// RotateKeys adds a signing key, unless another node does so at the same time. It takes over after keyActivation; what the old key
+// signed stays good until it ends.
+func (i *Issuer) RotateKeys(ctx context.Context) error {
+	if err := i.keyring.read(ctx, 0); err != nil {
+		return err
+	}
+	if err := i.keyring.add(ctx, i.keyring.current.Load().newest); err != nil {
+		return err
+	}
+	return i.keyring.read(ctx, 0)
+}

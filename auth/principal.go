@@ -1,0 +1,55 @@
+// Package auth knows who asks: principals, scopes, access tokens and the keys that sign them.
+package auth
+
+import (
+	"context"
+	"time"
+
+	"github.com/paygraph/paygraph/answer"
+)
+
+// Kind says what a principal is.
+type Kind string
+
+// The kinds of principal.
+const (
+	Anonymous Kind = "ANONYMOUS" // no credential was sent
+	Backend   Kind = "BACKEND"   // a merchant's server, by OAuth2 client credentials
+	Operator  Kind = "OPERATOR"  // the gateway's own commands: demo, merchant create
+)
+
+// Principal is who makes a request. It is an explicit argument of every service call and is recorded in the events that the
+// call causes. The zero value is not a principal; use Nobody.
+type Principal struct {
+	Kind     Kind
+	Merchant answer.MerchantID // the tenant; empty for Anonymous
+	Subject  string            // the credential's client id, or the gateway's command; empty for Anonymous
+	Scopes   Scopes
+	Expires  time.Time // when the token ends; zero: never
+}
+
+// Nobody is the anonymous principal.
+var Nobody = Principal{Kind: Anonymous}
+
+type contextKey struct{}
+
+// NewContext carries the principal from the transport to the resolvers, which pass it on as an argument.
+func NewContext(ctx context.Context, p Principal) context.Context {
+	return context.WithValue(ctx, contextKey{}, p)
+}
+
+// FromContext returns the principal that the transport found, or Nobody.
+func FromContext(ctx context.Context) Principal {
+	if p, ok := ctx.Value(contextKey{}).(Principal); ok {
+		return p
+	}
+	return Nobody
+}
+
+// ExpiresAt is when the token ends, or nil.
+func (p *Principal) ExpiresAt() *time.Time {
+	if p.Expires.IsZero() {
+		return nil
+	}
+	return &p.Expires
+}

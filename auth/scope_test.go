@@ -1,0 +1,42 @@
+package auth_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/paygraph/paygraph/auth"
+)
+
+func TestScopesAreWrittenInTwoWays(t *testing.T) {
+	t.Parallel()
+	if !slices.IsSorted(auth.AllScopes) {
+		t.Error("AllScopes is not in order")
+	}
+	for _, scope := range auth.AllScopes {
+		enum := strings.ToUpper(strings.ReplaceAll(string(scope), ":", "_"))
+		if auth.ScopeOfEnum(enum) != scope {
+			t.Errorf("%s is %s", enum, auth.ScopeOfEnum(enum))
+		}
+	}
+}
+
+func TestParseScopes(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		parameter, want string
+		ok              bool
+	}{
+		{auth.AllScopes.String(), auth.AllScopes.String(), true},
+		{"payments:write accounts:read", "accounts:read payments:write", true},
+		{"events:read events:read", "events:read", true},
+		{"spells:cast events:read", "events:read", false},
+		{"", "", false},
+		{" events:read", "events:read", false},
+		{"EVENTS:READ", "", false},
+	} {
+		if got, ok := auth.ParseScopes(c.parameter); got.String() != c.want || ok != c.ok {
+			t.Errorf("%q: %q, %v", c.parameter, got, ok)
+		}
+	}
+}

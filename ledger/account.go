@@ -1,0 +1,126 @@
+// Package ledger is double-entry bookkeeping for one merchant: accounts, and transactions whose entries sum to zero. It is pure:
+// it decides on what is loaded, and a store saves what it decided.
+package ledger
+
+import (
+	"time"
+
+	"github.com/paygraph/paygraph/answer"
+	"github.com/paygraph/paygraph/event"
+	"github.com/paygraph/paygraph/merchant"
+	"github.com/paygraph/paygraph/money"
+)
+
+// AccountID names an account: "acc_" and a UUIDv7.
+type AccountID string
+
+// Kind says what an account is for, which fixes its side and its rules.
+type Kind string
+
+// The kinds of account.
+const (
+	CustomerWallet    Kind = "CUSTOMER_WALLET"    // a customer's money; any number a customer
+	MerchantAvailable Kind = "MERCHANT_AVAILABLE" // what the merchant may pay out; one a currency
+	BankCash          Kind = "BANK_CASH"          // money at the bank; one a currency
+)
+
+// Status says what an account lets requests do.
+type Status string
+
+// The statuses of an account.
+const (
+	Active Status = "ACTIVE"
+	Frozen Status = "FROZEN" // no debit by request; credits and facts go on
+	Closed Status = "CLOSED" // final
+)
+
+// Direction is the side of an entry.
+type Direction string
+
+// The two sides.
+const (
+	Debit  Direction = "DEBIT"
+	Credit Direction = "CREDIT"
+)
+
+// rule is what a kind of account allows (the table of the design's section 6).
+type rule struct {
+	side      Direction
+	overdraw  bool // may fall below zero
+	nameable  bool // a request may name it as source or destination
+	innerOnly bool // one a currency, the merchant's own
+}
+
+var rules = map[Kind]rule{
+	CustomerWallet:    {side: Credit, nameable: true},
+	MerchantAvailable: {side: Credit, innerOnly: true},
+	BankCash:          {side: Debit, overdraw: true, innerOnly: true},
+}
+
+// Account is a ledger account in one currency.
+type Account struct {
+	ID            AccountID
+	Kind          Kind
+	Currency      money.Currency
+	Status        Status
+	Name          string
+	CustomerID    *merchant.CustomerID // whose wallet it is; nil for the merchant's own accounts
+	DebitsPosted  int64                // minor units
+	CreditsPosted int64                // minor units
+	Sequence      int64                // the number of the last entry
+	Version       int32                // counts changes of status, name and limits; not entries
+	CreatedAt     time.Time
+	UpdatedAt     time.Time
+	Salt          []byte // hides the name in the log
+}
+
+// NodeID is the account's identifier.
+func (a *Account) NodeID() string { return string(a.ID) }
+
+// clone is the account as it is now: the books go on changing theirs.
+func (a *Account) clone() *Account {
+	now := *a
+	return &now
+}
+
+// Posted is the balance in minor units, from the account's own side: positive is what a credit account owes, or what a debit
+// account has.
+func (a *Account) Posted() int64 {
+	if rules[a.Kind].side == Debit {
+		return a.DebitsPosted - a.CreditsPosted
+	}
+	return a.CreditsPosted - a.DebitsPosted
+}
+
+// Available is what requests may take: the posted balance.
+func (a *Account) Available() int64 { return a.Posted() }
+
+// Balance is the account's balance for clients.
+func (a *Account) Balance() Balance {
+	return Balance{
+		Posted:    money.Amount{MinorUnits: a.Posted(), Currency: a.Currency},
+		Available: money.Amount{MinorUnits: a.Available(), Currency: a.Currency},
+	}
+}
+
+// Balance is what an account holds.
+type Balance struct {
+	Posted    money.Amount // the sum of all entries
+	Available money.Amount // what a request may take
+}
+
+// Nameable says whether a request may name accounts of this kind.
+func (k Kind) Nameable() bool { return rules[k].nameable }
+
+// State is what an event keeps of the account. Balances are not in it: entries explain them.
+func (a *Account) State() event.State {
+	return event.State(nil).
+		Text("kind", string(a.Kind)).
+		Text("currency", string(a.Currency)).
+		Text("status", string(a.Status)).
+		Salted("name", a.Salt, a.Name).
+		Text("customer", string(answer.Or(a.CustomerID))).
+		Int("version", int64(a.Version)).
+		Time("createdAt", a.CreatedAt).
+		Time("updatedAt", a.UpdatedAt)
+}

@@ -1,0 +1,52 @@
+package ledger
+
+import (
+	"github.com/paygraph/paygraph/answer"
+	"github.com/paygraph/paygraph/money"
+)
+
+// Source finds the wallet that a request wants to take money from. Refusals: NotFound, CurrencyMismatch, AccountNotActive,
+// BalanceOutOfRange, InsufficientFunds; path is where the request names it.
+func Source(b Books, id AccountID, amount money.Amount, path ...string) (*Account, error) {
+	account, err := Destination(b, id, amount, path...)
+	if err != nil {
+		return nil, err
+	}
+	if account.Available() < amount.MinorUnits {
+		return nil, InsufficientFunds{
+			Recorded: answer.Recorded{At: path}, ResourceID: string(id),
+			Available: account.Balance().Available, Required: amount,
+		}
+	}
+	if account.Status != Active {
+		return nil, AccountNotActive{answer.Recorded{At: path}, string(id), account.Status}
+	}
+	return account, nil
+}
+
+// Destination finds the wallet that a request wants to bring money to: a frozen one too. Refusals: NotFound, CurrencyMismatch,
+// AccountNotActive, BalanceOutOfRange.
+func Destination(b Books, id AccountID, amount money.Amount, path ...string) (*Account, error) {
+	account := b.Account(id)
+	if account == nil || !account.Kind.Nameable() {
+		return nil, answer.NotFound{Recorded: answer.Recorded{At: path}, ResourceID: string(id)}
+	}
+	if account.Currency != amount.Currency {
+		return nil, CurrencyMismatch{answer.Recorded{At: path}, string(id), account.Currency, amount.Currency}
+	}
+	if account.Status == Closed {
+		return nil, AccountNotActive{answer.Recorded{At: path}, string(id), account.Status}
+	}
+	if !account.holds(amount.MinorUnits) {
+		return nil, BalanceOutOfRange{answer.Recorded{At: path}, string(id)}
+	}
+	return account, nil
+}
+
+// OpenInner is the merchant's own account of a kind and currency, opened where it is not yet there.
+func OpenInner(b Books, kind Kind, currency money.Currency) *Account {
+	if account := b.Inner(kind, currency); account != nil {
+		return account
+	}
+	return open(b, &Account{Kind: kind, Currency: currency})
+}

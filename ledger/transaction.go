@@ -1,0 +1,126 @@
+package ledger
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/paygraph/paygraph/answer"
+	"github.com/paygraph/paygraph/event"
+	"github.com/paygraph/paygraph/money"
+)
+
+// TransactionID names a transaction: "txn_" and a UUIDv7 whose last byte is zero.
+type TransactionID string
+
+// EntryID names an entry: "ent_" and its transaction's UUID with the number of its leg, from 1, as last byte.
+type EntryID string
+
+// TransactionKind says why money moved.
+type TransactionKind string
+
+// The kinds of transaction.
+const (
+	Deposit  TransactionKind = "DEPOSIT"
+	Transfer TransactionKind = "TRANSFER"
+	Payment  TransactionKind = "PAYMENT"
+)
+
+// TransactionStatus says whether a transaction still stands.
+type TransactionStatus string
+
+// Posted is the status of a transaction that stands.
+const Posted TransactionStatus = "POSTED"
+
+// Transaction is one balanced posting: its debits equal its credits.
+type Transaction struct {
+	ID        TransactionID
+	Kind      TransactionKind
+	Amount    money.Amount // what moved: the sum of its debits
+	PaymentID *string      // the payment that it belongs to
+	Reference *string      // the client's word
+	Entries   []Entry      // in the order of their legs
+	ValueDate time.Time    // the day from which it counts, at midnight UTC
+	CreatedAt time.Time    // when it was booked: the batch's t
+	Salt      []byte       // hides the reference in the log; nil without one
+}
+
+// NodeID is the transaction's identifier.
+func (t *Transaction) NodeID() string { return string(t.ID) }
+
+// Status is derived: a transaction that no later one has reversed is POSTED.
+func (t *Transaction) Status() TransactionStatus { return Posted }
+
+// Entry is one leg of a transaction on one account.
+type Entry struct {
+	TransactionID   TransactionID
+	Leg             int16 // 1, 2 … in the transaction
+	AccountID       AccountID
+	AccountSequence int64 // 1, 2, 3 … in the account, without a gap
+	Direction       Direction
+	Amount          money.Amount // positive
+	PostedAfter     int64        // the account's balance after it, minor units
+	CreatedAt       time.Time
+}
+
+// NodeID is the entry's identifier.
+func (e *Entry) NodeID() string { return string(e.ID()) }
+
+// ID is made from the transaction's identifier and the leg.
+func (e *Entry) ID() EntryID {
+	u, _ := answer.Decode(answer.TransactionPrefix, string(e.TransactionID))
+	u[15] = byte(e.Leg)
+	return EntryID(answer.Encode(answer.EntryPrefix, u))
+}
+
+// Locate splits an entry's identifier into its transaction and its leg. ok is false for text that names no entry.
+func (id EntryID) Locate() (transaction TransactionID, leg int16, ok bool) {
+	u, err := answer.Decode(answer.EntryPrefix, string(id))
+	leg = int16(u[15])
+	if err != nil || leg == 0 {
+		return "", 0, false
+	}
+	u[15] = 0
+	return TransactionID(answer.Encode(answer.TransactionPrefix, u)), leg, true
+}
+
+// RunningBalance is the account's posted balance after the entry.
+func (e *Entry) RunningBalance() money.Amount {
+	return money.Amount{MinorUnits: e.PostedAfter, Currency: e.Amount.Currency}
+}
+
+// State is what an event keeps of the transaction and its entries: enough to build all balances again from the log.
+func (t *Transaction) State() event.State {
+	entries := make([]event.State, len(t.Entries))
+	for i, e := range t.Entries {
+		entries[i] = make(event.State, 0, 160).
+			Text("account", string(e.AccountID)).
+			Int("sequence", e.AccountSequence).
+			Text("direction", string(e.Direction)).
+			Int("amount", e.Amount.MinorUnits).
+			Int("after", e.PostedAfter)
+	}
+	return make(event.State, 0, 640).
+		Text("id", string(t.ID)).
+		Text("kind", string(t.Kind)).
+		Int("amount", t.Amount.MinorUnits).
+		Text("currency", string(t.Amount.Currency)).
+		Text("payment", answer.Or(t.PaymentID)).
+		Salted("reference", t.Salt, answer.Or(t.Reference)).
+		Text("valueDate", t.ValueDate.Format(time.DateOnly)).
+		Time("createdAt", t.CreatedAt).
+		List("entries", entries)
+}
+
+func (l Leg) String() string {
+	return string(l.Direction) + " " + strconv.FormatInt(l.Amount, 10) + " on " + string(l.Account.ID)
+}
+
+// SequenceOn is the number of the transaction's last entry on an account, or 0.
+func (t *Transaction) SequenceOn(id AccountID) (last int64) {
+	for _, e := range t.Entries {
+		if e.AccountID == id {
+			last = max(last, e.AccountSequence)
+		}
+	}
+	return last
+}

@@ -1,0 +1,194 @@
+-- +goose Up
+-- The merchant is the first column of every key of a tenant's table, so that the tables can be distributed by it.
+-- merchant, credential, signing_key and secret are reference data.
+
+CREATE TABLE merchant (
+    id         uuid        NOT NULL PRIMARY KEY,
+    name       text        NOT NULL,
+    created_at timestamptz NOT NULL
+);
+
+CREATE TABLE credential (
+    client_id   text        NOT NULL PRIMARY KEY,
+    merchant_id uuid        NOT NULL REFERENCES merchant (id),
+    name        text        NOT NULL,
+    secret_hash bytea       NOT NULL,
+    scopes      text[]      NOT NULL,
+    created_at  timestamptz NOT NULL,
+    revoked_at  timestamptz
+);
+
+CREATE TABLE signing_key (
+    id          text        NOT NULL PRIMARY KEY,
+    previous    text        NOT NULL UNIQUE, -- the key that it follows; empty for the first
+    format      text        NOT NULL,        -- how private_key is written
+    private_key bytea       NOT NULL,
+    created_at  timestamptz NOT NULL
+);
+
+-- Secrets that all nodes share, by purpose: one row for each.
+CREATE TABLE secret (
+    purpose    text        NOT NULL PRIMARY KEY,
+    value      bytea       NOT NULL,
+    created_at timestamptz NOT NULL
+);
+
+-- The one row that whoever changes a merchant locks. No foreign key points here, so nothing else ever locks it.
+CREATE TABLE head (
+    merchant_id uuid        NOT NULL PRIMARY KEY REFERENCES merchant (id),
+    sequence    bigint      NOT NULL, -- of the last event
+    hash        bytea       NOT NULL, -- of the last event
+    at          timestamptz NOT NULL, -- t of the last batch
+    stamp       bigint      NOT NULL  -- a new random number with each commit: what was cached under it is current
+) WITH (fillfactor = 50);
+
+CREATE TABLE customer (
+    merchant_id uuid        NOT NULL REFERENCES merchant (id),
+    id          uuid        NOT NULL,
+    name        text        NOT NULL,
+    reference   text,
+    metadata    jsonb,
+    salt        bytea,
+    version     integer     NOT NULL,
+    created_at  timestamptz NOT NULL,
+    updated_at  timestamptz NOT NULL,
+    PRIMARY KEY (merchant_id, id)
+);
+CREATE INDEX customer_reference ON customer (merchant_id, reference, id) WHERE reference IS NOT NULL;
+
+-- What an account is. Its sums are in balance, a narrow table of their own.
+CREATE TABLE account (
+    merchant_id uuid        NOT NULL REFERENCES merchant (id),
+    id          uuid        NOT NULL,
+    kind        text        NOT NULL,
+    currency    text        NOT NULL,
+    status      text        NOT NULL,
+    name        text        NOT NULL,
+    customer_id uuid,
+    salt        bytea,
+    version     integer     NOT NULL,
+    created_at  timestamptz NOT NULL,
+    updated_at  timestamptz NOT NULL,
+    PRIMARY KEY (merchant_id, id),
+    FOREIGN KEY (merchant_id, customer_id) REFERENCES customer (merchant_id, id)
+);
+CREATE INDEX account_customer ON account (merchant_id, customer_id, id) WHERE customer_id IS NOT NULL;
+-- The merchant's own accounts: one a kind and currency.
+CREATE UNIQUE INDEX account_inner ON account (merchant_id, kind, currency) WHERE customer_id IS NULL;
+
+CREATE TABLE balance (
+    merchant_id    uuid   NOT NULL,
+    account_id     uuid   NOT NULL,
+    debits_posted  bigint NOT NULL CHECK (debits_posted >= 0),
+    credits_posted bigint NOT NULL CHECK (credits_posted >= 0),
+    sequence       bigint NOT NULL, -- of the account's last entry
+    PRIMARY KEY (merchant_id, account_id),
+    FOREIGN KEY (merchant_id, account_id) REFERENCES account (merchant_id, id)
+) WITH (fillfactor = 70);
+
+CREATE TABLE payment (
+    merchant_id            uuid        NOT NULL REFERENCES merchant (id),
+    id                     uuid        NOT NULL,
+    status                 text        NOT NULL,
+    amount                 bigint      NOT NULL CHECK (amount > 0),
+    currency               text        NOT NULL,
+    source_account_id      uuid,
+    destination_account_id uuid,
+    captured               bigint      NOT NULL,
+    reference              text,
+    metadata               jsonb,
+    salt                   bytea,
+    version                integer     NOT NULL,
+    created_at             timestamptz NOT NULL,
+    updated_at             timestamptz NOT NULL,
+    PRIMARY KEY (merchant_id, id),
+    FOREIGN KEY (merchant_id, source_account_id) REFERENCES account (merchant_id, id),
+    FOREIGN KEY (merchant_id, destination_account_id) REFERENCES account (merchant_id, id)
+);
+CREATE INDEX payment_reference ON payment (merchant_id, reference, id) WHERE reference IS NOT NULL;
+
+CREATE TABLE transaction (
+    merchant_id uuid        NOT NULL REFERENCES merchant (id),
+    id          uuid        NOT NULL,
+    kind        text        NOT NULL,
+    amount      bigint      NOT NULL CHECK (amount > 0),
+    currency    text        NOT NULL,
+    payment_id  uuid,
+    reference   text,
+    salt        bytea,
+    value_date  date        NOT NULL,
+    created_at  timestamptz NOT NULL,
+    PRIMARY KEY (merchant_id, id),
+    FOREIGN KEY (merchant_id, payment_id) REFERENCES payment (merchant_id, id)
+);
+CREATE INDEX transaction_payment ON transaction (merchant_id, payment_id, id) WHERE payment_id IS NOT NULL;
+
+CREATE TABLE entry (
+    merchant_id    uuid     NOT NULL,
+    transaction_id uuid     NOT NULL,
+    leg            smallint NOT NULL,
+    account_id     uuid     NOT NULL,
+    sequence       bigint   NOT NULL, -- 1, 2, 3 … in the account
+    direction      text     NOT NULL CHECK (direction IN ('DEBIT', 'CREDIT')),
+    posted         bigint   NOT NULL CHECK (posted > 0),
+    posted_after   bigint   NOT NULL,
+    PRIMARY KEY (merchant_id, transaction_id, leg),
+    FOREIGN KEY (merchant_id, transaction_id) REFERENCES transaction (merchant_id, id),
+    FOREIGN KEY (merchant_id, account_id) REFERENCES account (merchant_id, id)
+);
+CREATE UNIQUE INDEX entry_account ON entry (merchant_id, account_id, sequence);
+
+CREATE TABLE event (
+    merchant_id    uuid        NOT NULL REFERENCES merchant (id),
+    sequence       bigint      NOT NULL, -- 1, 2, 3 … in the merchant
+    id             uuid        NOT NULL,
+    type           text        NOT NULL,
+    object_id      uuid        NOT NULL,
+    object_version integer     NOT NULL,
+    schema         smallint    NOT NULL,
+    payload        bytea       NOT NULL, -- the bytes that were hashed
+    hash           bytea       NOT NULL,
+    occurred_at    timestamptz NOT NULL,
+    PRIMARY KEY (merchant_id, sequence)
+);
+CREATE UNIQUE INDEX event_id ON event (merchant_id, id);
+CREATE UNIQUE INDEX event_object ON event (merchant_id, object_id, object_version);
+
+CREATE TABLE idempotency (
+    merchant_id    uuid        NOT NULL REFERENCES merchant (id),
+    owner          text        NOT NULL, -- whose key it is; empty for the merchant's own
+    key            text        NOT NULL,
+    operation      text        NOT NULL,
+    fingerprint    bytea       NOT NULL,
+    object_id      text,                 -- what a success made or changed
+    refusal        text,                 -- the code of the gateway's no
+    refusal_values bytea,                -- JSON; not jsonb, which refuses some strings that clients may send
+    result_version smallint    NOT NULL,
+    created_at     timestamptz NOT NULL,
+    PRIMARY KEY (merchant_id, owner, key)
+);
+
+-- The role that serves. It may not rewrite history: no UPDATE or DELETE on entries, transactions, events and recorded keys.
+-- +goose StatementBegin
+DO $$
+BEGIN
+    CREATE ROLE paygraph_runtime NOLOGIN NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE;
+EXCEPTION WHEN duplicate_object OR unique_violation THEN
+    NULL;
+END
+$$;
+-- +goose StatementEnd
+-- +goose StatementBegin
+DO $$
+BEGIN
+    IF NOT pg_has_role(current_user, 'paygraph_runtime', 'MEMBER') THEN
+        EXECUTE format('GRANT paygraph_runtime TO %I', current_user);
+    END IF;
+END
+$$;
+-- +goose StatementEnd
+GRANT SELECT ON merchant, credential, signing_key, secret, head, customer, account, balance, payment, transaction, entry, event,
+    idempotency TO paygraph_runtime;
+GRANT INSERT ON signing_key, secret, customer, account, balance, payment, transaction, entry, event, idempotency
+    TO paygraph_runtime;
+GRANT UPDATE ON head, customer, account, balance, payment TO paygraph_runtime;

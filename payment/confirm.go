@@ -1,0 +1,68 @@
+package payment
+
+import (
+	"context"
+
+	"github.com/paygraph/paygraph/answer"
+	"github.com/paygraph/paygraph/auth"
+	"github.com/paygraph/paygraph/command"
+)
+
+// ConfirmInput is the input of confirmPayment.
+type ConfirmInput struct {
+	IdempotencyKey string
+	PaymentID      ID
+	Source         *Source // needed where the payment has none yet; else it takes the place of the one that it has
+}
+
+// ConfirmSuccess is the success of confirmPayment.
+type ConfirmSuccess struct {
+	Payment  *Payment
+	Replayed bool
+}
+
+// Confirm takes the money of a payment that was created without. Refusals: ValidationFailed, NotFound, InvalidState,
+// CurrencyMismatch, AccountNotActive, InsufficientFunds, BalanceOutOfRange, and those of the idempotency key.
+func (s *Service) Confirm(ctx context.Context, p auth.Principal, in ConfirmInput) (ConfirmSuccess, error) {
+	needs := command.Needs{Payments: []string{string(in.PaymentID)}}
+	source := ""
+	if in.Source != nil {
+		source = string(answer.Or(in.Source.AccountID))
+		needs.Accounts = []string{source}
+	}
+	payment, replayed, err := s.commit(ctx, p, command.Command[Batch]{
+		Envelope: command.Envelope{
+			Principal: p, Operation: "confirmPayment", Key: in.IdempotencyKey,
+			Input: command.Input(nil).Text("input.paymentId", string(in.PaymentID)).Text("input.source.accountId", source),
+		},
+		Needs:  needs,
+		Decide: in.decide,
+	})
+	return ConfirmSuccess{payment, replayed}, err
+}
+
+func (in ConfirmInput) decide(b Batch) (command.Object, error) {
+	current := b.Payment(in.PaymentID)
+	if current == nil {
+		return nil, answer.NotFound{
+			Recorded: answer.Recorded{At: []string{"input", "paymentId"}}, ResourceID: string(in.PaymentID),
+		}
+	}
+	payment := *current
+	if in.Source != nil {
+		payment.SourceAccountID = in.Source.AccountID
+	}
+	refuse := func(reason string, path ...string) (command.Object, error) {
+		return nil, InvalidState{answer.Recorded{At: path}, string(payment.ID), payment.Status, Confirm, reason}
+	}
+	if _, ok := Next(payment.Status, Confirm); !ok {
+		return refuse("", "input", "paymentId")
+	}
+	if payment.SourceAccountID == nil {
+		return refuse("It has no source yet: name one.", "input", "source")
+	}
+	if payment.DestinationAccountID != nil && *payment.DestinationAccountID == *payment.SourceAccountID {
+		return refuse("The source is the destination.", "input", "source")
+	}
+	return &payment, confirm(b, &payment, false, "input", "source", "accountId")
+}

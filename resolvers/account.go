@@ -1,0 +1,80 @@
+package resolvers
+
+import (
+	"context"
+
+	"github.com/paygraph/paygraph/answer"
+	"github.com/paygraph/paygraph/auth"
+	"github.com/paygraph/paygraph/ledger"
+	"github.com/paygraph/paygraph/merchant"
+)
+
+type accountReads interface {
+	Accounts(ctx context.Context, m merchant.ID, ids []string) ([]*ledger.Account, error)
+	ListAccounts(ctx context.Context, m merchant.ID, f ledger.AccountFilter, s answer.Slice) ([]*ledger.Account, error)
+	AccountEntries(ctx context.Context, m merchant.ID, accounts []string, before int64, limit int) ([][]*ledger.Entry, error)
+	AccountTransactions(ctx context.Context, m merchant.ID, accounts []string, before int64, limit int) ([][]*ledger.Transaction, error)
+}
+
+func (r mutationResolver) OpenAccount(ctx context.Context, in ledger.OpenAccountInput) (answer.Outcome, error) {
+	success, err := r.Ledger.OpenAccount(ctx, auth.FromContext(ctx), in)
+	success.Account = visible(ctx, success.Account)
+	return outcome(ctx, success, err)
+}
+
+func (r mutationResolver) SetAccountStatus(ctx context.Context, in ledger.SetAccountStatusInput) (answer.Outcome, error) {
+	success, err := r.Ledger.SetAccountStatus(ctx, auth.FromContext(ctx), in)
+	success.Account = visible(ctx, success.Account)
+	return outcome(ctx, success, err)
+}
+
+func (r queryResolver) Account(ctx context.Context, id string) (*ledger.Account, error) {
+	return from(ctx).accounts.Load(ctx, id)
+}
+
+func (r queryResolver) Accounts(ctx context.Context, first int32, after *string, filter *ledger.AccountFilter, orderBy answer.OrderBy) (*ledger.AccountPage, error) {
+	p, f := auth.FromContext(ctx), answer.Or(filter)
+	c := r.cursors(p, "accounts", f, orderBy)
+	return rootPage(c, first, after, orderBy, accountCursor(c), func(s answer.Slice) ([]*ledger.Account, error) {
+		return from(ctx).ListAccounts(ctx, p.Merchant, f, s)
+	})
+}
+
+func accountCursor(c cursors) func(*ledger.Account) string {
+	return func(a *ledger.Account) string { return c.ofID(answer.AccountPrefix, a.NodeID()) }
+}
+
+func (r accountResolver) Customer(ctx context.Context, a *ledger.Account) (*merchant.Customer, error) {
+	if a.CustomerID == nil || !auth.FromContext(ctx).Scopes.Has(auth.CustomersRead) {
+		return nil, nil
+	}
+	return from(ctx).customers.Load(ctx, string(*a.CustomerID))
+}
+
+func (r accountResolver) Entries(ctx context.Context, a *ledger.Account, first int32, after *string) (*ledger.EntryPage, error) {
+	c, wanted, err := r.ofAccount(ctx, "entries", a, first, after)
+	if err != nil {
+		return nil, err
+	}
+	found, err := from(ctx).accountEntries.Load(ctx, wanted)
+	return answer.Cut(found, int(first), after != nil, func(e *ledger.Entry) string { return c.ofNumber(e.AccountSequence) }), err
+}
+
+func (r accountResolver) Transactions(ctx context.Context, a *ledger.Account, first int32, after *string) (*ledger.TransactionPage, error) {
+	c, wanted, err := r.ofAccount(ctx, "transactions", a, first, after)
+	if err != nil {
+		return nil, err
+	}
+	found, err := from(ctx).accountTransactions.Load(ctx, wanted)
+	return answer.Cut(found, int(first), after != nil, func(t *ledger.Transaction) string { return c.ofNumber(t.SequenceOn(a.ID)) }), err
+}
+
+// ofAccount says which part of an account's list by entry numbers is wanted, the newest first.
+func (r *Resolver) ofAccount(ctx context.Context, list string, a *ledger.Account, first int32, after *string) (cursors, part[int64], error) {
+	c := r.cursors(auth.FromContext(ctx), list+" of "+a.NodeID())
+	if err := checkFirst(first); err != nil {
+		return c, part[int64]{}, err
+	}
+	before, err := c.number(after, a.Sequence+1)
+	return c, part[int64]{a.NodeID(), slice[int64]{before, int(first) + 1}}, err
+}

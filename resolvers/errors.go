@@ -1,0 +1,52 @@
+package resolvers
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+
+	"github.com/vektah/gqlparser/v2/gqlerror"
+
+	"github.com/paygraph/paygraph/auth"
+	"github.com/paygraph/paygraph/command"
+	"github.com/paygraph/paygraph/resolvers/scalar"
+	"github.com/paygraph/paygraph/transport"
+)
+
+// table maps every error that the domain exports, and that is no refusal, to its code. The message is the error's own.
+var table = []struct {
+	err  error
+	code string
+}{
+	{auth.ErrUnauthenticated, transport.Unauthenticated},
+	{auth.ErrCursorInvalid, "CURSOR_INVALID"},
+	{ErrBadUserInput, transport.BadUserInput},
+	{command.ErrOutcomeUnknown, "OUTCOME_UNKNOWN"},
+	{command.ErrUnavailable, "UNAVAILABLE"},
+	{command.ErrInternal, transport.Internal},
+	{context.DeadlineExceeded, "UNAVAILABLE"},
+	{context.Canceled, "UNAVAILABLE"},
+}
+
+// PresentError is what a client sees of an error. What is not in the table is logged with the request's id, and shown as INTERNAL.
+func PresentError(ctx context.Context, err error) *gqlerror.Error {
+	var form scalar.FormError
+	if errors.As(err, &form) {
+		return shown(transport.BadUserInput, form.Error())
+	}
+	for _, row := range table {
+		if !errors.Is(err, row.err) {
+			continue
+		}
+		if errors.Is(row.err, ErrBadUserInput) {
+			return shown(row.code, err.Error()) // made for the client
+		}
+		return shown(row.code, row.err.Error())
+	}
+	slog.ErrorContext(ctx, "a resolver failed", "requestId", transport.RequestID(ctx), "error", err)
+	return shown(transport.Internal, "internal error")
+}
+
+func shown(code, message string) *gqlerror.Error {
+	return &gqlerror.Error{Message: message, Extensions: map[string]any{"code": code}}
+}

@@ -1,0 +1,171 @@
+package resolvers
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vikstrous/dataloadgen"
+
+	"github.com/paygraph/paygraph/answer"
+	"github.com/paygraph/paygraph/auth"
+	"github.com/paygraph/paygraph/command"
+	"github.com/paygraph/paygraph/event"
+	"github.com/paygraph/paygraph/ledger"
+	"github.com/paygraph/paygraph/merchant"
+	"github.com/paygraph/paygraph/payment"
+)
+
+// Reads is what resolvers ask of a store.
+type Reads interface {
+	merchantReads
+	accountReads
+	transactionReads
+	paymentReads
+	eventReads
+}
+
+// Snapshot is Reads whose questions are all answered as of one moment.
+type Snapshot interface {
+	Reads
+	Close()
+}
+
+// Operations gives each operation its own reader: loaders that gather what sibling fields ask for into one question, and for a query
+// one snapshot of the database for all of them.
+type Operations struct {
+	Now      Reads
+	Snapshot func() Snapshot
+}
+
+// gathering is how long a loader waits for sibling fields, which gqlgen runs side by side.
+const gathering = 100 * time.Microsecond
+
+type operationKey struct{}
+
+// Begin puts a reader into the context of one operation. done has to be called when the operation has been answered.
+func (o Operations) Begin(ctx context.Context) (_ context.Context, done func()) {
+	op := &operation{operations: o}
+	return context.WithValue(ctx, operationKey{}, op), op.end
+}
+
+// operation is the reader of one operation; it is made when the first field asks.
+type operation struct {
+	operations Operations
+	once       sync.Once
+	reader     *reader
+	snapshot   Snapshot
+}
+
+// reader reads for one principal.
+type reader struct {
+	Reads
+	principal    auth.Principal
+	customers    *dataloadgen.Loader[string, *merchant.Customer]
+	accounts     *dataloadgen.Loader[string, *ledger.Account]
+	transactions *dataloadgen.Loader[string, *ledger.Transaction]
+	payments     *dataloadgen.Loader[string, *payment.Payment]
+	events       *dataloadgen.Loader[string, *event.Event]
+
+	accountEntries      *dataloadgen.Loader[part[int64], []*ledger.Entry]
+	accountTransactions *dataloadgen.Loader[part[int64], []*ledger.Transaction]
+	paymentTransactions *dataloadgen.Loader[part[answer.UUID], []*ledger.Transaction]
+	paymentEvents       *dataloadgen.Loader[part[int64], []*event.Event]
+	customerAccounts    *dataloadgen.Loader[part[answer.UUID], []*ledger.Account]
+}
+
+// from is the reader of the operation that ctx belongs to.
+func from(ctx context.Context) *reader {
+	op := ctx.Value(operationKey{}).(*operation)
+	op.once.Do(func() {
+		reads := op.operations.Now
+		if graphql.GetOperationContext(ctx).Operation.Operation == ast.Query {
+			op.snapshot = op.operations.Snapshot()
+			reads = op.snapshot
+		}
+		op.reader = newReader(reads, auth.FromContext(ctx))
+	})
+	return op.reader
+}
+
+func (op *operation) end() {
+	if op.snapshot != nil {
+		op.snapshot.Close()
+	}
+}
+
+func newReader(reads Reads, p auth.Principal) *reader {
+	return &reader{
+		Reads: reads, principal: p,
+		customers:           byID(p, reads.Customers),
+		accounts:            byID(p, reads.Accounts),
+		transactions:        byID(p, reads.Transactions),
+		payments:            byID(p, reads.Payments),
+		events:              byID(p, reads.Events),
+		accountEntries:      byParent(p, reads.AccountEntries),
+		accountTransactions: byParent(p, reads.AccountTransactions),
+		paymentTransactions: byParent(p, reads.PaymentTransactions),
+		paymentEvents:       byParent(p, reads.PaymentEvents),
+		customerAccounts:    byParent(p, reads.CustomerAccounts),
+	}
+}
+
+// byID loads objects by their identifiers. A principal without a merchant finds nothing.
+func byID[T command.Object](p auth.Principal, find func(context.Context, merchant.ID, []string) ([]T, error)) *dataloadgen.Loader[string, T] {
+	return dataloadgen.NewLoader(func(ctx context.Context, ids []string) ([]T, []error) {
+		objects := make([]T, len(ids))
+		if p.Merchant == "" {
+			return objects, nil
+		}
+		found, err := find(ctx, p.Merchant, ids)
+		if err != nil {
+			return nil, []error{err}
+		}
+		places := make(map[string]int, len(ids))
+		for i, id := range ids {
+			places[id] = i
+		}
+		for _, object := range found {
+			objects[places[object.NodeID()]] = object
+		}
+		return objects, nil
+	}, dataloadgen.WithWait(gathering))
+}
+
+// part is a part of the list that belongs to one object.
+type part[A comparable] struct {
+	parent string
+	slice[A]
+}
+
+type slice[A comparable] struct {
+	after A
+	limit int
+}
+
+// byParent loads parts of the lists that belong to objects: those with the same beginning and length by one question.
+func byParent[A comparable, T any](p auth.Principal, find func(context.Context, merchant.ID, []string, A, int) ([][]T, error)) *dataloadgen.Loader[part[A], []T] {
+	return dataloadgen.NewLoader(func(ctx context.Context, parts []part[A]) ([][]T, []error) {
+		lists := make([][]T, len(parts))
+		places := map[slice[A]][]int{}
+		for i, wanted := range parts {
+			places[wanted.slice] = append(places[wanted.slice], i)
+		}
+		for same, at := range places {
+			parents := make([]string, len(at))
+			for i, place := range at {
+				parents[i] = parts[place].parent
+			}
+			found, err := find(ctx, p.Merchant, parents, same.after, same.limit)
+			if err != nil {
+				return nil, []error{err}
+			}
+			for i, place := range at {
+				lists[place] = found[i]
+			}
+		}
+		return lists, nil
+	}, dataloadgen.WithWait(gathering))
+}

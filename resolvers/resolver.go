@@ -1,0 +1,67 @@
+// Package resolvers turns GraphQL into calls of the domain and answers back: one file a domain, and no rule about money anywhere.
+package resolvers
+
+import (
+	"github.com/paygraph/paygraph/auth"
+	"github.com/paygraph/paygraph/graph"
+	"github.com/paygraph/paygraph/ledger"
+	"github.com/paygraph/paygraph/merchant"
+	"github.com/paygraph/paygraph/payment"
+)
+
+//go:generate go tool gqlgen generate --config ../gqlgen.yml
+
+// Resolver answers the fields of the schema that are not fields of a domain struct.
+type Resolver struct {
+	Merchants *merchant.Service
+	Ledger    *ledger.Service
+	Payments  *payment.Service
+	Cursors   *auth.Sealer
+}
+
+var _ graph.ResolverRoot = (*Resolver)(nil)
+
+type (
+	accountResolver           struct{ *Resolver }
+	customerResolver          struct{ *Resolver }
+	entryResolver             struct{ *Resolver }
+	eventResolver             struct{ *Resolver }
+	idempotentRequestResolver struct{ *Resolver }
+	mutationResolver          struct{ *Resolver }
+	paymentResolver           struct{ *Resolver }
+	queryResolver             struct{ *Resolver }
+	transactionResolver       struct{ *Resolver }
+	viewerResolver            struct{ *Resolver }
+)
+
+// Account answers fields of Account.
+func (r *Resolver) Account() graph.AccountResolver { return accountResolver{r} }
+
+// Customer answers fields of Customer.
+func (r *Resolver) Customer() graph.CustomerResolver { return customerResolver{r} }
+
+// Entry answers fields of Entry.
+func (r *Resolver) Entry() graph.EntryResolver { return entryResolver{r} }
+
+// Event answers fields of Event.
+func (r *Resolver) Event() graph.EventResolver { return eventResolver{r} }
+
+// IdempotentRequest answers fields of IdempotentRequest.
+func (r *Resolver) IdempotentRequest() graph.IdempotentRequestResolver {
+	return idempotentRequestResolver{r}
+}
+
+// Mutation answers the mutations.
+func (r *Resolver) Mutation() graph.MutationResolver { return mutationResolver{r} }
+
+// Payment answers fields of Payment.
+func (r *Resolver) Payment() graph.PaymentResolver { return paymentResolver{r} }
+
+// Query answers the queries.
+func (r *Resolver) Query() graph.QueryResolver { return queryResolver{r} }
+
+// Transaction answers fields of Transaction.
+func (r *Resolver) Transaction() graph.TransactionResolver { return transactionResolver{r} }
+
+// Viewer answers fields of Viewer.
+func (r *Resolver) Viewer() graph.ViewerResolver { return viewerResolver{r} }

@@ -1,0 +1,198 @@
+package store
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	mathrand "math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/paygraph/paygraph/answer"
+	"github.com/paygraph/paygraph/command"
+	"github.com/paygraph/paygraph/event"
+	"github.com/paygraph/paygraph/ledger"
+	"github.com/paygraph/paygraph/merchant"
+	"github.com/paygraph/paygraph/money"
+	"github.com/paygraph/paygraph/payment"
+)
+
+// The store is what every domain's decisions are made on.
+var (
+	_ merchant.Batch = (*batch)(nil)
+	_ ledger.Batch   = (*batch)(nil)
+	_ payment.Batch  = (*batch)(nil)
+)
+
+// resultVersion is the format of what is frozen under an idempotency key.
+const resultVersion = 1
+
+// batch is what is loaded for some commands of one merchant, and what they have decided. It is used by one writer.
+type batch struct {
+	merchant merchant.ID
+	head     head
+	t        time.Time
+	minted   int // identifiers made
+
+	customers map[merchant.CustomerID]*merchant.Customer
+	accounts  map[ledger.AccountID]*account // the merchant's cache
+	inner     map[command.Inner]*account    // likewise
+	payments  map[payment.ID]*payment.Payment
+
+	cause event.Cause // of the command that is being decided
+
+	newCustomers    []*merchant.Customer
+	newAccounts     []*ledger.Account
+	changedAccounts []*ledger.Account // filled by close
+	changedBalances []*ledger.Account // filled by close
+	newPayments     []*payment.Payment
+	changedPayments []*payment.Payment
+	newTransactions []*ledger.Transaction
+	newEntries      []*ledger.Entry
+	events          []event.Event
+	records         []*record
+	dirty           []*account
+	paymentAt       map[payment.ID]*[]*payment.Payment // which of the two lists a written payment stands in
+}
+
+// account is a ledger account with what the database has of it.
+type account struct {
+	*ledger.Account
+	isNew, isDirty bool
+	savedVersion   int32
+	savedSequence  int64
+}
+
+// Time is the batch's t.
+func (b *batch) Time() time.Time { return b.t }
+
+// Merchant is whose batch it is.
+func (b *batch) Merchant() merchant.ID { return b.merchant }
+
+// NewID makes a UUIDv7 (RFC 9562, section 5.7) from t: 48 bits of milliseconds, 12 of the part of a millisecond (method 3 of
+// section 6.2), 14 that count within the batch, and random ones.
+func (b *batch) NewID(prefix answer.Prefix) string {
+	var u answer.UUID
+	micros := b.t.UnixMicro()
+	binary.BigEndian.PutUint64(u[:8], uint64(micros/1000)<<16|0x7000|uint64(micros%1000)*4096/1000)
+	binary.BigEndian.PutUint64(u[8:], 1<<63|uint64(b.minted&0x3fff)<<48|mathrand.Uint64()>>16)
+	b.minted++
+	if prefix == answer.TransactionPrefix {
+		u[15] = 0
+	}
+	return answer.Encode(prefix, u)
+}
+
+// Salt is 16 random bytes.
+func (b *batch) Salt() []byte {
+	salt := make([]byte, 16)
+	_, _ = rand.Read(salt) // never fails (crypto/rand, since Go 1.24)
+	return salt
+}
+
+// Customer is a customer that a command named in its needs, or nil.
+func (b *batch) Customer(id merchant.CustomerID) *merchant.Customer { return b.customers[id] }
+
+// AddCustomer adds a customer that the command creates.
+func (b *batch) AddCustomer(c *merchant.Customer) {
+	b.newCustomers = append(b.newCustomers, c)
+	b.customers[c.ID] = c
+}
+
+// Account is an account that a command named in its needs, or nil.
+func (b *batch) Account(id ledger.AccountID) *ledger.Account {
+	if a := b.accounts[id]; a != nil {
+		return a.Account
+	}
+	return nil
+}
+
+// Inner is the merchant's own account of a kind and currency, or nil where it is not yet open.
+func (b *batch) Inner(kind ledger.Kind, currency money.Currency) *ledger.Account {
+	if a := b.inner[command.Inner{Kind: string(kind), Currency: string(currency)}]; a != nil {
+		return a.Account
+	}
+	return nil
+}
+
+// AddAccount adds an account that the command opens. The caller's struct is the account from now on.
+func (b *batch) AddAccount(a *ledger.Account) {
+	b.newAccounts = append(b.newAccounts, a)
+	b.accounts[a.ID] = &account{Account: a, isNew: true}
+	if a.CustomerID == nil {
+		b.inner[command.Inner{Kind: string(a.Kind), Currency: string(a.Currency)}] = b.accounts[a.ID]
+	}
+}
+
+// Changed notes that the command changed what an account is, or its balance.
+func (b *batch) Changed(a *ledger.Account) {
+	if state := b.accounts[a.ID]; !state.isDirty {
+		state.isDirty = true
+		b.dirty = append(b.dirty, state)
+	}
+}
+
+// Payment is a payment that a command named in its needs, or nil.
+func (b *batch) Payment(id payment.ID) *payment.Payment { return b.payments[id] }
+
+// AddPayment adds a payment that the command creates.
+func (b *batch) AddPayment(p *payment.Payment) {
+	b.newPayments = append(b.newPayments, p)
+	b.payments[p.ID], b.paymentAt[p.ID] = p, &b.newPayments
+}
+
+// ChangedPayment notes that the command changed a payment: the struct that it gives takes the place of the one that was loaded.
+func (b *batch) ChangedPayment(p *payment.Payment) {
+	list := b.paymentAt[p.ID]
+	if list == nil {
+		list = &b.changedPayments
+		*list = append(*list, p)
+	} else {
+		(*list)[slices.Index(*list, b.payments[p.ID])] = p
+	}
+	b.payments[p.ID], b.paymentAt[p.ID] = p, list
+}
+
+// AddTransaction adds a transaction with its entries.
+func (b *batch) AddTransaction(t *ledger.Transaction) {
+	b.newTransactions = append(b.newTransactions, t)
+	for i := range t.Entries {
+		b.newEntries = append(b.newEntries, &t.Entries[i])
+	}
+}
+
+// Append numbers an event of the command that is being decided, and chains it.
+func (b *batch) Append(d event.Draft) {
+	b.head.sequence++
+	e := d.Number(b.merchant, event.ID(b.NewID(answer.EventPrefix)), b.head.sequence, b.head.hash, b.t, b.cause)
+	b.head.hash = e.Hash
+	b.events = append(b.events, e)
+}
+
+// close sorts what has changed by the tables that it is written to.
+func (b *batch) close() {
+	for _, a := range b.dirty {
+		if a.isNew {
+			continue
+		}
+		if a.Version != a.savedVersion {
+			b.changedAccounts = append(b.changedAccounts, a.Account)
+		}
+		if a.Sequence != a.savedSequence {
+			b.changedBalances = append(b.changedBalances, a.Account)
+		}
+	}
+}
+
+// saved notes that the database has everything now.
+func (b *batch) saved() {
+	for _, a := range b.newAccounts {
+		b.accounts[a.ID].save()
+	}
+	for _, a := range b.dirty {
+		a.save()
+	}
+}
+
+func (a *account) save() {
+	a.isNew, a.isDirty, a.savedVersion, a.savedSequence = false, false, a.Version, a.Sequence
+}

@@ -1,0 +1,191 @@
+// Package groupcommit brings commands that arrive one by one to writers that take many at once: a queue a key, one batch in flight
+// a key. It knows no domain and no database.
+package groupcommit
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+)
+
+// Errors of Do.
+var (
+	// ErrFull says that a key's queue, or the whole queue, has no room. Nothing was done.
+	ErrFull = errors.New("the queue is full")
+	// ErrClosed says that the queue takes nothing more. Nothing was done.
+	ErrClosed = errors.New("the queue is closed")
+	// ErrTimeUp says that the caller's time was up before its item was settled. The item goes on.
+	ErrTimeUp = errors.New("time was up before the item was settled")
+)
+
+// Limits of a queue.
+type Limits struct {
+	Writers  int           // batches in flight at once, each with another key
+	Batch    int           // items in one batch
+	Waiting  int           // items that wait, in all keys together
+	Patience time.Duration // how long Do waits at most
+}
+
+// Writer does the work. Write settles every item of the batch before it returns; it is called by one goroutine at a time.
+type Writer[K comparable, C, R any] interface {
+	Write(key K, batch []*Item[C, R])
+	Close()
+}
+
+// Item is one command on its way.
+type Item[C, R any] struct {
+	Command  C
+	Deadline time.Time // when its caller stops waiting
+	result   R
+	err      error
+	settled  bool
+	done     chan struct{}
+}
+
+// Settle gives the caller its answer. Only the first call counts.
+func (i *Item[C, R]) Settle(result R, err error) {
+	if i.settled {
+		return
+	}
+	i.result, i.err, i.settled = result, err, true
+	close(i.done)
+}
+
+// Settled says whether the item has its answer. Only its writer may ask.
+func (i *Item[C, R]) Settled() bool { return i.settled }
+
+// Queue is a queue a key in front of a pool of writers. The key that has waited longest comes first.
+type Queue[K comparable, C, R any] struct {
+	limits  Limits
+	mu      sync.Mutex
+	wake    *sync.Cond
+	lines   map[K]*line[C, R]
+	ready   []K // keys with items and no batch in flight, the longest waiting first
+	waiting int
+	closed  bool
+	writers sync.WaitGroup
+}
+
+type line[C, R any] struct {
+	items    []*Item[C, R]
+	inFlight bool
+}
+
+// New starts the writers, each made by the function with its number.
+func New[K comparable, C, R any](limits Limits, writer func(n int) Writer[K, C, R]) *Queue[K, C, R] {
+	q := &Queue[K, C, R]{limits: limits, lines: map[K]*line[C, R]{}}
+	q.wake = sync.NewCond(&q.mu)
+	for n := range limits.Writers {
+		q.writers.Go(func() { q.run(writer(n)) })
+	}
+	return q
+}
+
+// Do puts a command into its key's queue and waits for its answer, for the queue's patience or the context's deadline, whichever
+// ends first; the end of the context alone does not take the command back. Errors: ErrFull, ErrClosed, ErrTimeUp, and what the
+// writer settles with.
+func (q *Queue[K, C, R]) Do(ctx context.Context, key K, c C) (R, error) {
+	item := &Item[C, R]{Command: c, Deadline: time.Now().Add(q.limits.Patience), done: make(chan struct{})}
+	if deadline, ok := ctx.Deadline(); ok && deadline.Before(item.Deadline) {
+		item.Deadline = deadline
+	}
+	var none R
+	if err := q.put(key, item); err != nil {
+		return none, err
+	}
+	timer := time.NewTimer(time.Until(item.Deadline))
+	defer timer.Stop()
+	select {
+	case <-item.done:
+		return item.result, item.err
+	case <-timer.C:
+		return none, ErrTimeUp
+	case <-ctx.Done():
+		return none, errors.Join(ErrTimeUp, ctx.Err())
+	}
+}
+
+func (q *Queue[K, C, R]) put(key K, item *Item[C, R]) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed {
+		return ErrClosed
+	}
+	if q.waiting >= q.limits.Waiting {
+		return ErrFull
+	}
+	l := q.lines[key]
+	if l == nil {
+		l = &line[C, R]{}
+		q.lines[key] = l
+	}
+	l.items = append(l.items, item)
+	q.waiting++
+	if !l.inFlight && len(l.items) == 1 {
+		q.ready = append(q.ready, key)
+		q.wake.Signal()
+	}
+	return nil
+}
+
+func (q *Queue[K, C, R]) run(w Writer[K, C, R]) {
+	defer w.Close()
+	for {
+		key, batch, ok := q.take()
+		if !ok {
+			return
+		}
+		w.Write(key, batch)
+		q.finish(key)
+	}
+}
+
+// take waits for a key that is ready and takes a batch of its items, in the order in which they came.
+func (q *Queue[K, C, R]) take() (K, []*Item[C, R], bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for len(q.ready) == 0 {
+		if q.closed && q.waiting == 0 {
+			var none K
+			return none, nil, false
+		}
+		q.wake.Wait()
+	}
+	key := q.ready[0]
+	q.ready = q.ready[1:]
+	l := q.lines[key]
+	n := min(len(l.items), q.limits.Batch)
+	batch := l.items[:n:n]
+	l.items = l.items[n:]
+	l.inFlight = true
+	q.waiting -= n
+	return key, batch, true
+}
+
+func (q *Queue[K, C, R]) finish(key K) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	l := q.lines[key]
+	l.inFlight = false
+	if len(l.items) == 0 {
+		delete(q.lines, key)
+	} else {
+		q.ready = append(q.ready, key)
+	}
+	if len(q.ready) > 0 {
+		q.wake.Signal()
+	}
+	if q.closed && q.waiting == 0 {
+		q.wake.Broadcast()
+	}
+}
+
+// Close takes nothing more, waits until everything that was taken is settled, and ends the writers.
+func (q *Queue[K, C, R]) Close() {
+	q.mu.Lock()
+	q.closed = true
+	q.wake.Broadcast()
+	q.mu.Unlock()
+	q.writers.Wait()
+}

@@ -1,0 +1,203 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"slices"
+
+	"github.com/paygraph/paygraph/answer"
+	"github.com/paygraph/paygraph/command"
+	"github.com/paygraph/paygraph/ledger"
+	"github.com/paygraph/paygraph/merchant"
+	"github.com/paygraph/paygraph/payment"
+)
+
+// knownKeys finds which of the commands' keys have a record already.
+func (w *writer) knownKeys(ctx context.Context, b *batch, items []*item) (map[key]*record, error) {
+	owners, keys := array{oid: oidText}, array{oid: oidText}
+	owners.reset()
+	keys.reset()
+	for _, i := range items {
+		k := i.Command.key()
+		owners.text(k.owner)
+		keys.text(k.key)
+	}
+	known := map[key]*record{}
+	err := w.query(ctx, `SELECT i.owner, i.key, i.operation, i.fingerprint, i.object_id, i.refusal, i.refusal_values, i.result_version,
+		i.created_at FROM unnest($2::text[], $3::text[]) AS u (owner, key)
+		JOIN idempotency i ON i.merchant_id = $1 AND i.owner = u.owner AND i.key = u.key`,
+		func(scan scanner) error {
+			var r record
+			err := scan(&r.owner, &r.key, &r.operation, &r.fingerprint, &r.objectID, &r.refusalCode, &r.refusalValues, &r.version,
+				&r.createdAt)
+			known[key{r.owner, r.key}] = &r
+			return err
+		}, b.id(), owners.wire(), keys.wire())
+	return known, err
+}
+
+type scanner func(...any) error
+
+// query runs a prepared statement and visits its rows.
+func (w *writer) query(ctx context.Context, text string, visit func(scanner) error, arguments ...any) error {
+	statement, err := w.prepared(ctx, text)
+	if err != nil {
+		return err
+	}
+	rows, err := statement.QueryContext(ctx, arguments...)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		if err := visit(rows.Scan); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// byID runs a prepared statement with the merchant and the identifiers; those that are none are left out, and without any nothing is
+// asked.
+func (w *writer) byID(ctx context.Context, b *batch, prefix answer.Prefix, ids map[string]bool, text string, visit func(scanner) error) error {
+	wanted := array{oid: oidUUID}
+	wanted.reset()
+	for _, id := range slices.Sorted(maps.Keys(ids)) {
+		if u, err := answer.Decode(prefix, id); err == nil {
+			wanted.uuid(u)
+		}
+	}
+	if wanted.count == 0 {
+		return nil
+	}
+	return w.query(ctx, text, visit, b.id(), wanted.wire())
+}
+
+// id is the merchant's UUID as a parameter.
+func (b *batch) id() string { return uuidOf(answer.MerchantPrefix, string(b.merchant)) }
+
+// uuidOf is the UUID of an identifier that is known to be one.
+func uuidOf(prefix answer.Prefix, id string) string {
+	u, err := answer.Decode(prefix, id)
+	if err != nil {
+		panic("store: " + id + " is not an identifier of " + string(prefix))
+	}
+	return u.String()
+}
+
+const accountOwnColumns = `a.id, a.kind, a.currency, a.status, a.name, a.customer_id, a.salt, a.version, a.created_at, a.updated_at`
+
+const accountColumns = accountOwnColumns + `, b.debits_posted, b.credits_posted, b.sequence`
+
+func (w *writer) loadAccounts(ctx context.Context, b *batch, ids map[string]bool) error {
+	return w.byID(ctx, b, answer.AccountPrefix, ids, `SELECT `+accountColumns+` FROM unnest($2::uuid[]) AS u (id)
+		JOIN account a ON a.merchant_id = $1 AND a.id = u.id JOIN balance b ON b.merchant_id = $1 AND b.account_id = u.id`,
+		b.addLoaded)
+}
+
+func (w *writer) loadInner(ctx context.Context, b *batch, inner map[command.Inner]bool) error {
+	if len(inner) == 0 {
+		return nil
+	}
+	kinds, currencies := array{oid: oidText}, array{oid: oidText}
+	kinds.reset()
+	currencies.reset()
+	for i := range inner {
+		kinds.text(i.Kind)
+		currencies.text(i.Currency)
+	}
+	return w.query(ctx, `SELECT `+accountColumns+` FROM unnest($2::text[], $3::text[]) AS u (kind, currency)
+		JOIN account a ON a.merchant_id = $1 AND a.kind = u.kind AND a.currency = u.currency AND a.customer_id IS NULL
+		JOIN balance b ON b.merchant_id = $1 AND b.account_id = a.id`,
+		b.addLoaded, b.id(), kinds.wire(), currencies.wire())
+}
+
+// addLoaded puts an account that was read into the merchant's cache.
+func (b *batch) addLoaded(scan scanner) error {
+	loaded, err := scanAccount(scan)
+	if err != nil {
+		return err
+	}
+	a := &account{Account: loaded}
+	a.save()
+	b.accounts[loaded.ID] = a
+	if loaded.CustomerID == nil {
+		b.inner[command.Inner{Kind: string(loaded.Kind), Currency: string(loaded.Currency)}] = a
+	}
+	return nil
+}
+
+func scanAccount(scan scanner) (*ledger.Account, error) {
+	var a ledger.Account
+	var id answer.UUID
+	var customer nullUUID
+	err := scan(&id, &a.Kind, &a.Currency, &a.Status, &a.Name, &customer, &a.Salt, &a.Version, &a.CreatedAt, &a.UpdatedAt,
+		&a.DebitsPosted, &a.CreditsPosted, &a.Sequence)
+	a.ID = ledger.AccountID(answer.Encode(answer.AccountPrefix, id))
+	a.CustomerID = maybe[merchant.CustomerID](answer.CustomerPrefix, customer)
+	a.CreatedAt, a.UpdatedAt = a.CreatedAt.UTC(), a.UpdatedAt.UTC()
+	return &a, err
+}
+
+func (w *writer) loadCustomers(ctx context.Context, b *batch, ids map[string]bool) error {
+	return w.byID(ctx, b, answer.CustomerPrefix, ids, `SELECT `+customerColumns+` FROM unnest($2::uuid[]) AS u (id)
+		JOIN customer c ON c.merchant_id = $1 AND c.id = u.id`, func(scan scanner) error {
+		c, err := scanCustomer(scan)
+		if err == nil {
+			b.customers[c.ID] = c
+		}
+		return err
+	})
+}
+
+const customerColumns = `c.id, c.name, c.reference, c.metadata, c.salt, c.version, c.created_at, c.updated_at`
+
+func scanCustomer(scan scanner) (*merchant.Customer, error) {
+	var c merchant.Customer
+	var id answer.UUID
+	var metadata []byte
+	if err := scan(&id, &c.Name, &c.Reference, &metadata, &c.Salt, &c.Version, &c.CreatedAt, &c.UpdatedAt); err != nil {
+		return nil, err
+	}
+	c.ID = merchant.CustomerID(answer.Encode(answer.CustomerPrefix, id))
+	c.CreatedAt, c.UpdatedAt = c.CreatedAt.UTC(), c.UpdatedAt.UTC()
+	return &c, parseMetadata(metadata, &c.Metadata)
+}
+
+func (w *writer) loadPayments(ctx context.Context, b *batch, ids map[string]bool) error {
+	return w.byID(ctx, b, answer.PaymentPrefix, ids, `SELECT `+paymentColumns+` FROM unnest($2::uuid[]) AS u (id)
+		JOIN payment p ON p.merchant_id = $1 AND p.id = u.id`, func(scan scanner) error {
+		p, err := scanPayment(scan)
+		if err == nil {
+			b.payments[p.ID] = p
+		}
+		return err
+	})
+}
+
+const paymentColumns = `p.id, p.status, p.amount, p.currency, p.source_account_id, p.destination_account_id, p.captured, p.reference,
+	p.metadata, p.salt, p.version, p.created_at, p.updated_at`
+
+func scanPayment(scan scanner) (*payment.Payment, error) {
+	var p payment.Payment
+	var id answer.UUID
+	var source, destination nullUUID
+	var metadata []byte
+	if err := scan(&id, &p.Status, &p.Amount.MinorUnits, &p.Amount.Currency, &source, &destination, &p.CapturedMinorUnits,
+		&p.Reference, &metadata, &p.Salt, &p.Version, &p.CreatedAt, &p.UpdatedAt); err != nil {
+		return nil, err
+	}
+	p.ID = payment.ID(answer.Encode(answer.PaymentPrefix, id))
+	p.SourceAccountID = maybe[ledger.AccountID](answer.AccountPrefix, source)
+	p.DestinationAccountID = maybe[ledger.AccountID](answer.AccountPrefix, destination)
+	p.CreatedAt, p.UpdatedAt = p.CreatedAt.UTC(), p.UpdatedAt.UTC()
+	return &p, parseMetadata(metadata, &p.Metadata)
+}
+
+func parseMetadata(text []byte, m *answer.Metadata) error {
+	if text == nil {
+		return nil
+	}
+	return json.Unmarshal(text, m)
+}

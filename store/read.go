@@ -1,0 +1,167 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"sync"
+
+	"github.com/jmoiron/sqlx"
+	"github.com/lib/pq"
+
+	"github.com/paygraph/paygraph/answer"
+	"github.com/paygraph/paygraph/command"
+	"github.com/paygraph/paygraph/merchant"
+	"github.com/paygraph/paygraph/store/connector"
+)
+
+// Reads answers questions about one merchant's objects at a time. An identifier that is none, that never was, or that is another
+// merchant's finds nothing: a nil object, not an error.
+type Reads struct {
+	source source
+	codec  codec
+}
+
+// source runs a query and visits its rows.
+type source interface {
+	query(ctx context.Context, text string, visit func(scanner) error, arguments ...any) error
+}
+
+// prepared keeps the statements of the pool, so that a text is parsed and planned once a connection.
+type prepared struct {
+	db   *sqlx.DB
+	mu   sync.Mutex
+	text map[string]*sql.Stmt
+}
+
+func (p *prepared) statement(ctx context.Context, text string) (*sql.Stmt, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if s := p.text[text]; s != nil {
+		return s, nil
+	}
+	s, err := p.db.PrepareContext(ctx, text)
+	if err == nil {
+		p.text[text] = s
+	}
+	return s, err
+}
+
+// query runs a statement by itself: it sees everything that was committed before.
+func (p *prepared) query(ctx context.Context, text string, visit func(scanner) error, arguments ...any) error {
+	s, err := p.statement(ctx, text)
+	if err != nil {
+		return trouble(err)
+	}
+	rows, err := s.QueryContext(ctx, arguments...)
+	return trouble(visitRows(rows, err, visit))
+}
+
+// trouble tells the database's troubles from defects: the same question may be answered a moment later.
+func trouble(err error) error {
+	var answered *pq.Error
+	switch {
+	case err == nil, errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return err
+	case errors.As(err, &answered) && !slices.Contains(troubleClasses, string(answered.Code.Class())):
+		return err
+	case answered == nil && !errors.Is(err, connector.ErrOutcomeUnknown) && !errors.Is(err, driver.ErrBadConn) && !isNetwork(err):
+		return err
+	}
+	return fmt.Errorf("%w: %w", command.ErrUnavailable, err)
+}
+
+// troubleClasses are the SQL classes that say nothing about the question: connection, resources, operator, system.
+var troubleClasses = []string{"08", "53", "57", "58", "40", "55"}
+
+func isNetwork(err error) bool {
+	_, ok := errors.AsType[net.Error](err)
+	return ok
+}
+
+func visitRows(rows *sql.Rows, err error, visit func(scanner) error) error {
+	if err != nil {
+		return err
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		if err := visit(rows.Scan); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// Snapshot is Reads whose questions are all answered as of one moment, the first question's. It has to be closed.
+type Snapshot struct {
+	Reads
+	view *view
+}
+
+// view is a read-only transaction that begins with the first question. The pool's sessions begin transactions as REPEATABLE READ.
+type view struct {
+	prepared *prepared
+	mu       sync.Mutex
+	tx       *sql.Tx
+	closed   bool
+}
+
+// Snapshot opens a view of the database for one query operation.
+func (s *Store) Snapshot() *Snapshot {
+	v := &view{prepared: s.prepared}
+	return &Snapshot{Reads{v, s.codec}, v}
+}
+
+// Close ends the view.
+func (s *Snapshot) Close() {
+	s.view.mu.Lock()
+	defer s.view.mu.Unlock()
+	s.view.closed = true
+	if s.view.tx != nil {
+		_ = s.view.tx.Rollback() // nothing was written
+	}
+}
+
+func (v *view) query(ctx context.Context, text string, visit func(scanner) error, arguments ...any) error {
+	s, err := v.prepared.statement(ctx, text)
+	if err != nil {
+		return trouble(err)
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.closed {
+		return sql.ErrTxDone
+	}
+	if v.tx == nil {
+		if v.tx, err = v.prepared.db.BeginTx(context.WithoutCancel(ctx), nil); err != nil {
+			return trouble(err)
+		}
+	}
+	rows, err := v.tx.StmtContext(ctx, s).QueryContext(ctx, arguments...)
+	return trouble(visitRows(rows, err, visit))
+}
+
+// some finds objects by their identifiers, in any order.
+func some[T any](ctx context.Context, r Reads, m merchant.ID, prefix answer.Prefix, ids []string, text string, scan func(scanner) (*T, error)) ([]*T, error) {
+	wanted := array{oid: oidUUID}
+	wanted.reset()
+	for _, id := range ids {
+		if u, err := answer.Decode(prefix, id); err == nil {
+			wanted.uuid(u)
+		}
+	}
+	if wanted.count == 0 {
+		return nil, nil
+	}
+	var found []*T
+	err := r.source.query(ctx, text, func(s scanner) error {
+		object, err := scan(s)
+		found = append(found, object)
+		return err
+	}, uuidOf(answer.MerchantPrefix, string(m)), wanted.wire())
+	return found, err
+}

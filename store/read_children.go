@@ -1,0 +1,126 @@
+package store
+
+import (
+	"context"
+	"math"
+	"strconv"
+
+	"github.com/paygraph/paygraph/answer"
+	"github.com/paygraph/paygraph/event"
+	"github.com/paygraph/paygraph/ledger"
+	"github.com/paygraph/paygraph/merchant"
+)
+
+// Newest says to begin with an account's last entry.
+const Newest = math.MaxInt64
+
+// children finds the rows that belong to each of some parents by one query. Each row begins with the place of its parent, from 1; read
+// gets the columns after it.
+func children[T any](ctx context.Context, r Reads, m merchant.ID, prefix answer.Prefix, parents []string, text string,
+	read func(scanner) (*T, error), arguments ...any,
+) ([][]*T, error) {
+	wanted := array{oid: oidUUID}
+	wanted.reset()
+	for _, id := range parents {
+		u, _ := answer.Decode(prefix, id) // one that is none is all zeros, and finds nothing
+		wanted.uuid(u)
+	}
+	found := make([][]*T, len(parents))
+	arguments = append([]any{uuidOf(answer.MerchantPrefix, string(m)), wanted.wire()}, arguments...)
+	err := r.source.query(ctx, text, func(scan scanner) error {
+		var place int
+		child, err := read(func(columns ...any) error { return scan(append([]any{&place}, columns...)...) })
+		if err == nil {
+			found[place-1] = append(found[place-1], child)
+		}
+		return err
+	}, arguments...)
+	return found, err
+}
+
+// each begins a query of children.
+const each = ` FROM unnest($2::uuid[]) WITH ORDINALITY AS u (id, place) `
+
+// AccountEntries finds the entries of each of some accounts before a number, the newest first.
+func (r Reads) AccountEntries(ctx context.Context, m merchant.ID, accounts []string, before int64, limit int) ([][]*ledger.Entry, error) {
+	return children(ctx, r, m, answer.AccountPrefix, accounts, `SELECT u.place, `+entryColumns+`, t.currency, t.created_at`+each+`
+		CROSS JOIN LATERAL (SELECT `+entryColumns+` FROM entry e WHERE e.merchant_id = $1 AND e.account_id = u.id AND e.sequence < $3
+			ORDER BY e.sequence DESC LIMIT `+strconv.Itoa(limit)+`) e
+		JOIN transaction t ON t.merchant_id = $1 AND t.id = e.transaction_id ORDER BY u.place, e.sequence DESC`, scanEntry, before)
+}
+
+// Entries finds entries by their identifiers; the result has nil for those that are not there.
+func (r Reads) Entries(ctx context.Context, m merchant.ID, ids []ledger.EntryID) ([]*ledger.Entry, error) {
+	parents := make([]string, len(ids))
+	legs := make([]int16, len(ids))
+	for i, id := range ids {
+		transaction, leg, _ := id.Locate()
+		parents[i], legs[i] = string(transaction), leg
+	}
+	of, err := children(ctx, r, m, answer.TransactionPrefix, parents, `SELECT u.place, `+entryColumns+`, t.currency, t.created_at`+each+`
+		JOIN entry e ON e.merchant_id = $1 AND e.transaction_id = u.id JOIN transaction t ON t.merchant_id = $1 AND t.id = u.id`, scanEntry)
+	found := make([]*ledger.Entry, len(ids))
+	for i := range of {
+		for _, e := range of[i] {
+			if e.Leg == legs[i] {
+				found[i] = e
+			}
+		}
+	}
+	return found, err
+}
+
+func scanEntry(scan scanner) (*ledger.Entry, error) {
+	var e ledger.Entry
+	var id, account answer.UUID
+	err := scan(&id, &e.Leg, &account, &e.AccountSequence, &e.Direction, &e.Amount.MinorUnits, &e.PostedAfter, &e.Amount.Currency,
+		&e.CreatedAt)
+	e.TransactionID = ledger.TransactionID(answer.Encode(answer.TransactionPrefix, id))
+	e.AccountID = ledger.AccountID(answer.Encode(answer.AccountPrefix, account))
+	e.CreatedAt = e.CreatedAt.UTC()
+	return &e, err
+}
+
+// AccountTransactions finds the transactions with an entry on each of some accounts before the account's entry of a number, the
+// newest first, with all their entries.
+func (r Reads) AccountTransactions(ctx context.Context, m merchant.ID, accounts []string, before int64, limit int) ([][]*ledger.Transaction, error) {
+	legs, err := children(ctx, r, m, answer.AccountPrefix, accounts, `SELECT u.place, `+legColumns+each+`
+		CROSS JOIN LATERAL (SELECT e.transaction_id, e.sequence FROM entry e
+			WHERE e.merchant_id = $1 AND e.account_id = u.id AND e.sequence < $3 ORDER BY e.sequence DESC LIMIT `+strconv.Itoa(limit)+`) own
+		JOIN transaction t ON t.merchant_id = $1 AND t.id = own.transaction_id
+		JOIN entry e ON e.merchant_id = $1 AND e.transaction_id = own.transaction_id
+		ORDER BY u.place, own.sequence DESC, e.leg`, scanLeg, before)
+	return foldEach(legs), err
+}
+
+// PaymentTransactions finds the transactions of each of some payments after one, the oldest first, with all their entries.
+func (r Reads) PaymentTransactions(ctx context.Context, m merchant.ID, payments []string, after answer.UUID, limit int) ([][]*ledger.Transaction, error) {
+	legs, err := children(ctx, r, m, answer.PaymentPrefix, payments, `SELECT u.place, `+legColumns+each+`
+		CROSS JOIN LATERAL (SELECT t.id, `+transactionColumns+` FROM transaction t WHERE t.merchant_id = $1 AND t.payment_id = u.id AND t.id > $3
+			ORDER BY t.id LIMIT `+strconv.Itoa(limit)+`) t
+		JOIN entry e ON e.merchant_id = $1 AND e.transaction_id = t.id ORDER BY u.place, t.id, e.leg`, scanLeg, after.String())
+	return foldEach(legs), err
+}
+
+func foldEach(legs [][]*leg) [][]*ledger.Transaction {
+	all := make([][]*ledger.Transaction, len(legs))
+	for i := range legs {
+		all[i] = fold(legs[i])
+	}
+	return all
+}
+
+// PaymentEvents finds the events of each of some payments after a version, the oldest first.
+func (r Reads) PaymentEvents(ctx context.Context, m merchant.ID, payments []string, after int64, limit int) ([][]*event.Event, error) {
+	return children(ctx, r, m, answer.PaymentPrefix, payments, `SELECT u.place, `+eventColumns+each+`
+		CROSS JOIN LATERAL (SELECT `+eventColumns+` FROM event e WHERE e.merchant_id = $1 AND e.object_id = u.id AND e.object_version > $3
+			ORDER BY e.object_version LIMIT `+strconv.Itoa(limit)+`) e ORDER BY u.place, e.object_version`, scanEvent, after)
+}
+
+// CustomerAccounts finds the accounts of each of some customers before one, the newest first.
+func (r Reads) CustomerAccounts(ctx context.Context, m merchant.ID, customers []string, before answer.UUID, limit int) ([][]*ledger.Account, error) {
+	return children(ctx, r, m, answer.CustomerPrefix, customers, `SELECT u.place, `+accountColumns+each+`
+		CROSS JOIN LATERAL (SELECT `+accountOwnColumns+` FROM account a WHERE a.merchant_id = $1 AND a.customer_id = u.id AND a.id < $3
+			ORDER BY a.id DESC LIMIT `+strconv.Itoa(limit)+`) a
+		JOIN balance b ON b.merchant_id = $1 AND b.account_id = a.id ORDER BY u.place, a.id DESC`, scanAccount, before.String())
+}

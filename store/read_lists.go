@@ -1,0 +1,201 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"strconv"
+	"strings"
+
+	"github.com/lib/pq"
+
+	"github.com/paygraph/paygraph/answer"
+	"github.com/paygraph/paygraph/event"
+	"github.com/paygraph/paygraph/ledger"
+	"github.com/paygraph/paygraph/merchant"
+	"github.com/paygraph/paygraph/money"
+	"github.com/paygraph/paygraph/payment"
+)
+
+// list is a query in the making: a keyset over identifiers, which are in the order of creation.
+type list struct {
+	text      strings.Builder
+	arguments []any
+	nothing   bool // a condition cannot hold
+}
+
+// newList begins with the merchant as $1.
+func newList(m merchant.ID, selectFrom string) *list {
+	l := &list{}
+	l.text.WriteString(selectFrom)
+	l.arguments = []any{uuidOf(answer.MerchantPrefix, string(m))}
+	return l
+}
+
+// where adds a condition, in which ? stands for the argument.
+func (l *list) where(condition string, argument any) {
+	l.arguments = append(l.arguments, argument)
+	l.text.WriteString(" AND " + strings.ReplaceAll(condition, "?", "$"+strconv.Itoa(len(l.arguments))))
+}
+
+// id adds a condition on an identifier; one that is none finds nothing.
+func (l *list) id(condition string, prefix answer.Prefix, id *string) {
+	if id == nil {
+		return
+	}
+	u, err := answer.Decode(prefix, *id)
+	l.nothing = l.nothing || err != nil
+	l.where(condition, u.String())
+}
+
+func (l *list) equal(column string, value *string) {
+	if value != nil {
+		l.where(column+" = ?", *value)
+	}
+}
+
+func oneOf[T ~string](l *list, column string, values []T) {
+	if len(values) == 0 {
+		return
+	}
+	texts := make(pq.StringArray, len(values))
+	for i, v := range values {
+		texts[i] = string(v)
+	}
+	l.where(column+" = ANY(?)", texts)
+}
+
+func (l *list) created(column string, span *answer.TimeRange) {
+	if span == nil {
+		return
+	}
+	if span.From != nil {
+		l.where(column+" >= ?", *span.From)
+	}
+	if span.To != nil {
+		l.where(column+" < ?", *span.To)
+	}
+}
+
+// amount needs a currency, since the ends are decimal numbers of it. Errors: those of money.Parse.
+func (l *list) amount(column string, span *money.Range, currency *string) error {
+	if span == nil {
+		return nil
+	}
+	least, most, err := span.MinorUnits(answer.Or(currency))
+	if err != nil {
+		return err
+	}
+	if least != nil {
+		l.where(column+" >= ?", *least)
+	}
+	if most != nil {
+		l.where(column+" <= ?", *most)
+	}
+	return nil
+}
+
+func (l *list) metadata(column string, pair *answer.MetadataFilter) {
+	if pair == nil {
+		return
+	}
+	text, _ := json.Marshal(map[string]string{pair.Key: pair.Value})
+	l.where(column+" @> ?::jsonb", string(text))
+}
+
+// slice ends the query with the keyset on a column of identifiers.
+func (l *list) slice(column string, s answer.Slice) {
+	comparison, order := " < ?", " DESC"
+	if s.Direction == answer.Ascending {
+		comparison, order = " > ?", " ASC"
+	}
+	if s.After != nil {
+		l.where(column+comparison, s.After.String())
+	}
+	l.text.WriteString(" ORDER BY " + column + order + " LIMIT " + strconv.Itoa(s.Limit))
+}
+
+func gather[T any](ctx context.Context, r Reads, l *list, scan func(scanner) (*T, error)) ([]*T, error) {
+	if l.nothing {
+		return nil, nil
+	}
+	var found []*T
+	err := r.source.query(ctx, l.text.String(), func(s scanner) error {
+		object, err := scan(s)
+		found = append(found, object)
+		return err
+	}, l.arguments...)
+	return found, err
+}
+
+// ListCustomers finds the merchant's customers.
+func (r Reads) ListCustomers(ctx context.Context, m merchant.ID, f merchant.CustomerFilter, s answer.Slice) ([]*merchant.Customer, error) {
+	l := newList(m, `SELECT `+customerColumns+` FROM customer c WHERE c.merchant_id = $1`)
+	l.equal("c.reference", f.Reference)
+	l.created("c.created_at", f.CreatedAt)
+	l.metadata("c.metadata", f.Metadata)
+	l.slice("c.id", s)
+	return gather(ctx, r, l, scanCustomer)
+}
+
+// ListAccounts finds the merchant's accounts, with their balances.
+func (r Reads) ListAccounts(ctx context.Context, m merchant.ID, f ledger.AccountFilter, s answer.Slice) ([]*ledger.Account, error) {
+	l := newList(m, `SELECT `+accountColumns+` FROM account a JOIN balance b ON b.merchant_id = a.merchant_id AND b.account_id = a.id
+		WHERE a.merchant_id = $1`)
+	oneOf(l, "a.kind", f.Kind)
+	oneOf(l, "a.status", f.Status)
+	l.equal("a.currency", f.Currency)
+	l.id("a.customer_id = ?", answer.CustomerPrefix, (*string)(f.CustomerID))
+	l.created("a.created_at", f.CreatedAt)
+	l.slice("a.id", s)
+	return gather(ctx, r, l, scanAccount)
+}
+
+// ListPayments finds the merchant's payments. Errors: those of money.Parse for the amounts of the filter.
+func (r Reads) ListPayments(ctx context.Context, m merchant.ID, f payment.Filter, s answer.Slice) ([]*payment.Payment, error) {
+	l := newList(m, `SELECT `+paymentColumns+` FROM payment p WHERE p.merchant_id = $1`)
+	oneOf(l, "p.status", f.Status)
+	l.equal("p.currency", f.Currency)
+	l.equal("p.reference", f.Reference)
+	l.id("? IN (p.source_account_id, p.destination_account_id)", answer.AccountPrefix, (*string)(f.AccountID))
+	l.id(`EXISTS (SELECT FROM account a WHERE a.merchant_id = $1 AND a.customer_id = ?
+		AND a.id IN (p.source_account_id, p.destination_account_id))`, answer.CustomerPrefix, (*string)(f.CustomerID))
+	l.created("p.created_at", f.CreatedAt)
+	l.metadata("p.metadata", f.Metadata)
+	if err := l.amount("p.amount", f.Amount, f.Currency); err != nil {
+		return nil, err
+	}
+	l.slice("p.id", s)
+	return gather(ctx, r, l, scanPayment)
+}
+
+// ListTransactions finds the merchant's transactions, with their entries. Errors: those of money.Parse for the amounts of the
+// filter.
+func (r Reads) ListTransactions(ctx context.Context, m merchant.ID, f ledger.TransactionFilter, s answer.Slice) ([]*ledger.Transaction, error) {
+	l := newList(m, `SELECT `+legColumns+` FROM (SELECT t.id, `+transactionColumns+` FROM transaction t WHERE t.merchant_id = $1`)
+	oneOf(l, "t.kind", f.Kind)
+	l.equal("t.currency", f.Currency)
+	l.id("t.payment_id = ?", answer.PaymentPrefix, f.PaymentID)
+	l.id("EXISTS (SELECT FROM entry e WHERE e.merchant_id = $1 AND e.transaction_id = t.id AND e.account_id = ?)",
+		answer.AccountPrefix, (*string)(f.AccountID))
+	l.created("t.created_at", f.CreatedAt)
+	if err := l.amount("t.amount", f.Amount, f.Currency); err != nil {
+		return nil, err
+	}
+	l.slice("t.id", s)
+	l.text.WriteString(`) t JOIN entry e ON e.merchant_id = $1 AND e.transaction_id = t.id ORDER BY t.id`)
+	if s.Direction != answer.Ascending {
+		l.text.WriteString(" DESC")
+	}
+	l.text.WriteString(", e.leg")
+	legs, err := gather(ctx, r, l, scanLeg)
+	return fold(legs), err
+}
+
+// ListEvents reads the merchant's log after a number, the oldest first; without types its numbers have no gaps.
+func (r Reads) ListEvents(ctx context.Context, m merchant.ID, types []event.Type, after int64, limit int) ([]*event.Event, error) {
+	l := newList(m, `SELECT `+eventColumns+` FROM event e WHERE e.merchant_id = $1`)
+	l.where("e.sequence > ?", after)
+	oneOf(l, "e.type", types)
+	l.text.WriteString(" ORDER BY e.sequence LIMIT " + strconv.Itoa(limit))
+	return gather(ctx, r, l, scanEvent)
+}

@@ -1,0 +1,170 @@
+package store
+
+import (
+	"context"
+
+	"github.com/paygraph/paygraph/answer"
+	"github.com/paygraph/paygraph/auth"
+	"github.com/paygraph/paygraph/command"
+	"github.com/paygraph/paygraph/event"
+	"github.com/paygraph/paygraph/ledger"
+	"github.com/paygraph/paygraph/merchant"
+	"github.com/paygraph/paygraph/money"
+	"github.com/paygraph/paygraph/payment"
+)
+
+// Merchant finds the merchant itself.
+func (r Reads) Merchant(ctx context.Context, m merchant.ID) (*merchant.Merchant, error) {
+	id, err := answer.Decode(answer.MerchantPrefix, string(m))
+	if err != nil {
+		return nil, nil
+	}
+	var found *merchant.Merchant
+	err = r.source.query(ctx, `SELECT id, name, created_at FROM merchant WHERE id = $1`, func(scan scanner) (err error) {
+		found, err = scanMerchant(scan)
+		return err
+	}, id.String())
+	return found, err
+}
+
+// Customers finds customers by their identifiers.
+func (r Reads) Customers(ctx context.Context, m merchant.ID, ids []string) ([]*merchant.Customer, error) {
+	return some(ctx, r, m, answer.CustomerPrefix, ids, `SELECT `+customerColumns+` FROM unnest($2::uuid[]) AS u (id)
+		JOIN customer c ON c.merchant_id = $1 AND c.id = u.id`, scanCustomer)
+}
+
+// Accounts finds accounts with their balances by their identifiers.
+func (r Reads) Accounts(ctx context.Context, m merchant.ID, ids []string) ([]*ledger.Account, error) {
+	return some(ctx, r, m, answer.AccountPrefix, ids, `SELECT `+accountColumns+` FROM unnest($2::uuid[]) AS u (id)
+		JOIN account a ON a.merchant_id = $1 AND a.id = u.id JOIN balance b ON b.merchant_id = $1 AND b.account_id = u.id`, scanAccount)
+}
+
+// Payments finds payments by their identifiers.
+func (r Reads) Payments(ctx context.Context, m merchant.ID, ids []string) ([]*payment.Payment, error) {
+	return some(ctx, r, m, answer.PaymentPrefix, ids, `SELECT `+paymentColumns+` FROM unnest($2::uuid[]) AS u (id)
+		JOIN payment p ON p.merchant_id = $1 AND p.id = u.id`, scanPayment)
+}
+
+// Events finds events by their identifiers.
+func (r Reads) Events(ctx context.Context, m merchant.ID, ids []string) ([]*event.Event, error) {
+	return some(ctx, r, m, answer.EventPrefix, ids, `SELECT `+eventColumns+` FROM unnest($2::uuid[]) AS u (id)
+		JOIN event e ON e.merchant_id = $1 AND e.id = u.id`, scanEvent)
+}
+
+const eventColumns = `e.id, e.sequence, e.type, e.object_id, e.object_version, e.schema, e.payload, e.hash, e.occurred_at`
+
+func scanEvent(scan scanner) (*event.Event, error) {
+	var e event.Event
+	var id, object answer.UUID
+	var hash []byte
+	err := scan(&id, &e.Sequence, &e.Type, &object, &e.ObjectVersion, &e.Schema, &e.Payload, &hash, &e.OccurredAt)
+	e.ID = event.ID(answer.Encode(answer.EventPrefix, id))
+	e.ObjectID = answer.Encode(e.Type.Object(), object)
+	e.OccurredAt = e.OccurredAt.UTC()
+	copy(e.Hash[:], hash)
+	return &e, err
+}
+
+// Transactions finds transactions with their entries by their identifiers.
+func (r Reads) Transactions(ctx context.Context, m merchant.ID, ids []string) ([]*ledger.Transaction, error) {
+	legs, err := some(ctx, r, m, answer.TransactionPrefix, ids, `SELECT `+legColumns+` FROM unnest($2::uuid[]) AS u (id)
+		JOIN transaction t ON t.merchant_id = $1 AND t.id = u.id JOIN entry e ON e.merchant_id = $1 AND e.transaction_id = u.id
+		ORDER BY t.id, e.leg`, scanLeg)
+	return fold(legs), err
+}
+
+const entryColumns = `e.transaction_id, e.leg, e.account_id, e.sequence, e.direction, e.posted, e.posted_after`
+
+const transactionColumns = `t.kind, t.amount, t.currency, t.payment_id, t.reference, t.salt, t.value_date, t.created_at`
+
+const legColumns = entryColumns + `, ` + transactionColumns
+
+// leg is an entry with the transaction that it is of, which is still without entries.
+type leg struct {
+	entry       ledger.Entry
+	transaction ledger.Transaction
+}
+
+func scanLeg(scan scanner) (*leg, error) {
+	var l leg
+	e, t := &l.entry, &l.transaction
+	var direction, kind, currency string
+	var id, account answer.UUID
+	var paid nullUUID
+	err := scan(&id, &e.Leg, &account, &e.AccountSequence, &direction, &e.Amount.MinorUnits, &e.PostedAfter,
+		&kind, &t.Amount.MinorUnits, &currency, &paid, &t.Reference, &t.Salt, &t.ValueDate, &t.CreatedAt)
+	t.ID = ledger.TransactionID(answer.Encode(answer.TransactionPrefix, id))
+	t.Kind = ledger.TransactionKind(kind)
+	t.Amount.Currency = money.Currency(currency)
+	t.PaymentID = maybe[string](answer.PaymentPrefix, paid)
+	t.ValueDate, t.CreatedAt = t.ValueDate.UTC(), t.CreatedAt.UTC()
+	e.AccountID = ledger.AccountID(answer.Encode(answer.AccountPrefix, account))
+	e.Direction = ledger.Direction(direction)
+	e.TransactionID, e.CreatedAt, e.Amount.Currency = t.ID, t.CreatedAt, t.Amount.Currency
+	return &l, err
+}
+
+// fold makes transactions of legs that are in the order of transactions and legs.
+func fold(legs []*leg) []*ledger.Transaction {
+	var all []*ledger.Transaction
+	for _, l := range legs {
+		if n := len(all); n == 0 || all[n-1].ID != l.transaction.ID {
+			all = append(all, &l.transaction)
+		}
+		of := all[len(all)-1]
+		of.Entries = append(of.Entries, l.entry)
+	}
+	return all
+}
+
+// Record finds what became of the request with a key; nil where there is no record.
+func (r Reads) Record(ctx context.Context, m merchant.ID, k string) (*command.Record, error) {
+	var found *record
+	err := r.source.query(ctx, `SELECT i.operation, i.object_id, i.refusal, i.refusal_values, i.result_version, i.created_at
+		FROM idempotency i WHERE i.merchant_id = $1 AND i.owner = '' AND i.key = $2`, func(scan scanner) error {
+		found = &record{key: k}
+		return scan(&found.operation, &found.objectID, &found.refusalCode, &found.refusalValues, &found.version, &found.createdAt)
+	}, uuidOf(answer.MerchantPrefix, string(m)), k)
+	if found == nil || err != nil {
+		return nil, err
+	}
+	refusal, err := r.codec.thaw(found)
+	return &command.Record{
+		Key: k, Operation: found.operation, FirstSeenAt: found.createdAt.UTC(), ObjectID: found.objectID, Refusal: refusal,
+		ResultVersion: found.version,
+	}, err
+}
+
+// The domains' readers find one object, after a command of theirs was replayed.
+var (
+	_ merchant.Reader = (*Store)(nil)
+	_ ledger.Reader   = (*Store)(nil)
+	_ payment.Reader  = (*Store)(nil)
+)
+
+// Customer finds one customer, or nil.
+func (s *Store) Customer(ctx context.Context, p auth.Principal, id merchant.CustomerID) (*merchant.Customer, error) {
+	return first(s.Customers(ctx, p.Merchant, []string{string(id)}))
+}
+
+// Account finds one account, or nil.
+func (s *Store) Account(ctx context.Context, p auth.Principal, id ledger.AccountID) (*ledger.Account, error) {
+	return first(s.Accounts(ctx, p.Merchant, []string{string(id)}))
+}
+
+// Transaction finds one transaction, or nil.
+func (s *Store) Transaction(ctx context.Context, p auth.Principal, id ledger.TransactionID) (*ledger.Transaction, error) {
+	return first(s.Transactions(ctx, p.Merchant, []string{string(id)}))
+}
+
+// Payment finds one payment, or nil.
+func (s *Store) Payment(ctx context.Context, p auth.Principal, id payment.ID) (*payment.Payment, error) {
+	return first(s.Payments(ctx, p.Merchant, []string{string(id)}))
+}
+
+func first[T any](found []*T, err error) (*T, error) {
+	if len(found) == 0 {
+		return nil, err
+	}
+	return found[0], err
+}

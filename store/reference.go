@@ -1,0 +1,153 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/lib/pq"
+
+	"github.com/paygraph/paygraph/answer"
+	"github.com/paygraph/paygraph/auth"
+	"github.com/paygraph/paygraph/event"
+	"github.com/paygraph/paygraph/merchant"
+	"github.com/paygraph/paygraph/store/connector"
+)
+
+// Admin changes reference data as the owner of the database: merchants and credentials. The serving process has none.
+type Admin struct {
+	db *sql.DB
+}
+
+// OpenAdmin connects as the owner.
+func OpenAdmin(dsn string) (*Admin, error) {
+	db, err := connector.Open(dsn, connector.Options{Settings: map[string]string{"application_name": "paygraph admin"}})
+	if err != nil {
+		return nil, err
+	}
+	return &Admin{db}, nil
+}
+
+// Close disconnects.
+func (a *Admin) Close() error { return a.db.Close() }
+
+// CreateMerchant adds a merchant with an empty log.
+func (a *Admin) CreateMerchant(ctx context.Context, name string) (*merchant.Merchant, error) {
+	b := batch{t: time.Now().UTC().Truncate(time.Microsecond)}
+	m := &merchant.Merchant{ID: merchant.ID(b.NewID(answer.MerchantPrefix)), Name: name, CreatedAt: b.t}
+	genesis := event.Genesis(m.ID)
+	_, err := a.db.ExecContext(ctx, `WITH m AS (INSERT INTO merchant (id, name, created_at) VALUES ($1, $2, $3))
+		INSERT INTO head (merchant_id, sequence, hash, at, stamp) VALUES ($1, 0, $4, $3, 0)`,
+		uuidOf(answer.MerchantPrefix, string(m.ID)), name, m.CreatedAt, genesis[:])
+	return m, err
+}
+
+// Merchants lists all merchants, the oldest first.
+func (a *Admin) Merchants(ctx context.Context) ([]*merchant.Merchant, error) {
+	rows, err := a.db.QueryContext(ctx, `SELECT id, name, created_at FROM merchant ORDER BY id`)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }()
+	var all []*merchant.Merchant
+	for rows.Next() {
+		m, err := scanMerchant(rows.Scan)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, m)
+	}
+	return all, rows.Err()
+}
+
+func scanMerchant(scan scanner) (*merchant.Merchant, error) {
+	var m merchant.Merchant
+	var id answer.UUID
+	err := scan(&id, &m.Name, &m.CreatedAt)
+	m.ID = merchant.ID(answer.Encode(answer.MerchantPrefix, id))
+	m.CreatedAt = m.CreatedAt.UTC()
+	return &m, err
+}
+
+// ErrNoMerchant says that there is no merchant with this identifier.
+var ErrNoMerchant = errors.New("there is no such merchant")
+
+// CreateCredential adds a credential. Errors: ErrNoMerchant, ErrClientIDTaken.
+func (a *Admin) CreateCredential(ctx context.Context, c auth.Credential) error {
+	id, err := answer.Decode(answer.MerchantPrefix, string(c.Merchant))
+	if err != nil {
+		return ErrNoMerchant
+	}
+	scopes := make([]string, len(c.Scopes))
+	for i, s := range c.Scopes {
+		scopes[i] = string(s)
+	}
+	_, err = a.db.ExecContext(ctx, `INSERT INTO credential (client_id, merchant_id, name, secret_hash, scopes, created_at)
+		VALUES ($1, $2, $3, $4, $5, $6)`, c.ClientID, id.String(), c.Name, c.SecretHash, pq.Array(scopes), c.CreatedAt)
+	var answered *pq.Error
+	if errors.As(err, &answered) {
+		switch answered.Code.Name() {
+		case "foreign_key_violation":
+			return ErrNoMerchant
+		case "unique_violation":
+			return fmt.Errorf("%w: %s", ErrClientIDTaken, c.ClientID)
+		}
+	}
+	return err
+}
+
+// ErrClientIDTaken says that a credential with this client id exists, perhaps of another merchant.
+var ErrClientIDTaken = errors.New("this client id is taken")
+
+// RevokeCredential ends a credential; again does nothing more. Tokens that were issued end by themselves. Error:
+// auth.ErrUnknownCredential.
+func (a *Admin) RevokeCredential(ctx context.Context, clientID string) error {
+	result, err := a.db.ExecContext(ctx, `UPDATE credential SET revoked_at = COALESCE(revoked_at, clock_timestamp())
+		WHERE client_id = $1`, clientID)
+	if err != nil {
+		return err
+	}
+	if n, err := result.RowsAffected(); err != nil || n == 0 {
+		return errors.Join(auth.ErrUnknownCredential, err)
+	}
+	return nil
+}
+
+// Credential finds a credential by its client id. Error: auth.ErrUnknownCredential.
+func (s *Store) Credential(ctx context.Context, clientID string) (auth.Credential, error) {
+	c := auth.Credential{ClientID: clientID}
+	var id answer.UUID
+	var scopes pq.StringArray
+	err := s.readers.QueryRowContext(ctx, `SELECT merchant_id, name, secret_hash, scopes, created_at, revoked_at FROM credential
+		WHERE client_id = $1`, clientID).Scan(&id, &c.Name, &c.SecretHash, &scopes, &c.CreatedAt, &c.RevokedAt)
+	if errors.Is(err, sql.ErrNoRows) {
+		return c, auth.ErrUnknownCredential
+	}
+	c.Merchant = merchant.ID(answer.Encode(answer.MerchantPrefix, id))
+	for _, scope := range scopes {
+		c.Scopes = append(c.Scopes, auth.Scope(scope))
+	}
+	return c, err
+}
+
+// SigningKeys are all keys that sign tokens, the newest first.
+func (s *Store) SigningKeys(ctx context.Context) ([]auth.SigningKey, error) {
+	var keys []auth.SigningKey
+	err := s.prepared.query(ctx, `SELECT id, previous, format, private_key, created_at FROM signing_key ORDER BY created_at DESC, id`,
+		func(scan scanner) error {
+			var k auth.SigningKey
+			err := scan(&k.ID, &k.Previous, &k.Format, &k.Private, &k.CreatedAt)
+			keys = append(keys, k)
+			return err
+		})
+	return keys, err
+}
+
+// AddSigningKey adds a key, unless another one already follows the same previous key.
+func (s *Store) AddSigningKey(ctx context.Context, k auth.SigningKey) error {
+	_, err := s.writers.ExecContext(ctx, `INSERT INTO signing_key (id, previous, format, private_key, created_at)
+		VALUES ($1, $2, $3, $4, $5) ON CONFLICT (previous) DO NOTHING`, k.ID, k.Previous, k.Format, k.Private, k.CreatedAt)
+	return err
+}

@@ -1,0 +1,169 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/paygraph/paygraph/answer"
+	"github.com/paygraph/paygraph/command"
+	"github.com/paygraph/paygraph/event"
+	"github.com/paygraph/paygraph/merchant"
+	"github.com/paygraph/paygraph/store/groupcommit"
+)
+
+// request is a command on its way to a writer.
+type request struct {
+	command.Envelope
+	needs       command.Needs
+	fingerprint command.Fingerprint
+	decide      func(*batch) (command.Object, error)
+}
+
+// key is the scope of an idempotency key within its merchant.
+type key struct {
+	owner, key string
+}
+
+func (r *request) key() key { return key{r.owner(), r.Key} }
+
+// owner is whose key it is: empty for the merchant's backend.
+func (r *request) owner() string { return "" }
+
+func (r *request) cause() event.Cause {
+	return event.Cause{
+		Operation: r.Operation, PrincipalKind: string(r.Principal.Kind), Principal: r.Principal.Subject,
+		Request: requestHash(r.key(), r.Operation, r.fingerprint),
+	}
+}
+
+// requestHash ties an event to the record of its key without telling the key.
+func requestHash(k key, operation string, fingerprint command.Fingerprint) (hash [16]byte) {
+	h := sha256.New()
+	fmt.Fprintf(h, "%d %s %d %s %s ", len(k.owner), k.owner, len(k.key), k.key, operation)
+	h.Write(fingerprint)
+	copy(hash[:], h.Sum(nil))
+	return hash
+}
+
+// committer is the store as one domain sees it: B is the part of a batch that the domain's decisions use.
+type committer[B any] struct {
+	store *Store
+}
+
+// Committer is the store as a domain with batches of type B sees it. It panics where the store's batch is no B.
+func Committer[B any](s *Store) command.Committer[B] {
+	if _, ok := any((*batch)(nil)).(B); !ok {
+		panic(fmt.Sprintf("the store's batch is no %T", *new(B)))
+	}
+	return committer[B]{s}
+}
+
+// Commit puts the command into its merchant's queue and waits for its outcome.
+func (c committer[B]) Commit(ctx context.Context, cmd command.Command[B]) (command.Result, error) {
+	return c.store.commit(ctx, &request{
+		Envelope: cmd.Envelope, needs: cmd.Needs,
+		decide: func(b *batch) (command.Object, error) { return cmd.Decide(any(b).(B)) },
+	})
+}
+
+func (s *Store) commit(ctx context.Context, r *request) (command.Result, error) {
+	r.fingerprint = s.fingerprint(r.Input)
+	m := r.Principal.Merchant
+	first, leave := s.inFlight.enter(m, r.key())
+	defer leave()
+	result, err := s.queue.Do(ctx, m, r)
+	switch {
+	case errors.Is(err, groupcommit.ErrFull), errors.Is(err, groupcommit.ErrClosed):
+		return result, fmt.Errorf("%w: %w", command.ErrUnavailable, err)
+	case errors.Is(err, groupcommit.ErrTimeUp) && first:
+		return result, command.ErrOutcomeUnknown
+	case errors.Is(err, groupcommit.ErrTimeUp):
+		return result, answer.IdempotencyInProgress{}
+	}
+	return result, err
+}
+
+func (s *Store) fingerprint(in command.Input) command.Fingerprint {
+	f := s.fingerprinters.Get().(*command.Fingerprinter)
+	defer s.fingerprinters.Put(f)
+	return f.Of(in)
+}
+
+// record is the row of an idempotency key.
+type record struct {
+	key           string
+	owner         string
+	operation     string
+	fingerprint   command.Fingerprint
+	objectID      *string
+	refusalCode   *answer.Code
+	refusalValues []byte
+	version       int16
+	createdAt     time.Time
+
+	object  command.Object // as decided, where this process has just decided it
+	refusal answer.Refusal // likewise
+}
+
+// first is the answer to the request that made the record.
+func (r *record) first() (command.Result, error) {
+	if r.refusal != nil {
+		return command.Result{}, r.refusal
+	}
+	return command.Result{ObjectID: *r.objectID, Object: r.object}, nil
+}
+
+// codec freezes outcomes and thaws them.
+type codec struct {
+	answer.Codec
+}
+
+// record freezes what a decision has returned. Its error is a defect: of the decision, or of a refusal that is in no list.
+func (c codec) record(r *request, t time.Time, object command.Object, err error) (*record, error) {
+	rec := &record{
+		key: r.Key, owner: r.owner(), operation: r.Operation, fingerprint: r.fingerprint, version: resultVersion, createdAt: t,
+	}
+	if err == nil {
+		id := object.NodeID()
+		rec.object, rec.objectID = object, &id
+		return rec, nil
+	}
+	if !errors.As(err, &rec.refusal) {
+		return nil, err
+	}
+	code := rec.refusal.Code()
+	rec.refusalCode = &code
+	rec.refusalValues, err = c.Freeze(rec.refusal)
+	return rec, err
+}
+
+// replay answers a request whose key is known.
+func (c codec) replay(earlier *record, r *request) (command.Result, error) {
+	conflicts := earlier.fingerprint.Conflicts(r.fingerprint)
+	if len(conflicts) > 0 || earlier.operation != r.Operation {
+		return command.Result{}, answer.IdempotencyKeyReused{
+			ConflictingPaths: conflicts, OriginalOperation: earlier.operation, FirstSeenAt: earlier.createdAt,
+		}
+	}
+	refusal, err := c.thaw(earlier)
+	if err != nil {
+		return command.Result{}, fmt.Errorf("%w: %w", command.ErrInternal, err)
+	}
+	if refusal != nil {
+		return command.Result{Replayed: true}, refusal
+	}
+	return command.Result{ObjectID: *earlier.objectID, Replayed: true}, nil
+}
+
+// thaw is the recorded refusal, or nil for a success.
+func (c codec) thaw(rec *record) (answer.Refusal, error) {
+	if rec.refusalCode == nil {
+		return nil, nil
+	}
+	return c.Thaw(*rec.refusalCode, rec.refusalValues)
+}
+
+var _ command.Committer[merchant.Batch] = committer[merchant.Batch]{}

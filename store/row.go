@@ -1,0 +1,74 @@
+package store
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/paygraph/paygraph/answer"
+	"github.com/paygraph/paygraph/ledger"
+)
+
+// row writes the values of one row into the arrays of its columns, in the order of the columns.
+type row struct {
+	columns []array
+	at      int
+}
+
+func (r *row) next() *array {
+	a := &r.columns[r.at]
+	r.at++
+	return a
+}
+
+func (r *row) uuid(u answer.UUID) { r.next().uuid(u) }
+func (r *row) int8(n int64)       { r.next().int8(n) }
+func (r *row) int4(n int32)       { r.next().int4(n) }
+func (r *row) int2(n int16)       { r.next().int2(n) }
+func (r *row) text(s string)      { r.next().text(s) }
+func (r *row) bytea(b []byte)     { r.next().bytea(b) }
+func (r *row) jsonb(text []byte)  { r.next().jsonb(text) }
+func (r *row) date(t time.Time)   { r.next().date(t) }
+
+// id writes an identifier that this process made or checked: one that is none is a defect, and panics.
+func (r *row) id(prefix answer.Prefix, id string) {
+	u, err := answer.Decode(prefix, id)
+	if err != nil {
+		panic("store: " + id + " is not an identifier of " + string(prefix))
+	}
+	r.uuid(u)
+}
+
+func (r *row) maybeID(prefix answer.Prefix, id *string) {
+	if id == nil {
+		r.next().null()
+		return
+	}
+	r.id(prefix, *id)
+}
+
+func (r *row) maybeText(s *string) {
+	if s == nil {
+		r.next().null()
+		return
+	}
+	r.text(*s)
+}
+
+func (r *row) metadata(m answer.Metadata) {
+	if len(m) == 0 {
+		r.next().null()
+		return
+	}
+	text, err := json.Marshal(m)
+	if err != nil {
+		panic(err) // a map of strings always has a JSON
+	}
+	r.jsonb(text)
+}
+
+func (r *row) balance(a *ledger.Account) {
+	r.id(answer.AccountPrefix, string(a.ID))
+	r.int8(a.DebitsPosted)
+	r.int8(a.CreditsPosted)
+	r.int8(a.Sequence)
+}

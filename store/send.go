@@ -1,0 +1,58 @@
+package store
+
+import (
+	"context"
+	"fmt"
+)
+
+// send writes everything that the batch has decided by one statement.
+func (w *writer) send(ctx context.Context, b *batch, stamp int64) error {
+	w.arguments = append(w.arguments[:0], b.id(), b.t, b.head.sequence, b.head.hash[:], stamp)
+	mask := uint32(0)
+	for n := range changes {
+		c := &changes[n]
+		rows := c.count(b)
+		if rows == 0 {
+			continue
+		}
+		mask |= 1 << n
+		columns := w.arrays(n)
+		for i := range rows {
+			c.write(b, i, &row{columns: columns})
+		}
+		for i := range columns {
+			w.arguments = append(w.arguments, columns[i].wire())
+		}
+	}
+	if w.texts[mask] == "" {
+		w.texts[mask] = statement(mask)
+	}
+	prepared, err := w.prepared(ctx, w.texts[mask])
+	if err != nil {
+		return err
+	}
+	result, err := prepared.ExecContext(ctx, w.arguments...)
+	if err != nil {
+		return err
+	}
+	if updated, err := result.RowsAffected(); err != nil || updated != 1 {
+		return fmt.Errorf("%w: the head was not written (%d rows, %w)", errPoison, updated, err)
+	}
+	return nil
+}
+
+// arrays are the emptied arrays for the columns of a change.
+func (w *writer) arrays(n int) []array {
+	columns := w.columns[n]
+	if columns == nil {
+		columns = make([]array, len(changes[n].columns))
+		for i, c := range changes[n].columns {
+			columns[i].oid = c.oid
+		}
+		w.columns[n] = columns
+	}
+	for i := range columns {
+		columns[i].reset()
+	}
+	return columns
+}

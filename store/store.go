@@ -1,0 +1,167 @@
+// Package store keeps what the domain has decided, in PostgreSQL. It is the only package that knows SQL.
+package store
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/jmoiron/sqlx"
+	"github.com/pressly/goose/v3"
+
+	"github.com/paygraph/paygraph/answer"
+	"github.com/paygraph/paygraph/command"
+	"github.com/paygraph/paygraph/merchant"
+	"github.com/paygraph/paygraph/migrations"
+	"github.com/paygraph/paygraph/store/connector"
+	"github.com/paygraph/paygraph/store/groupcommit"
+)
+
+// Config says how a store uses its database.
+type Config struct {
+	DSN      string           // names the owner of the database; sessions take the runtime role
+	Refusals []answer.Refusal // all that commands may refuse, so that they can be recorded
+	Writers  int              // merchants that are written at once; 0: DefaultWriters
+	Readers  int              // connections for queries; 0: DefaultReaders
+	Log      *slog.Logger     // nil: slog.Default()
+}
+
+// Defaults of Config.
+const (
+	DefaultWriters = 4
+	DefaultReaders = 16
+)
+
+// runtimeRole is what serving sessions become: it owns nothing, and cannot rewrite history.
+const runtimeRole = "paygraph_runtime"
+
+// Store is the database as the gateway uses it.
+type Store struct {
+	Reads
+	writers        *sql.DB
+	readers        *sqlx.DB
+	prepared       *prepared
+	queue          *groupcommit.Queue[merchant.ID, *request, command.Result]
+	inFlight       inFlight
+	fingerprinters sync.Pool
+}
+
+// Migrate brings the database to the shape that this version needs. It connects as the owner.
+func Migrate(ctx context.Context, dsn string) error {
+	db, err := connector.Open(dsn, connector.Options{Settings: map[string]string{"application_name": "paygraph migrate"}})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = db.Close() }()
+	provider, err := goose.NewProvider(goose.DialectPostgres, db, migrations.Files)
+	if err != nil {
+		return err
+	}
+	_, err = provider.Up(ctx)
+	return err
+}
+
+// Open connects to a database that Migrate has brought up to date, and starts the writers.
+func Open(ctx context.Context, c Config) (*Store, error) {
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	if c.Writers == 0 {
+		c.Writers = DefaultWriters
+	}
+	if c.Readers == 0 {
+		c.Readers = DefaultReaders
+	}
+	writers, err := pool(c.DSN, c.Writers+1, writerSettings) // one more for keys and secrets
+	if err != nil {
+		return nil, err
+	}
+	readers, err := pool(c.DSN, c.Readers, readerSettings)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{
+		writers: writers, readers: sqlx.NewDb(readers, "postgres"), inFlight: inFlight{keys: map[scopedKey]int{}},
+	}
+	s.prepared = &prepared{db: s.readers, text: map[string]*sql.Stmt{}}
+	s.Reads = Reads{s.prepared, codec{answer.NewCodec(c.Refusals)}}
+	secret, err := s.Secret(ctx, "fingerprint")
+	if err != nil {
+		_ = writers.Close()
+		_ = readers.Close()
+		return nil, err
+	}
+	s.fingerprinters.New = func() any { return command.NewFingerprinter(secret) }
+	known := newCaches()
+	limits := groupcommit.Limits{Writers: c.Writers, Batch: maxBatch, Waiting: maxWaiting, Patience: callerPatience}
+	s.queue = groupcommit.New(limits, func(int) groupcommit.Writer[merchant.ID, *request, command.Result] {
+		return &writer{
+			pool: writers, caches: known, log: c.Log, codec: s.codec, texts: map[uint32]string{}, columns: map[int][]array{},
+		}
+	})
+	return s, nil
+}
+
+// Close lets the writers finish what they were given, and disconnects.
+func (s *Store) Close() error {
+	s.queue.Close()
+	return errors.Join(s.writers.Close(), s.readers.Close())
+}
+
+// A writer that dies holding a merchant's lock must not hold it for long: the server ends a session that waits, works or idles in a
+// transaction beyond these times. Plans are pinned to the indexes, since they are made once and tables grow afterwards.
+var writerSettings = map[string]string{
+	"application_name":                    "paygraph writer",
+	"role":                                runtimeRole,
+	"lock_timeout":                        "2s",
+	"statement_timeout":                   "5s",
+	"idle_in_transaction_session_timeout": "5s",
+	"plan_cache_mode":                     "force_generic_plan",
+	"enable_seqscan":                      "off",
+	"enable_hashjoin":                     "off",
+	"enable_mergejoin":                    "off",
+	"jit":                                 "off",
+}
+
+var readerSettings = map[string]string{
+	"application_name":                    "paygraph reader",
+	"role":                                runtimeRole,
+	"lock_timeout":                        "2s",
+	"statement_timeout":                   "10s",
+	"idle_in_transaction_session_timeout": "10s",
+	"jit":                                 "off",
+}
+
+func pool(dsn string, size int, settings map[string]string) (*sql.DB, error) {
+	db, err := connector.Open(dsn, connector.Options{Settings: settings})
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(size)
+	db.SetMaxIdleConns(size)
+	db.SetConnMaxIdleTime(10 * time.Minute)
+	return db, nil
+}
+
+const secretLength = 32
+
+// Secret is the value of 32 bytes that all nodes share for a purpose. Who asks first makes it.
+func (s *Store) Secret(ctx context.Context, purpose string) ([]byte, error) {
+	fresh := make([]byte, secretLength)
+	_, _ = rand.Read(fresh)
+	_, err := s.writers.ExecContext(ctx, `INSERT INTO secret (purpose, value, created_at) VALUES ($1, $2, clock_timestamp())
+		ON CONFLICT (purpose) DO NOTHING`, purpose, fresh)
+	if err != nil {
+		return nil, fmt.Errorf("the secret for %s: %w", purpose, err)
+	}
+	var value []byte
+	if err := s.readers.GetContext(ctx, &value, `SELECT value FROM secret WHERE purpose = $1`, purpose); err != nil {
+		return nil, fmt.Errorf("the secret for %s: %w", purpose, err)
+	}
+	return value, nil
+}

@@ -1,0 +1,248 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	mathrand "math/rand/v2"
+	"time"
+
+	"github.com/lib/pq"
+
+	"github.com/paygraph/paygraph/command"
+	"github.com/paygraph/paygraph/event"
+	"github.com/paygraph/paygraph/merchant"
+	"github.com/paygraph/paygraph/store/connector"
+	"github.com/paygraph/paygraph/store/groupcommit"
+)
+
+// Limits of the write path.
+const (
+	maxBatch       = 256
+	maxWaiting     = 20_000
+	callerPatience = 10 * time.Second
+	commitDeadline = 5 * time.Second
+	firstBackoff   = 10 * time.Millisecond
+	longestBackoff = time.Second
+)
+
+type item = groupcommit.Item[*request, command.Result]
+
+// writer takes batches of one merchant at a time through the serial section, on a connection of its own.
+type writer struct {
+	pool       *sql.DB
+	caches     *caches
+	log        *slog.Logger
+	codec      codec
+	conn       *sql.Conn
+	statements map[string]*sql.Stmt
+	texts      map[uint32]string // of batch statements, by the changes that are in them
+	columns    map[int][]array   // of the changes, used again and again
+	arguments  []any
+}
+
+// errPoison wraps what one of the batch's commands has caused, and would cause again.
+var errPoison = errors.New("a command of the batch met a defect")
+
+// Write settles every item of the batch: it goes through the serial section again and again until the database has answered, or
+// the items' deadlines are past.
+func (w *writer) Write(m merchant.ID, items []*item) {
+	wait := firstBackoff
+	for {
+		err := w.attempt(m, items)
+		if err == nil {
+			return
+		}
+		w.caches.drop(m)
+		if errors.Is(err, errPoison) {
+			w.rollback()
+			w.halve(m, items, err)
+			return
+		}
+		w.discard()
+		w.log.Warn("the database did not take a batch; trying again", "merchant", m, "commands", len(items), "error", err)
+		time.Sleep(wait/2 + mathrand.N(wait/2))
+		wait = min(2*wait, longestBackoff)
+		if items = stillWaited(items, errors.Is(err, connector.ErrOutcomeUnknown)); len(items) == 0 {
+			return
+		}
+	}
+}
+
+// halve finds the command that poisons a batch. It alone gets ErrInternal; its key stays free.
+func (w *writer) halve(m merchant.ID, items []*item, err error) {
+	if len(items) > 1 {
+		w.Write(m, items[:len(items)/2])
+		w.Write(m, items[len(items)/2:])
+		return
+	}
+	w.log.Error("a command met a defect", "merchant", m, "operation", items[0].Command.Operation, "error", err)
+	items[0].Settle(command.Result{}, command.ErrInternal)
+}
+
+// stillWaited drops the items whose callers have stopped waiting: they ask again with the same key.
+func stillWaited(items []*item, inDoubt bool) []*item {
+	var waited []*item
+	for _, i := range items {
+		switch {
+		case time.Now().Before(i.Deadline):
+			waited = append(waited, i)
+		case inDoubt:
+			i.Settle(command.Result{}, command.ErrOutcomeUnknown)
+		default:
+			i.Settle(command.Result{}, command.ErrUnavailable)
+		}
+	}
+	return waited
+}
+
+// attempt goes once through the serial section. On an error nothing is settled, and the merchant's cache is not to be believed.
+func (w *writer) attempt(m merchant.ID, items []*item) error {
+	ctx := context.Background() // sessions have their own time-outs: a command that was taken is not taken back
+	if err := w.connect(ctx); err != nil {
+		return err
+	}
+	b, err := w.lock(ctx, m)
+	if err != nil {
+		return err
+	}
+	known, err := w.knownKeys(ctx, b, items)
+	if err != nil {
+		return err
+	}
+	if err := w.load(ctx, b, items, known); err != nil {
+		return err
+	}
+	outcomes, err := w.decide(b, items, known)
+	if err != nil {
+		return err
+	}
+	if len(b.records) == 0 {
+		w.rollback() // nothing but replays: nothing to write
+	} else if err := w.write(ctx, b); err != nil {
+		return err
+	}
+	for n, i := range items {
+		i.Settle(outcomes[n].result, outcomes[n].err)
+	}
+	return nil
+}
+
+// write sends the batch's statement and COMMIT.
+func (w *writer) write(ctx context.Context, b *batch) error {
+	b.close()
+	stamp := mathrand.Int64()
+	if err := w.send(ctx, b, stamp); err != nil {
+		return classify(err)
+	}
+	if err := connector.Commit(w.conn, commitDeadline); err != nil {
+		return err
+	}
+	b.saved()
+	w.caches.keep(b, stamp)
+	return nil
+}
+
+// classify tells what a command has caused from what the database has met. SQL classes 22 and 23 are about the data.
+func classify(err error) error {
+	var answer *pq.Error
+	if errors.As(err, &answer) && (answer.Code.Class() == "22" || answer.Code.Class() == "23") {
+		return fmt.Errorf("%w: %w", errPoison, err)
+	}
+	return err
+}
+
+type outcome struct {
+	result command.Result
+	err    error
+}
+
+// decide runs the commands in the order of their arrival. A panic is the defect of one of them.
+func (w *writer) decide(b *batch, items []*item, known map[key]*record) (outcomes []outcome, err error) {
+	defer func() {
+		if defect := recover(); defect != nil {
+			err = fmt.Errorf("%w: %v", errPoison, defect)
+		}
+	}()
+	outcomes = make([]outcome, len(items))
+	for n, i := range items {
+		r := i.Command
+		if earlier := known[r.key()]; earlier != nil {
+			outcomes[n].result, outcomes[n].err = w.codec.replay(earlier, r)
+			continue
+		}
+		if r.Invalid != nil {
+			outcomes[n].err = r.Invalid
+			continue
+		}
+		b.cause = r.cause()
+		object, err := r.decide(b)
+		rec, err := w.codec.record(r, b.t, object, err)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %s: %w", errPoison, r.Operation, err)
+		}
+		b.records = append(b.records, rec)
+		known[r.key()] = rec
+		outcomes[n].result, outcomes[n].err = rec.first()
+	}
+	return outcomes, nil
+}
+
+// connect takes a connection and prepares what each batch needs.
+func (w *writer) connect(ctx context.Context) error {
+	if w.conn != nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, commitDeadline)
+	defer cancel()
+	conn, err := w.pool.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	w.conn, w.statements = conn, map[string]*sql.Stmt{}
+	_, err = conn.ExecContext(ctx, prepareLock)
+	return err
+}
+
+// prepared is a statement of this connection.
+func (w *writer) prepared(ctx context.Context, text string) (*sql.Stmt, error) {
+	if s := w.statements[text]; s != nil {
+		return s, nil
+	}
+	s, err := w.conn.PrepareContext(ctx, text)
+	if err == nil {
+		w.statements[text] = s
+	}
+	return s, err
+}
+
+func (w *writer) rollback() {
+	if w.conn == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), commitDeadline)
+	defer cancel()
+	if _, err := w.conn.ExecContext(ctx, "ROLLBACK"); err != nil {
+		w.discard()
+	}
+}
+
+func (w *writer) discard() {
+	if w.conn != nil {
+		connector.Discard(w.conn)
+	}
+	w.conn, w.statements = nil, nil
+}
+
+// Close gives the connection back.
+func (w *writer) Close() { w.discard() }
+
+// head is a merchant's last number, hash and time.
+type head struct {
+	sequence int64
+	hash     event.Hash
+	at       time.Time
+	stamp    int64
+}

@@ -1,0 +1,115 @@
+// Package transport serves GraphQL over HTTP, after the GraphQL over HTTP specification (graphql.github.io/graphql-over-http),
+// on top of the code that gqlgen generates. It reads and answers requests, keeps parsed documents, and refuses an operation as a
+// whole, before any resolver runs, where it is malformed, too large, or not allowed.
+//
+// A request passes these stations: request.go reads it, document.go finds or makes the plan of its text, operation.go
+// authorises the plan, binds variables to it and executes it, and http.go answers. A plan holds whatever can be known from the
+// text alone, so that the thousandth request with the same text is neither parsed nor walked again.
+package transport
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+
+	"github.com/paygraph/paygraph/auth"
+)
+
+// Config is what a transport needs to know.
+type Config struct {
+	// Schema is what gqlgen generated, with its resolvers.
+	Schema graphql.ExecutableSchema
+
+	// Authenticate turns the token of "Authorization: Bearer <token>" into a principal. It is not called for a request without
+	// the header, which is made by auth.Nobody. An error is answered with HTTP 401, or with 503 where PresentError says that it
+	// is UNAVAILABLE or NOT_READY. Where it is nil no token is accepted.
+	Authenticate func(ctx context.Context, token string) (auth.Principal, error)
+
+	// Limits bound every request; the zero value of each means its default.
+	Limits Limits
+
+	// Introspection says who may select __schema and __type. Where it is nil nobody may.
+	Introspection func(auth.Principal) bool
+
+	// PresentError maps what a resolver returned to what the client sees: the message and extensions.code, and
+	// extensions.retryable where the default of the code is wrong. The transport adds path, locations and requestId. Where it
+	// is nil every error is logged and shown as INTERNAL.
+	PresentError func(ctx context.Context, err error) *gqlerror.Error
+
+	// Begin prepares the context of one query or mutation; done is called when it has been answered. It may be nil.
+	Begin func(ctx context.Context) (_ context.Context, done func())
+
+	// Log gets panics, with the request's id. Where it is nil slog.Default is used.
+	Log *slog.Logger
+}
+
+// Limits bound what one request may ask for. A field that is zero means the default.
+type Limits struct {
+	Body     int64         // bytes of a request's body (1 MiB)
+	BodyTime time.Duration // until the last byte of the body has come (10 s)
+	Deadline time.Duration // for the execution of one operation, by its context (30 s)
+
+	Text         int // bytes of the document (64 KiB)
+	Tokens       int // of the document, as the lexer counts them (5,000)
+	Depth        int // levels of fields (20; the introspection of GraphiQL has 15)
+	Fields       int // in an operation, those of a fragment as often as it is spread (1,000)
+	RootFields   int // on the first level of an operation (50)
+	Aliases      int // in an operation (100)
+	Directives   int // in an operation (50)
+	ListNesting  int // lists inside lists in the answer (6)
+	InputNesting int // lists and objects inside each other in a literal or variable of a known type (12)
+	Cost         int // of an operation: its fields, those below a list as often as the list is long (20,000)
+	PageSize     int // the longest page that resolvers give, whatever "first" says (100)
+
+	CachedDocuments int // number of plans kept (2,000)
+	CachedBytes     int // memory of the plans kept, as estimated, which is too much rather than too little (64 MiB)
+	CachedText      int // bytes of a text that is kept at all (16 KiB)
+}
+
+// DefaultLimits are the limits of a gateway that was not told others.
+var DefaultLimits = Limits{
+	Body: 1 << 20, BodyTime: 10 * time.Second, Deadline: 30 * time.Second,
+	Text: 64 << 10, Tokens: 5000, Depth: 20, Fields: 1000, RootFields: 50, Aliases: 100, Directives: 50,
+	ListNesting: 6, InputNesting: 12, Cost: 20_000, PageSize: 100,
+	CachedDocuments: 2000, CachedBytes: 64 << 20, CachedText: 16 << 10,
+}
+
+// withDefaults fills in the default of each limit that is zero.
+func (l Limits) withDefaults() Limits {
+	d := DefaultLimits
+	return Limits{
+		Body: cmp.Or(l.Body, d.Body), BodyTime: cmp.Or(l.BodyTime, d.BodyTime), Deadline: cmp.Or(l.Deadline, d.Deadline),
+		Text: cmp.Or(l.Text, d.Text), Tokens: cmp.Or(l.Tokens, d.Tokens), Depth: cmp.Or(l.Depth, d.Depth),
+		Fields: cmp.Or(l.Fields, d.Fields), RootFields: cmp.Or(l.RootFields, d.RootFields),
+		Aliases: cmp.Or(l.Aliases, d.Aliases), Directives: cmp.Or(l.Directives, d.Directives),
+		ListNesting: cmp.Or(l.ListNesting, d.ListNesting), InputNesting: cmp.Or(l.InputNesting, d.InputNesting),
+		Cost: cmp.Or(l.Cost, d.Cost), PageSize: cmp.Or(l.PageSize, d.PageSize),
+		CachedDocuments: cmp.Or(l.CachedDocuments, d.CachedDocuments), CachedBytes: cmp.Or(l.CachedBytes, d.CachedBytes),
+		CachedText: cmp.Or(l.CachedText, d.CachedText),
+	}
+}
+
+// withDefaults replaces what is nil or zero.
+func (c Config) withDefaults() Config {
+	c.Limits = c.Limits.withDefaults()
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	if c.Authenticate == nil {
+		c.Authenticate = func(context.Context, string) (auth.Principal, error) { return auth.Nobody, errNoTokens }
+	}
+	if c.Introspection == nil {
+		c.Introspection = func(auth.Principal) bool { return false }
+	}
+	if c.PresentError == nil {
+		c.PresentError = func(ctx context.Context, err error) *gqlerror.Error {
+			c.Log.ErrorContext(ctx, "resolver failed", "requestId", RequestID(ctx), "error", err)
+			return newError(Internal, internalMessage)
+		}
+	}
+	return c
+}

@@ -1,0 +1,98 @@
+package transport
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/ast"
+
+	"github.com/paygraph/paygraph/auth"
+)
+
+// engine is what all transports share: it turns a request into an operation that may run, and runs it.
+type engine struct {
+	config  Config
+	inputs  inputs
+	library *library
+
+	// What gqlgen asks for in every request, made once.
+	presenter graphql.ErrorPresenterFunc
+	recoverer graphql.RecoverFunc
+}
+
+func newEngine(c Config) *engine {
+	e := &engine{config: c.withDefaults()}
+	schema := c.Schema.Schema()
+	e.inputs = inputs{types: schema.Types, nesting: e.config.Limits.InputNesting}
+	e.library = newLibrary(schema, &e.config.Limits, &e.inputs)
+	e.presenter, e.recoverer = e.present, e.recovered
+	return e
+}
+
+// operation is a plan with its principal and variables: parsed, checked, authorised and ready to run.
+type operation struct {
+	plan      *plan
+	principal auth.Principal
+	context   graphql.OperationContext
+}
+
+// kind is query, mutation or subscription.
+func (p *plan) kind() ast.Operation { return p.operation.Operation }
+
+// plan finds the operation that a request names. It depends on the request's text and operationName alone.
+func (e *engine) plan(r *request) (*plan, *requestError) {
+	document, refused := e.library.document(r.query)
+	if refused != nil {
+		return nil, refused
+	}
+	return document.named(r.operationName)
+}
+
+// prepare authorises a plan and binds the request's variables to it. No resolver has run when it refuses.
+func (e *engine) prepare(p *plan, principal auth.Principal, r *request, headers http.Header) (*operation, *requestError) {
+	mayIntrospect := p.permissions.introspect != nil && e.config.Introspection(principal)
+	if refused := p.permissions.check(principal, mayIntrospect); refused != nil {
+		return nil, refused
+	}
+	variables, bad := e.inputs.bind(p.operation.VariableDefinitions, r.variables)
+	if bad != nil {
+		return nil, refuse(bad)
+	}
+	if most := e.config.Limits.Cost; p.cost.of(variables, e.config.Limits.PageSize) > most {
+		return nil, refuse(newError(TooComplex, "the operation costs more than %d: select fewer fields or shorter lists", most))
+	}
+	op := &operation{plan: p, principal: principal}
+	op.context = graphql.OperationContext{
+		RawQuery: p.text, Variables: variables, OperationName: r.operationName, Doc: p.document, Extensions: r.extensions,
+		Headers: headers, Operation: p.operation, DisableIntrospection: !mayIntrospect,
+		RecoverFunc: e.recoverer, ResolverMiddleware: resolve, RootResolverMiddleware: resolveRoot,
+		Stats: graphql.Stats{OperationStart: time.Now()},
+	}
+	return op, nil
+}
+
+// No middleware stands between gqlgen and the resolvers.
+func resolve(ctx context.Context, next graphql.Resolver) (any, error)              { return next(ctx) }
+func resolveRoot(ctx context.Context, next graphql.RootResolver) graphql.Marshaler { return next(ctx) }
+
+// run executes a query or mutation. Its response has no data where nothing could be executed.
+func (e *engine) run(ctx context.Context, op *operation) *graphql.Response {
+	ctx = auth.NewContext(ctx, op.principal)
+	ctx = graphql.WithOperationContext(ctx, &op.context)
+	ctx = graphql.WithResponseContext(ctx, e.presenter, e.recoverer)
+	if e.config.Begin != nil {
+		var done func()
+		ctx, done = e.config.Begin(ctx)
+		defer done()
+	}
+	responses := e.config.Schema.Exec(ctx)
+	if errs := graphql.GetErrors(ctx); errs != nil {
+		return &graphql.Response{Errors: errs}
+	}
+	response := responses(ctx)
+	response.Errors = append(response.Errors, graphql.GetErrors(ctx)...)
+	response.Extensions = graphql.GetExtensions(ctx)
+	return response
+}
