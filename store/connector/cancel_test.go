@@ -1,0 +1,141 @@
+package connector
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+)
+
+const sleepy = "WITH w AS (" + insert + ") SELECT pg_sleep(60)::text"
+
+// sleepers are ways to run a statement that would take long.
+var sleepers = map[string]func(ctx context.Context, db *sql.DB, id string) error{
+	"Exec": func(ctx context.Context, db *sql.DB, id string) error {
+		return result(db.ExecContext(ctx, sleepy, id))
+	},
+	"Exec without parameters": func(ctx context.Context, db *sql.DB, id string) error {
+		return result(db.ExecContext(ctx, "INSERT INTO effect SELECT '"+id+"' FROM pg_sleep(60)"))
+	},
+	"QueryRow": func(ctx context.Context, db *sql.DB, id string) error {
+		return db.QueryRowContext(ctx, sleepy, id).Scan(new(string))
+	},
+	"prepared Exec": func(ctx context.Context, db *sql.DB, id string) error {
+		stmt, err := db.Prepare(sleepy)
+		if err != nil {
+			return err
+		}
+		defer stmt.Close()
+		return result(stmt.ExecContext(ctx, id))
+	},
+	"prepared QueryRow": func(ctx context.Context, db *sql.DB, id string) error {
+		stmt, err := db.Prepare(sleepy)
+		if err != nil {
+			return err
+		}
+		defer stmt.Close()
+		return stmt.QueryRowContext(ctx, id).Scan(new(string))
+	},
+}
+
+// TestCancel ends the context of a statement: what the server says to that counts.
+func TestCancel(t *testing.T) {
+	t.Parallel()
+	for name, run := range sleepers {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p, id := newProxy(t), newID()
+			db := open(t, p.address, Options{})
+			warm(t, db)
+			ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
+			defer cancel()
+			if err := run(ctx, db, id); code(err) != "57014" {
+				t.Error(err)
+			}
+			if p.cancels.Load() != 1 {
+				t.Errorf("%d cancel requests", p.cancels.Load())
+			}
+			if n := effects(t, id); n != 0 {
+				t.Errorf("%d effects", n)
+			}
+			twentyQueries(t, db)
+		})
+	}
+}
+
+// TestCancelWithoutAnswer ends the context of a statement that the network swallowed, and the cancel request with it.
+func TestCancelWithoutAnswer(t *testing.T) {
+	t.Parallel()
+	for name, run := range sleepers {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p, id, at := newProxy(t), newID(), 0
+			if strings.HasPrefix(name, "prepared") {
+				at = 1
+			}
+			db := open(t, p.address, Options{ConnectTimeout: time.Second})
+			warm(t, db)
+			p.dropCancels.Store(true)
+			p.arm(fault{kind: swallowRequest, at: at})
+			ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
+			defer cancel()
+			within(t, cancelGrace+2*time.Second, func() {
+				if err := run(ctx, db, id); code(err) != "unknown" {
+					t.Error(err)
+				}
+			})
+			twentyQueries(t, db)
+		})
+	}
+}
+
+func TestCancelBefore(t *testing.T) {
+	t.Parallel()
+	p := newProxy(t)
+	db := open(t, p.address, Options{})
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := db.ExecContext(ctx, insert, newID()); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	if x := p.exchanges(); len(x) != 0 {
+		t.Error("something was sent:", x)
+	}
+}
+
+// TestCancelDuringCommit ends a transaction's context while its COMMIT waits for the answer.
+func TestCancelDuringCommit(t *testing.T) {
+	t.Parallel()
+	p, id := newProxy(t), newID()
+	db := open(t, p.address, Options{})
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	tx, err := db.BeginTx(ctx, nil)
+	if err == nil {
+		_, err = tx.Exec(insert, id)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	held := make(chan struct{})
+	p.arm(fault{kind: holdAnswer, held: held})
+	go func() {
+		for len(p.exchanges()) == 0 {
+			time.Sleep(time.Millisecond)
+		}
+		cancel()
+		time.Sleep(100 * time.Millisecond)
+		close(held)
+	}()
+	if err := tx.Commit(); err != nil {
+		t.Error(err)
+	}
+	if n := p.cancels.Load(); n != 0 {
+		t.Errorf("%d cancel requests", n)
+	}
+	if n := effects(t, id); n != 1 {
+		t.Errorf("%d effects", n)
+	}
+}

@@ -1,0 +1,144 @@
+package connector
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+)
+
+// commitDeadline is what the tests give a COMMIT.
+const commitDeadline = 400 * time.Millisecond
+
+// commitCase is what a transaction that was begun by hand meets at its COMMIT.
+type commitCase struct {
+	name    string
+	more    string                                  // is done in the transaction
+	meddle  func(t *testing.T, p *proxy, id string) // before COMMIT
+	want    string
+	effects int
+	pooled  bool // the connection goes back to the pool
+}
+
+var commitCases = []commitCase{
+	{name: "it is done", want: "ok", effects: 1, pooled: true},
+	{name: "the transaction had failed", more: "SELECT 1/0", want: "failed transaction", pooled: true},
+	{name: "a deferred constraint is violated", more: "INSERT INTO checked VALUES (1), (1)", want: "23505", pooled: true},
+	{name: "the server is busy with it at the deadline", more: "INSERT INTO slow VALUES (1)", want: "unknown"},
+	{name: "the backend is ended while it commits", more: "INSERT INTO slow VALUES (1)",
+		meddle: func(t *testing.T, _ *proxy, id string) {
+			go func() { eventually(t, isActive, id); do(t, terminate, id) }()
+		}, want: "unknown"},
+	{name: "the network swallows the request", meddle: func(_ *testing.T, p *proxy, _ string) {
+		p.arm(fault{kind: swallowRequest})
+	}, want: "unknown"},
+	{name: "the network swallows the answer", meddle: func(_ *testing.T, p *proxy, _ string) {
+		p.arm(fault{kind: swallowAnswer})
+	}, want: "unknown", effects: 1},
+	{name: "admin_shutdown is the answer", meddle: func(_ *testing.T, p *proxy, _ string) {
+		p.arm(fault{kind: fakeAnswer, fake: errorMessage("FATAL", "57P01")})
+	}, want: "unknown"},
+	{name: "an error is the answer, and the socket is closed", meddle: func(_ *testing.T, p *proxy, _ string) {
+		p.arm(fault{kind: fakeAnswer, fake: append(errorMessage("ERROR", "40001"), 'Z', 0, 0, 0, 5, 'I')})
+	}, want: "40001", pooled: true}, // the next request finds the socket closed
+}
+
+// TestCommit commits a transaction that was begun by hand on a connection, as the store's writers do.
+func TestCommit(t *testing.T) {
+	t.Parallel()
+	for _, c := range commitCases {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			p, id := newProxy(t), newID()
+			db := open(t, p.address, Options{Settings: map[string]string{"application_name": id}})
+			conn := begun(t, db, id)
+			if c.more != "" {
+				_, _ = conn.ExecContext(context.Background(), c.more)
+			}
+			if c.meddle != nil {
+				c.meddle(t, p, id)
+			}
+			var err error
+			within(t, commitDeadline+2*time.Second, func() { err = Commit(conn, commitDeadline) })
+			if code(err) != c.want {
+				t.Errorf("%v; %s was expected", err, c.want)
+			}
+			if n := effects(t, id); n != c.effects {
+				t.Errorf("%d effects; %d were expected", n, c.effects)
+			}
+			if n := p.cancels.Load(); n != 0 {
+				t.Errorf("%d cancel requests", n)
+			}
+			if strings.Contains(c.name, "swallows") {
+				within(t, time.Second, func() { <-p.gone }) // the socket is closed, and conn is not yet
+			}
+			_ = conn.Close()
+			if pooled := db.Stats().Idle == 1; pooled != c.pooled {
+				t.Errorf("the connection is in the pool: %v", pooled)
+			}
+			time.Sleep(commitDeadline) // a deadline that was left on the socket would pass now
+			twentyQueries(t, db)
+		})
+	}
+}
+
+func TestCommitRefusesForeignConnection(t *testing.T) {
+	t.Parallel()
+	db, err := sql.Open("postgres", dsn(server)+"?sslmode=disable")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if err := Commit(begun(t, db, newID()), commitDeadline); !errors.Is(err, errForeign) {
+		t.Error(err)
+	}
+}
+
+// begun returns a connection on which a transaction has had the effect.
+func begun(t *testing.T, db *sql.DB, id string) *sql.Conn {
+	t.Helper()
+	conn, err := db.Conn(context.Background())
+	if err == nil {
+		_, err = conn.ExecContext(context.Background(), "BEGIN; INSERT INTO effect VALUES ('"+id+"')")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}
+
+func TestDiscard(t *testing.T) {
+	t.Parallel()
+	id := newID()
+	db := open(t, server, Options{Settings: map[string]string{"application_name": id}})
+	conn := begun(t, db, id)
+	Discard(conn)
+	if n := db.Stats().OpenConnections; n != 0 {
+		t.Errorf("%d connections are open", n)
+	}
+	eventually(t, isGone, id)
+	if n := effects(t, id); n != 0 {
+		t.Errorf("%d effects", n)
+	}
+	Discard(conn)
+	if err := conn.Close(); !errors.Is(err, sql.ErrConnDone) {
+		t.Error(err)
+	}
+	twentyQueries(t, db)
+}
+
+// TestDiscardDoesNotWait has a server that takes nothing in and says nothing.
+func TestDiscardDoesNotWait(t *testing.T) {
+	t.Parallel()
+	p := newProxy(t)
+	db := open(t, p.address, Options{})
+	conn := begun(t, db, newID())
+	p.arm(fault{kind: swallowRequest})
+	if err := Commit(conn, 50*time.Millisecond); code(err) != "unknown" {
+		t.Error(err)
+	}
+	within(t, time.Second, func() { Discard(conn) })
+	twentyQueries(t, db)
+}

@@ -1,0 +1,245 @@
+package connector
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/lib/pq"
+)
+
+// code is the SQLSTATE of an error, and "unknown" where the outcome is.
+func code(err error) string {
+	var answer *pq.Error
+	switch {
+	case err == nil:
+		return "ok"
+	case errors.Is(err, ErrOutcomeUnknown):
+		return "unknown"
+	case errors.As(err, &answer):
+		return string(answer.Code)
+	case errors.Is(err, pq.ErrInFailedTransaction):
+		return "failed transaction"
+	case errors.Is(err, driver.ErrBadConn):
+		return "never sent"
+	default:
+		return err.Error()
+	}
+}
+
+func do(t testing.TB, query string, args ...any) {
+	t.Helper()
+	db, err := direct()
+	if err == nil {
+		_, err = db.Exec(query, args...)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// eventually waits until the query returns true, for 10 s at most.
+func eventually(t testing.TB, query string, args ...any) {
+	t.Helper()
+	db, err := direct()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		var yes bool
+		if err := db.QueryRow(query, args...).Scan(&yes); err != nil {
+			t.Fatal(err)
+		}
+		if yes {
+			return
+		}
+	}
+	t.Fatalf("not within 10 s: %s %v", query, args)
+}
+
+const (
+	terminate = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1"
+	isGone    = "SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = $1"
+	isActive  = "SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = $1 AND state = 'active' AND wait_event = 'PgSleep'"
+)
+
+// terminations are what is going on when a backend is ended, as by a restart of the server.
+var terminations = map[string]func(t *testing.T, db *sql.DB, id string){
+	"idle connections cost nothing": func(t *testing.T, db *sql.DB, id string) {
+		db.SetMaxIdleConns(5)
+		var conns []*sql.Conn
+		for range 5 {
+			conn, err := db.Conn(context.Background())
+			if err != nil {
+				t.Fatal(err)
+			}
+			conns = append(conns, conn)
+		}
+		for _, conn := range conns {
+			_ = conn.Close()
+		}
+		do(t, terminate, id)
+		eventually(t, isGone, id)
+		for range 5 {
+			if _, err := db.Exec(insert, id); err != nil {
+				t.Error(err)
+			}
+		}
+		if n := effects(t, id); n != 5 {
+			t.Errorf("5 statements had %d effects", n)
+		}
+	},
+	"an idle transaction knows that nothing more was sent": func(t *testing.T, db *sql.DB, id string) {
+		tx, err := db.Begin()
+		if err == nil {
+			_, err = tx.Exec(insert, id)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		do(t, terminate, id)
+		eventually(t, isGone, id)
+		if err := tx.Commit(); code(err) != "never sent" {
+			t.Error(err)
+		}
+		if n := effects(t, id); n != 0 {
+			t.Errorf("%d effects", n)
+		}
+	},
+	"a transaction by hand knows that COMMIT was not sent": func(t *testing.T, db *sql.DB, id string) {
+		conn := begun(t, db, id)
+		do(t, terminate, id)
+		eventually(t, isGone, id)
+		if err := Commit(conn, time.Second); code(err) != "never sent" {
+			t.Error(err)
+		}
+		if n := effects(t, id); n != 0 {
+			t.Errorf("%d effects", n)
+		}
+	},
+	"a statement that runs has an unknown outcome": func(t *testing.T, db *sql.DB, id string) {
+		failed := make(chan error, 1)
+		go func() { _, err := db.Exec("SELECT pg_sleep($1)", 60); failed <- err }()
+		eventually(t, isActive, id)
+		do(t, terminate, id)
+		if err := <-failed; code(err) != "unknown" {
+			t.Error(err)
+		}
+	},
+}
+
+func TestTermination(t *testing.T) {
+	t.Parallel()
+	for _, sslmode := range []string{"disable", "require"} {
+		for name, run := range terminations {
+			t.Run(name+", sslmode="+sslmode, func(t *testing.T) {
+				t.Parallel()
+				id := newID()
+				db, err := Open(dsn(server)+"?sslmode="+sslmode, Options{Settings: map[string]string{"application_name": id}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer db.Close()
+				var encrypted bool
+				if err := db.QueryRow("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()").Scan(&encrypted); err != nil {
+					t.Fatal(err)
+				}
+				if encrypted != (sslmode == "require") {
+					t.Fatal("TLS is", encrypted)
+				}
+				run(t, db, id)
+				twentyQueries(t, db)
+			})
+		}
+	}
+}
+
+// TestUndecided answers statements by errors that decide nothing, and by one that does.
+func TestUndecided(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ severity, code, want string }{
+		{"ERROR", "57P01", "unknown"},
+		{"FATAL", "57P01", "unknown"},
+		{"FATAL", "25P03", "unknown"},
+		{"PANIC", "XX000", "unknown"},
+		{"ERROR", "08006", "unknown"},
+		{"ERROR", "40003", "unknown"},
+		{"ERROR", "40001", "40001"},
+	} {
+		for name, run := range map[string]func(*sql.DB) error{
+			"Exec":    func(db *sql.DB) error { return result(db.Exec(insert, "x")) },
+			"Query":   func(db *sql.DB) error { return fiveRows(db.Query(insert, "x")) },
+			"BeginTx": func(db *sql.DB) error { return inTx(db, (*sql.Tx).Rollback, func(*sql.Tx) error { return nil }) },
+		} {
+			t.Run(fmt.Sprint(name, " answered by ", c.severity, " ", c.code), func(t *testing.T) {
+				t.Parallel()
+				p := newProxy(t)
+				db := open(t, p.address, Options{})
+				warm(t, db)
+				p.arm(fault{kind: fakeAnswer, fake: append(errorMessage(c.severity, c.code), 'Z', 0, 0, 0, 5, 'I')})
+				if err := run(db); code(err) != c.want {
+					t.Errorf("%v; %s was expected", err, c.want)
+				}
+				twentyQueries(t, db)
+			})
+		}
+	}
+}
+
+// TestNoSpoiledPool has errors after which lib/pq alone keeps connections that are of no use; see TestWhyNotBare.
+func TestNoSpoiledPool(t *testing.T) {
+	t.Parallel()
+	for name, run := range map[string]func(t *testing.T, p *proxy, db *sql.DB){
+		"an error followed by a closed socket is the server's answer": func(t *testing.T, p *proxy, db *sql.DB) {
+			p.arm(fault{kind: fakeAnswer, fake: errorMessage("ERROR", "42P01")})
+			if _, err := db.Exec(insert, "x"); code(err) != "42P01" {
+				t.Error(err)
+			}
+		},
+		"too many parameters": func(t *testing.T, _ *proxy, db *sql.DB) {
+			if _, err := db.Exec("SELECT 1", make([]any, 65536)...); err == nil || code(err) == "unknown" {
+				t.Error(err)
+			}
+		},
+		"COPY FROM STDIN is refused": func(t *testing.T, _ *proxy, db *sql.DB) {
+			_ = inTx(db, (*sql.Tx).Commit, func(tx *sql.Tx) error {
+				_, err := tx.Prepare("COPY effect FROM STDIN")
+				if !errors.Is(err, errCopy) {
+					t.Error(err)
+				}
+				return err
+			})
+		},
+		"a value that cannot be scanned": func(t *testing.T, _ *proxy, db *sql.DB) {
+			if err := db.QueryRow("SELECT 'x' FROM generate_series(1, $1)", 1000).Scan(new(int)); err == nil || code(err) == "unknown" {
+				t.Error(err)
+			}
+		},
+		"a transaction that failed": func(t *testing.T, _ *proxy, db *sql.DB) {
+			err := inTx(db, (*sql.Tx).Commit, func(tx *sql.Tx) error { _, _ = tx.Exec("SELECT 1/0"); return nil })
+			if code(err) != "failed transaction" {
+				t.Error(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := newProxy(t)
+			db := open(t, p.address, Options{})
+			warm(t, db)
+			run(t, p, db)
+			twentyQueries(t, db)
+		})
+	}
+}
+
+func warm(t testing.TB, db *sql.DB) {
+	t.Helper()
+	if err := db.Ping(); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,147 @@
+package connector
+
+import (
+	"context"
+	"errors"
+	"net"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+var errHungUp = errors.New("connector: the server has hung up")
+
+// wire is the socket of one session. It knows what lib/pq forgets: whether any byte of the request in hand has gone out, and whether
+// the socket ever failed. It lies below TLS, and so it looks at no content.
+type wire struct {
+	net.Conn
+	idle  func() bool           // nothing has come in unasked; not to be called while another goroutine reads
+	sent  atomic.Bool           // a byte was written since the request in hand began
+	fault atomic.Pointer[error] // the first failure; no byte is written after it
+}
+
+func newWire(conn net.Conn) *wire {
+	w := &wire{Conn: conn, idle: func() bool { return true }}
+	if sys, ok := conn.(syscall.Conn); ok {
+		if raw, err := sys.SyscallConn(); err == nil {
+			w.idle = idleProbe(raw)
+		}
+	}
+	return w
+}
+
+// idleProbe returns a function that tells whether a socket that should be idle is so. PostgreSQL since 14 sends nothing unasked but
+// its farewell (a changed parameter is reported with the next answer), and so a byte to read means the same as end of file: another
+// request would be answered by nobody. It costs one system call that does not wait.
+func idleProbe(raw syscall.RawConn) func() bool {
+	var (
+		b    [1]byte
+		n    int
+		err  error
+		read = func(fd uintptr) bool { n, err = syscall.Read(int(fd), b[:]); return true }
+	)
+	return func() bool {
+		failed := raw.Read(read)
+		return failed == nil && n <= 0 && errors.Is(err, syscall.EAGAIN)
+	}
+}
+
+// Read implements [net.Conn].
+func (w *wire) Read(b []byte) (int, error) {
+	n, err := w.Conn.Read(b)
+	return n, w.note(err)
+}
+
+// Write implements [net.Conn]. It refuses to write to a socket that has failed, and to begin a request where the server has hung up.
+func (w *wire) Write(b []byte) (int, error) {
+	if fault := w.fault.Load(); fault != nil {
+		return 0, *fault
+	}
+	if !w.sent.Load() && !w.idle() {
+		return 0, w.note(errHungUp)
+	}
+	n, err := w.Conn.Write(b)
+	if n > 0 {
+		w.sent.Store(true)
+	}
+	return n, w.note(err)
+}
+
+func (w *wire) note(err error) error {
+	if err != nil {
+		w.fault.CompareAndSwap(nil, &err)
+	}
+	return err
+}
+
+// expire leaves the server [cancelGrace] to answer.
+func (w *wire) expire() { _ = w.SetDeadline(time.Now().Add(cancelGrace)) }
+
+// abort closes the socket at once: what the kernel still had to send is thrown away, and the server learns of it by a reset.
+func (w *wire) abort() {
+	_ = w.note(net.ErrClosed)
+	if tcp, ok := w.Conn.(interface{ SetLinger(seconds int) error }); ok {
+		_ = tcp.SetLinger(0)
+	}
+	_ = w.Conn.Close()
+}
+
+type dialFunc = func(ctx context.Context, network, address string) (net.Conn, error)
+
+// tap is the dialler that lib/pq is given for one session. It remembers the last socket, which is the session's own when Connect has
+// returned (hosts that did not answer came before it, cancel requests come after).
+type tap struct {
+	dial dialFunc
+	last atomic.Pointer[wire]
+}
+
+// DialContext implements [pq.DialerContext].
+func (t *tap) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	conn, err := t.dial(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	w := newWire(conn)
+	t.last.Store(w)
+	return w, nil
+}
+
+// Dial implements [pq.Dialer]; lib/pq calls DialContext instead.
+func (t *tap) Dial(network, address string) (net.Conn, error) {
+	return t.DialContext(context.Background(), network, address)
+}
+
+// DialTimeout implements [pq.Dialer]; lib/pq calls DialContext instead.
+func (t *tap) DialTimeout(network, address string, d time.Duration) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), d)
+	defer cancel()
+	return t.DialContext(ctx, network, address)
+}
+
+// dialer returns the default dialler. A peer that is gone is noticed after about userTimeout, whether data waits to be acknowledged
+// (by TCP_USER_TIMEOUT) or an answer is waited for (by keep-alive, which Go by default begins after 15 s only).
+func dialer(connectTimeout, userTimeout time.Duration) dialFunc {
+	if userTimeout <= 0 {
+		userTimeout = DefaultTCPUserTimeout
+	}
+	d := &net.Dialer{
+		Timeout:         connectTimeout,
+		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: userTimeout / 2, Interval: userTimeout / 4, Count: 2},
+		Control: func(network, _ string, raw syscall.RawConn) error {
+			if runtime.GOOS != "linux" || !strings.HasPrefix(network, "tcp") {
+				return nil
+			}
+			var err error
+			failed := raw.Control(func(fd uintptr) {
+				err = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, tcpUserTimeout, int(userTimeout.Milliseconds()))
+			})
+			return errors.Join(failed, err)
+		},
+	}
+	return d.DialContext
+}
+
+// tcpUserTimeout is Linux's TCP_USER_TIMEOUT (tcp(7)), in milliseconds; package syscall lacks it.
+const tcpUserTimeout = 18

