@@ -5,129 +5,144 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
-	"net"
-	"net/http"
+	"net/url"
 	"os"
 	"os/signal"
-	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
 	"github.com/alecthomas/kong"
 
 	"github.com/paygraph/paygraph/auth"
-	"github.com/paygraph/paygraph/graph"
-	"github.com/paygraph/paygraph/ledger"
-	"github.com/paygraph/paygraph/merchant"
-	"github.com/paygraph/paygraph/payment"
-	"github.com/paygraph/paygraph/resolvers"
-	"github.com/paygraph/paygraph/store"
-	"github.com/paygraph/paygraph/transport"
-	"github.com/paygraph/paygraph/web"
 )
 
-// Config is all that can be set, by flags or by the environment.
-type Config struct {
-	Host        string        `help:"Address to listen on." env:"HOST" default:"127.0.0.1"`
-	Port        int           `help:"Port to listen on; 0 takes a free one." env:"PORT" default:"8080"`
-	DatabaseURL string        `help:"PostgreSQL database; without it the gateway runs one of its own, with demo data." env:"DATABASE_URL"`
-	PublicURL   string        `help:"Scheme and host under which clients reach the gateway; default http://HOST:PORT." env:"PUBLIC_URL"`
-	TokenTTL    time.Duration `help:"How long access tokens are good." env:"TOKEN_TTL" default:"15m"`
-}
-
-type cli struct {
-	Config  `embed:""`
-	Serve   serveCmd   `cmd:"" default:"withargs" help:"Run the gateway."`
-	Migrate migrateCmd `cmd:"" help:"Bring the database to the shape that this version needs."`
-}
-
 func main() {
-	var c cli
-	parsed := kong.Parse(&c, kong.Name("paygraph"), kong.Description("A GraphQL payment gateway on PostgreSQL."))
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	parsed.BindTo(ctx, (*context.Context)(nil))
-	if err := parsed.Run(&c.Config); err != nil {
-		fmt.Fprintln(os.Stderr, "paygraph:", err)
+	if err := realMain(untilAskedToStop(), os.Args[1:], os.Stdout, os.Stderr); err != nil {
+		for line := range strings.Lines(err.Error()) {
+			fmt.Fprintln(os.Stderr, "paygraph:", strings.TrimSpace(line))
+		}
 		os.Exit(1)
 	}
 }
 
-type migrateCmd struct{}
-
-func (migrateCmd) Run(ctx context.Context, c *Config) error { return store.Migrate(ctx, c.DatabaseURL) }
-
-type serveCmd struct{}
-
-func (serveCmd) Run(ctx context.Context, c *Config) error {
-	if err := store.Migrate(ctx, c.DatabaseURL); err != nil {
-		return err
+// untilAskedToStop ends with the first signal. The second ends the process at once.
+func untilAskedToStop() context.Context {
+	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) { // it is under nohup
+		signals = append(signals, syscall.SIGHUP)
 	}
-	s, err := store.Open(ctx, store.Config{DSN: c.DatabaseURL, Refusals: payment.Refusals})
-	if err != nil {
-		return err
-	}
-	defer func() { _ = s.Close() }()
-	listener, err := net.Listen("tcp", net.JoinHostPort(c.Host, strconv.Itoa(c.Port)))
-	if err != nil {
-		return err
-	}
-	handler, err := c.handler(ctx, s, listener.Addr().String())
-	if err != nil {
-		return err
-	}
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
-	go func() {
-		<-ctx.Done()
-		drain, cancel := context.WithTimeout(context.Background(), 15*time.Second)
-		defer cancel()
-		_ = server.Shutdown(drain)
-	}()
-	slog.Info("serving", "address", "http://"+listener.Addr().String())
-	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-		return err
-	}
-	return nil
+	ctx, stop := signal.NotifyContext(context.Background(), signals...)
+	context.AfterFunc(ctx, stop)
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // a log that nobody reads any more is no reason to end without draining
+	return ctx
 }
 
-// handler wires everything that listens.
-func (c *Config) handler(ctx context.Context, s *store.Store, address string) (http.Handler, error) {
-	url := c.PublicURL
-	if url == "" {
-		url = "http://" + address
+// Config is all that can be set, by flags or by the environment. No other package reads the environment.
+type Config struct {
+	Host        string        `help:"Address to listen on." env:"HOST" default:"127.0.0.1"`
+	Port        int           `help:"Port to listen on; 0 takes a free one." env:"PORT" default:"8080"`
+	DatabaseURL string        `help:"PostgreSQL database, named with its owner. Without it the gateway runs a database of its own, with demo data." env:"DATABASE_URL" placeholder:"URL"`
+	DataDir     string        `help:"Folder of the gateway's own database." placeholder:"DIR"`
+	Fresh       bool          `help:"Forget the gateway's own database and begin with a new one."`
+	PublicURL   string        `help:"Scheme and host under which clients reach the gateway, such as https://pay.example; without it http and the address that it listens on." env:"PUBLIC_URL" placeholder:"URL"`
+	TokenTTL    time.Duration `help:"How long access tokens are good, in whole seconds." env:"TOKEN_TTL" default:"${ttl}"`
+	LogLevel    string        `help:"What is logged: ${enum}." enum:"debug,info,warn,error" env:"LOG_LEVEL" default:"info"`
+	LogFormat   string        `help:"How it is logged, on standard error: ${enum}." enum:"text,json" env:"LOG_FORMAT" default:"text"`
+}
+
+// check says in one sentence each what cannot be right.
+func (c *Config) check(serving bool) error {
+	var mistakes []error
+	wrong := func(is bool, format string, args ...any) {
+		if is {
+			mistakes = append(mistakes, fmt.Errorf(format, args...))
+		}
 	}
-	issuer, err := auth.New(ctx, auth.Config{Issuer: url, Audience: url + "/graphql", TTL: c.TokenTTL, Keys: s, Credentials: s})
+	wrong(c.Host == "", "HOST is empty: say an address such as 127.0.0.1, or 0.0.0.0 for all of this machine's")
+	wrong(c.Port < 0 || c.Port > 65535, "port %d does not exist: choose one from 1 to 65535, or 0 for a free one", c.Port)
+	wrong(c.TokenTTL < auth.MinTTL || c.TokenTTL > auth.MaxTTL || c.TokenTTL%time.Second != 0,
+		"tokens cannot be good for %s: choose whole seconds from %s to %s", c.TokenTTL, auth.MinTTL, auth.MaxTTL)
+	wrong(c.PublicURL != "" && !isOrigin(c.PublicURL), "the public URL %q must be scheme and host only, such as https://pay.example",
+		c.PublicURL)
+	scheme, _, isURL := strings.Cut(c.DatabaseURL, "://")
+	wrong(isURL && scheme != "postgres" && scheme != "postgresql", "DATABASE_URL must begin with postgres://, not with %s://", scheme)
+	wrong(c.DatabaseURL != "" && c.DataDir != "", "DATABASE_URL and --data-dir name two databases: choose one")
+	wrong(c.DatabaseURL != "" && c.Fresh, "--fresh forgets the gateway's own database only: empty that of DATABASE_URL yourself")
+	wrong(c.Fresh && !serving, "--fresh forgets everything and goes with serve only")
+	return errors.Join(mistakes...)
+}
+
+// isOrigin says whether a URL is a scheme and a host, and nothing else.
+func isOrigin(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Hostname() != "" && text == u.Scheme+"://"+u.Host
+}
+
+// LogValue shows all but secrets: of DATABASE_URL neither the password nor the parameters, which may hold another.
+func (c *Config) LogValue() slog.Value {
+	database := c.DatabaseURL
+	if u, err := url.Parse(database); err == nil && u.Host != "" {
+		u.RawQuery = ""
+		database = u.Redacted()
+	} else if database != "" {
+		database = "(not shown)"
+	}
+	return slog.GroupValue(
+		slog.String("host", c.Host), slog.Int("port", c.Port), slog.String("databaseUrl", database), slog.String("dataDir", c.DataDir),
+		slog.Bool("fresh", c.Fresh), slog.String("publicUrl", c.PublicURL), slog.Duration("tokenTtl", c.TokenTTL),
+		slog.String("logLevel", c.LogLevel), slog.String("logFormat", c.LogFormat),
+	)
+}
+
+func (c *Config) logger(to io.Writer) *slog.Logger {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(c.LogLevel)) // kong has checked it
+	options := &slog.HandlerOptions{Level: level}
+	if c.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(to, options))
+	}
+	return slog.New(slog.NewTextHandler(to, options))
+}
+
+// commands are what a person can type.
+type commands struct {
+	Config `embed:""`
+
+	Serve      serveCommand      `cmd:"" default:"withargs" help:"Run the gateway. This is the default."`
+	Migrate    migrateCommand    `cmd:"" help:"Bring the database to the shape that this version needs."`
+	Merchant   merchantCommand   `cmd:"" help:"Merchants: create, list."`
+	Credential credentialCommand `cmd:"" help:"Merchants' credentials: create, revoke."`
+}
+
+// app is what a command works with.
+type app struct {
+	*Config
+	stdout io.Writer // what the command is for
+	log    *slog.Logger
+}
+
+// realMain does what the arguments say. Its error is for the person at the terminal: a sentence a line.
+func realMain(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	var c commands
+	parser, err := kong.New(&c, kong.Name("paygraph"), kong.Description("A GraphQL payment gateway on PostgreSQL."),
+		kong.Writers(stdout, stderr), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.Vars{"ttl": auth.DefaultTTL.String()})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	secret, err := s.Secret(ctx, "cursor")
+	chosen, err := parser.Parse(args)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	cursors, err := auth.NewSealer(secret)
-	if err != nil {
-		return nil, err
+	if err := c.check(chosen.Command() == "serve"); err != nil {
+		return err
 	}
-	operations := resolvers.Operations{Now: s, Snapshot: func() resolvers.Snapshot { return s.Snapshot() }}
-	mux := http.NewServeMux()
-	mux.Handle("/graphql", transport.NewHTTP(transport.Config{
-		Schema: graph.NewExecutableSchema(graph.Config{Resolvers: &resolvers.Resolver{
-			Merchants: &merchant.Service{Committer: store.Committer[merchant.Batch](s), Reader: s},
-			Ledger:    &ledger.Service{Committer: store.Committer[ledger.Batch](s), Reader: s},
-			Payments:  &payment.Service{Committer: store.Committer[payment.Batch](s), Reader: s},
-			Cursors:   cursors,
-		}}),
-		Authenticate: func(ctx context.Context, token string) (auth.Principal, error) {
-			return issuer.Authenticate(ctx, "Bearer "+token)
-		},
-		Introspection: func(auth.Principal) bool { return true },
-		PresentError:  resolvers.PresentError,
-		Begin:         operations.Begin,
-	}))
-	for _, path := range []string{auth.TokenPath, auth.MetadataPath, auth.KeySetPath} {
-		mux.Handle(path, issuer.Handler())
-	}
-	mux.Handle("/", web.GraphiQL(web.Config{}))
-	return mux, nil
+	a := &app{&c.Config, stdout, c.logger(stderr)}
+	slog.SetDefault(a.log)
+	a.log.Debug("configuration", "config", a.Config)
+	chosen.BindTo(ctx, (*context.Context)(nil))
+	return chosen.Run(a)
 }

@@ -56,8 +56,6 @@ func (in SetAccountStatusInput) decide(b Batch) (command.Object, error) {
 		return nil, AccountNotActive{path, string(in.AccountID), account.Status}
 	case in.Status == Closed && account.Posted() != 0:
 		return nil, AccountNotEmpty{path, string(in.AccountID), account.Balance().Posted}
-	case in.Status == account.Status:
-		return account.clone(), nil
 	}
 	account.Status = in.Status
 	account.Version++
@@ -65,7 +63,7 @@ func (in SetAccountStatusInput) decide(b Batch) (command.Object, error) {
 	b.Changed(account)
 	b.Append(event.Draft{
 		Type: event.AccountStatusChanged, ObjectID: account.NodeID(), ObjectVersion: account.Version,
-		State: account.State().Salted("reason", b.Salt(), in.Reason),
+		State: account.State(), Detail: event.State(nil).Salted("reason", b.Salt(), in.Reason),
 	})
 	return account.clone(), nil
 }

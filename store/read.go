@@ -160,7 +160,9 @@ func some[T any](ctx context.Context, r Reads, m merchant.ID, prefix answer.Pref
 	var found []*T
 	err := r.source.query(ctx, text, func(s scanner) error {
 		object, err := scan(s)
-		found = append(found, object)
+		if err == nil {
+			found = append(found, object)
+		}
 		return err
 	}, uuidOf(answer.MerchantPrefix, string(m)), wanted.wire())
 	return found, err

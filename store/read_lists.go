@@ -121,7 +121,9 @@ func gather[T any](ctx context.Context, r Reads, l *list, scan func(scanner) (*T
 	var found []*T
 	err := r.source.query(ctx, l.text.String(), func(s scanner) error {
 		object, err := scan(s)
-		found = append(found, object)
+		if err == nil {
+			found = append(found, object)
+		}
 		return err
 	}, l.arguments...)
 	return found, err

@@ -157,6 +157,9 @@ func (c *Cluster) Stop(ctx context.Context) error {
 	if errors.Is(err, os.ErrProcessDone) {
 		return nil
 	}
+	if err == nil {
+		unlock(c.folder.programs) // none is running
+	}
 	return err
 }
 

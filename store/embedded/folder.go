@@ -19,6 +19,8 @@ const (
 	clusterName  = "cluster"
 	scratch      = "scratch"
 
+	// forked is how long a child may keep its parent's locks, the parent being killed, between being forked and being a program.
+	forked = time.Second
 	// fastStop is what an orphaned server may take to shut down fast, before it is ended at once.
 	fastStop = 20 * time.Second
 	// lastOne is what the last orphaned program may then take to end.
@@ -62,7 +64,11 @@ func openFolder(dir string) (*folder, error) {
 
 // possess takes the gateway's lock, writes down who has it, and opens the programs' lock.
 func (f *folder) possess() error {
-	switch err := flock(f.gateway); {
+	err := flock(f.gateway)
+	for deadline := time.Now().Add(forked); errors.Is(err, syscall.EWOULDBLOCK) && time.Now().Before(deadline); time.Sleep(poll) {
+		err = flock(f.gateway)
+	}
+	switch {
 	case errors.Is(err, syscall.EWOULDBLOCK):
 		text, _ := os.ReadFile(f.gateway.Name())
 		who := "another paygraph"
@@ -82,7 +88,6 @@ func (f *folder) possess() error {
 	if err := os.Chmod(f.dir, f.as.folderMode()); err != nil { // whatever the umask was
 		return unusable(f.dir, err)
 	}
-	var err error
 	if f.programs, err = os.OpenFile(f.path(programsLock), os.O_RDWR|os.O_CREATE, 0o600); err != nil {
 		return unusable(f.dir, err)
 	}
@@ -130,7 +135,7 @@ func (f *folder) endOrphans(ctx context.Context, c Config) error {
 		}
 	}
 	// A half-made cluster's initdb, or the sessions of a server that was killed, end by themselves.
-	for deadline := time.Now().Add(lastOne); time.Now().Before(deadline) && ctx.Err() == nil; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(lastOne); time.Now().Before(deadline) && ctx.Err() == nil; time.Sleep(poll) {
 		if f.free() {
 			return nil
 		}
@@ -174,13 +179,16 @@ func (f *folder) has(name string) bool {
 	return err == nil
 }
 
-// close gives the folder up. Programs that still run keep theirs.
+// close gives the folder up. Programs that still run keep their lock.
 func (f *folder) close() {
 	if f.programs != nil {
 		_ = f.programs.Close()
 	}
+	unlock(f.gateway) // or a child that is being forked would keep it a little longer
 	_ = f.gateway.Close()
 }
+
+func unlock(file *os.File) { _ = syscall.Flock(int(file.Fd()), syscall.LOCK_UN) }
 
 func flock(file *os.File) error {
 	return syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)

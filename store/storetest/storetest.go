@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -85,6 +86,21 @@ func DSN(t testing.TB) string {
 	if cluster.err != nil {
 		t.Fatalf("the test's database: %v", cluster.err)
 	}
+	return copied(t, template)
+}
+
+// Clone names a copy of a database to which nobody is connected. It is dropped after the test.
+func Clone(t testing.TB, dsn string) string {
+	t.Helper()
+	u, err := url.Parse(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return copied(t, strings.TrimPrefix(u.Path, "/"))
+}
+
+func copied(t testing.TB, template string) string {
+	t.Helper()
 	name := fmt.Sprintf("test_%d", cluster.database.Add(1))
 	if _, err := cluster.admin.ExecContext(t.Context(), "CREATE DATABASE "+name+" TEMPLATE "+template); err != nil {
 		t.Fatalf("the test's database: %v", err)

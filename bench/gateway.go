@@ -1,0 +1,200 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+const (
+	product     = "github.com/paygraph/paygraph" // the main package that is measured
+	readyWithin = time.Minute                    // what a gateway's start may take
+	stopWithin  = 30 * time.Second               // what its graceful stop may take
+	logShown    = 2000                           // bytes of its log that an error shows
+)
+
+// gateway is a running server, our child.
+type gateway struct {
+	program string
+	dsn     string
+	address string // host and port
+	log     string // the file that it writes to
+	process *os.Process
+	ended   chan struct{} // closed when it has ended
+	outcome error         // how; valid once ended
+}
+
+// buildGateway builds the product into dir. It works in any folder of the module, as `go run ./bench` does.
+func buildGateway(ctx context.Context, dir string) (program string, err error) {
+	program = filepath.Join(dir, "paygraph")
+	// -buildvcs=false: git refuses a checkout that belongs to somebody else, and its stamp is not needed.
+	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", program, product)
+	if output, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("the gateway does not build: %w\n%s", err, output)
+	}
+	return program, nil
+}
+
+// environment is all that the gateway sees, so that nothing which the caller has set makes it another than the product.
+func environment(dsn, port string) []string {
+	env := []string{"DATABASE_URL=" + dsn, "HOST=127.0.0.1", "PORT=" + port}
+	for _, name := range []string{"PATH", "HOME", "TMPDIR", "LANG", "TZ"} {
+		if value, ok := os.LookupEnv(name); ok {
+			env = append(env, name+"="+value)
+		}
+	}
+	return env
+}
+
+// startGateway runs the program on a free port, and returns when it is ready.
+func startGateway(ctx context.Context, program, dsn, dir string) (*gateway, error) {
+	port, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	g := &gateway{
+		program: program, dsn: dsn, address: net.JoinHostPort("127.0.0.1", port), log: filepath.Join(dir, "gateway.log"),
+		ended: make(chan struct{}),
+	}
+	log, err := os.Create(g.log)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = log.Close() }()
+	cmd := exec.Command(program)
+	cmd.Env = environment(dsn, port)
+	cmd.Stdout, cmd.Stderr = log, log
+	dieWithParent(cmd)
+	if err := g.launch(cmd); err != nil {
+		return nil, err
+	}
+	if err := g.awaitReady(ctx); err != nil {
+		_ = g.process.Kill()
+		<-g.ended
+		return nil, fmt.Errorf("the gateway did not become ready: %w; its log ends with:\n%s", err, g.lastWords())
+	}
+	return g, nil
+}
+
+// launch starts the gateway from a thread that lives as long as it does: for the kernel that thread is the parent.
+func (g *gateway) launch(cmd *exec.Cmd) error {
+	started := make(chan error)
+	go func() {
+		runtime.LockOSThread() // and never unlocked: the thread ends with this function
+		err := cmd.Start()
+		g.process = cmd.Process
+		started <- err
+		if err == nil {
+			g.outcome = cmd.Wait()
+			close(g.ended)
+		}
+	}()
+	return <-started
+}
+
+func (g *gateway) awaitReady(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, readyWithin, fmt.Errorf("it was not ready after %v", readyWithin))
+	defer cancel()
+	for {
+		if g.ready(ctx) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-g.ended:
+			return fmt.Errorf("it ended: %w", errors.Join(g.outcome))
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// ready asks /readyz, and, where there is none, for a GraphQL answer.
+func (g *gateway) ready(ctx context.Context) bool {
+	switch g.status(ctx, http.MethodGet, "/readyz", "") {
+	case http.StatusOK:
+		return true
+	case http.StatusNotFound:
+		return g.status(ctx, http.MethodPost, "/graphql", `{"query":"{ __typename }"}`) == http.StatusOK
+	default:
+		return false
+	}
+}
+
+func (g *gateway) status(ctx context.Context, method, path, body string) int {
+	request, err := http.NewRequestWithContext(ctx, method, "http://"+g.address+path, strings.NewReader(body))
+	if err != nil {
+		return 0
+	}
+	request.Header.Set("Content-Type", "application/json")
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return 0
+	}
+	_, _ = io.Copy(io.Discard, response.Body)
+	_ = response.Body.Close()
+	return response.StatusCode
+}
+
+// stop lets the gateway drain and end. A second stop does nothing.
+func (g *gateway) stop() error {
+	http.DefaultClient.CloseIdleConnections()
+	if err := g.process.Signal(syscall.SIGTERM); errors.Is(err, os.ErrProcessDone) {
+		return nil
+	}
+	select {
+	case <-g.ended:
+		if g.outcome != nil {
+			return fmt.Errorf("the gateway's stop: %w; its log ends with:\n%s", g.outcome, g.lastWords())
+		}
+		return nil
+	case <-time.After(stopWithin):
+		_ = g.process.Kill()
+		<-g.ended
+		return fmt.Errorf("the gateway did not stop within %v and was killed", stopWithin)
+	}
+}
+
+// errNoVerify says that this gateway cannot check its ledger.
+var errNoVerify = errors.New("this gateway has no command `paygraph verify` yet; --skip-verify leaves it out")
+
+// verify runs `paygraph verify` on the gateway's database, and returns what it printed.
+func (g *gateway) verify(ctx context.Context) (string, error) {
+	cmd := exec.CommandContext(ctx, g.program, "verify")
+	cmd.Env = environment(g.dsn, "0")
+	output, err := cmd.CombinedOutput()
+	if err != nil && bytes.Contains(output, []byte("unexpected argument verify")) {
+		return "", errNoVerify
+	}
+	if err != nil {
+		return "", fmt.Errorf("paygraph verify: %w\n%s", err, output)
+	}
+	return string(output), nil
+}
+
+// lastWords is the end of the gateway's log.
+func (g *gateway) lastWords() string {
+	text, _ := os.ReadFile(g.log)
+	return string(text[max(0, len(text)-logShown):])
+}
+
+func freePort() (string, error) {
+	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = listener.Close() }()
+	return strconv.Itoa(listener.Addr().(*net.TCPAddr).Port), nil
+}

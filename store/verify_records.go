@@ -1,0 +1,101 @@
+package store
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"strconv"
+
+	"github.com/paygraph/paygraph/answer"
+	"github.com/paygraph/paygraph/event"
+)
+
+// records checks that the record of each key belongs to an event of its command, and that each command has one. Refusals stand in no
+// event: their records cannot be checked.
+func (v *verification) records(ctx context.Context) error {
+	var last key
+	for {
+		found, err := v.recordsAfter(ctx, last)
+		if err != nil {
+			return err
+		}
+		if err := v.eventsOf(ctx, found); err != nil {
+			return err
+		}
+		if len(found) < page {
+			break
+		}
+		last = key{found[page-1].owner, found[page-1].key}
+	}
+	// Events of one command follow each other: one of them is its record's.
+	begin, recorded := int64(0), true
+	for sequence := int64(1); sequence <= v.head.sequence; sequence++ {
+		if v.begins.has(sequence) {
+			if !recorded {
+				break
+			}
+			begin, recorded = sequence, false
+		}
+		recorded = recorded || v.recorded.has(sequence)
+	}
+	if !recorded {
+		return v.wrong("idempotency", "of event "+strconv.FormatInt(begin, 10), "its command has no record")
+	}
+	return nil
+}
+
+func (v *verification) recordsAfter(ctx context.Context, last key) ([]*record, error) {
+	var found []*record
+	err := v.source.query(ctx, `SELECT i.owner, i.key, i.operation, i.fingerprint, i.object_id, i.refusal_values, i.result_version, i.created_at
+		FROM idempotency i WHERE i.merchant_id = $1 AND (i.owner, i.key) > ($2, $3) AND i.refusal IS NULL
+		ORDER BY i.owner, i.key LIMIT `+strconv.Itoa(page), func(scan scanner) error {
+		var r record
+		err := scan(&r.owner, &r.key, &r.operation, &r.fingerprint, &r.objectID, &r.refusalValues, &r.version, &r.createdAt)
+		if err == nil && (r.objectID == nil || r.refusalValues != nil || r.version < 1 || r.version > resultVersion) {
+			return v.wrong("idempotency", r.key, "it is no record of a success")
+		}
+		found = append(found, &r)
+		return err
+	}, v.id(), last.owner, last.key)
+	return found, err
+}
+
+// eventsOf finds the event of each record: about its object, of its time and with its request.
+func (v *verification) eventsOf(ctx context.Context, records []*record) error {
+	objects := array{oid: oidUUID}
+	objects.reset()
+	for _, r := range records {
+		id, err := answer.Decode(answer.PrefixOf(*r.objectID), *r.objectID)
+		if err != nil {
+			return v.wrong("idempotency", r.key, "its object %q is no identifier", *r.objectID)
+		}
+		objects.uuid(id)
+	}
+	matched := make([]bool, len(records))
+	err := v.source.query(ctx, `SELECT u.place, `+eventColumns+each+`JOIN event e ON e.merchant_id = $1 AND e.object_id = u.id`,
+		func(scan scanner) error {
+			var place int
+			e, err := scanEvent(func(columns ...any) error { return scan(append([]any{&place}, columns...)...) })
+			if err != nil {
+				return err
+			}
+			if fits(records[place-1], e) {
+				matched[place-1] = true
+				v.recorded.set(e.Sequence)
+			}
+			return nil
+		}, v.id(), objects.wire())
+	for i, r := range records {
+		if err == nil && !matched[i] {
+			return v.wrong("idempotency", r.key, "no event is of its request")
+		}
+	}
+	return err
+}
+
+func fits(r *record, e *event.Event) bool {
+	var p payload
+	request := requestHash(key{r.owner, r.key}, r.operation, r.fingerprint)
+	return r.createdAt.Equal(e.OccurredAt) && *r.objectID == e.ObjectID && json.Unmarshal(e.Payload, &p) == nil &&
+		p.Cause.Request == hex.EncodeToString(request[:])
+}
