@@ -21,16 +21,11 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"syscall"
-	"time"
 )
 
 const (
 	owner    = "paygraph" // the cluster's superuser
 	database = "paygraph"
-
-	// quickly is how long a server that was told to end at once may take before it is killed.
-	quickly = 10 * time.Second
 )
 
 // Config says where the cluster lives and how it runs. Its zero value is the product's default.
@@ -38,12 +33,12 @@ type Config struct {
 	Dir           string            // the folder; "" means DefaultDir(); made where it is missing
 	Fresh         bool              // forget the cluster that is there
 	Settings      map[string]string // lines of postgresql.conf that go beyond the defaults, or against them
-	DieWithParent bool              // the server ends at once when this process does, however it ends; on Linux only
+	DieWithParent bool              // the server shuts down when this process ends, however it does; on Linux only
 	Progress      func(string)      // told in one line what takes time now; may be nil
 	Archive       string            // address of the Maven repository to fetch programs from; "" means the library's
 
-	places []string            // patterns of folders to look for programs in; nil means PATH and the usual places
-	port   func() (int, error) // picks a port that was free a moment ago; nil means freePort
+	places []string                           // patterns of folders to look for programs in; nil means PATH and the usual places
+	port   func(context.Context) (int, error) // picks a port that was free a moment ago; nil means freePort
 }
 
 // Cluster is a running PostgreSQL server and the lock on its folder.
@@ -102,11 +97,11 @@ func startIn(ctx context.Context, f *folder, c Config) (*Cluster, error) {
 	if err := f.endOrphans(ctx, c); err != nil {
 		return nil, err
 	}
-	if err := f.clear(f.path(scratch)); err != nil {
+	if err := f.clear(scratch); err != nil {
 		return nil, err
 	}
 	if c.Fresh {
-		if err := f.clear(f.path(clusterName)); err != nil {
+		if err := f.clear(clusterName); err != nil {
 			return nil, err
 		}
 	}
@@ -117,6 +112,7 @@ func startIn(ctx context.Context, f *folder, c Config) (*Cluster, error) {
 	if !f.has(clusterName) {
 		c.Progress("making the database cluster in " + f.dir)
 		if err := makeCluster(ctx, f, p, c.Settings); err != nil {
+			_ = f.clear(scratch) // it may be what fills the disk
 			return nil, fmt.Errorf("making the database cluster in %s failed: %w", f.dir, err)
 		}
 	}
@@ -161,24 +157,4 @@ func (c *Cluster) Stop(ctx context.Context) error {
 		unlock(c.folder.programs) // none is running
 	}
 	return err
-}
-
-// stop tells the server to shut down fast, and after ctx has ended, at once.
-func (s *server) stop(ctx context.Context) error {
-	if err := s.process.Signal(syscall.SIGINT); err != nil {
-		return err
-	}
-	select {
-	case <-s.ended:
-		return nil
-	case <-ctx.Done():
-	}
-	_ = s.process.Signal(syscall.SIGQUIT)
-	select {
-	case <-s.ended:
-	case <-time.After(quickly):
-		_ = s.process.Kill()
-		<-s.ended
-	}
-	return fmt.Errorf("PostgreSQL did not shut down in time and was ended; it will recover at the next start: %w", ctx.Err())
 }

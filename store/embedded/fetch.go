@@ -39,6 +39,7 @@ func fetchPrograms(ctx context.Context, f *folder, c Config, missing noPrograms)
 		_, err = f.examine(ctx, filepath.Join(target, "postgresql", "bin"))
 	}
 	if err != nil {
+		_ = f.clear(scratch)
 		return programs{}, fmt.Errorf("%s, and fetching it failed (%w): install it with `apt-get install postgresql`, "+
 			"`dnf install postgresql-server` or `brew install postgresql`", missing.reason, err)
 	}
@@ -48,7 +49,7 @@ func fetchPrograms(ctx context.Context, f *folder, c Config, missing noPrograms)
 	if err := f.keep(filepath.Join(target, "postgresql"), "programs"); err != nil {
 		return programs{}, unusable(f.dir, err)
 	}
-	if err := f.clear(target); err != nil {
+	if err := f.clear(scratch); err != nil {
 		return programs{}, err
 	}
 	return f.examine(ctx, f.path("programs", "bin"))
@@ -70,12 +71,11 @@ func (f *folder) fetch(ctx context.Context, target, archive string) error {
 	if err != nil {
 		return err
 	}
-	defer alive.Close()
-	defer hold.Close()
+	defer func() { _, _ = alive.Close(), hold.Close() }()
 	cmd := f.command(ctx, self)
 	cmd.Args = []string{fetcher, target, archive, strconv.Itoa(f.as.uid), strconv.Itoa(f.as.gid)}
 	cmd.Env = append(os.Environ(), "TMPDIR="+target) // it may name a proxy; and the library leaves files behind
-	cmd.SysProcAttr.Credential = nil                 // the child drops root itself: the account may not read the folder of our program
+	cmd.SysProcAttr.Credential = nil                 // the child drops root itself: our program's folder may be closed
 	_, err = f.finish(cmd, alive)
 	return err
 }

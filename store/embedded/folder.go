@@ -52,7 +52,7 @@ func openFolder(dir string) (*folder, error) {
 		return nil, unusable(dir, err)
 	}
 	f := &folder{dir: dir, as: as}
-	if f.gateway, err = os.OpenFile(f.path(gatewayLock), os.O_RDWR|os.O_CREATE, 0o644); err != nil {
+	if f.gateway, err = os.OpenFile(f.path(gatewayLock), os.O_RDWR|os.O_CREATE, 0o600); err != nil {
 		return nil, unusable(dir, err)
 	}
 	if err := f.possess(); err != nil {
@@ -128,8 +128,8 @@ func (f *folder) endOrphans(ctx context.Context, c Config) error {
 			{"fast", strconv.Itoa(int(fastStop.Seconds()))},
 			{"immediate", strconv.Itoa(int(quickly.Seconds()))},
 		} {
-			_, err := f.run(ctx, "", p.program("pg_ctl"), "stop", "-D", f.path(clusterName, "data"), "-m", how.mode, "-t", how.seconds)
-			if err == nil {
+			data := f.path(clusterName, "data")
+			if _, err := f.run(ctx, "", p.program("pg_ctl"), "stop", "-D", data, "-m", how.mode, "-t", how.seconds); err == nil {
 				break
 			}
 		}
@@ -146,17 +146,16 @@ func (f *folder) endOrphans(ctx context.Context, c Config) error {
 // free tries to take the programs' lock, which orphans hold. Once taken it is kept.
 func (f *folder) free() bool { return flock(f.programs) == nil }
 
-// clear removes what this package made at path. It is moved away first, so that being killed meanwhile leaves no half of it there.
-func (f *folder) clear(path string) error {
-	grave := f.path(scratch)
-	if path != grave {
-		if err := os.Rename(path, grave); errors.Is(err, fs.ErrNotExist) {
+// clear removes what this package made under the name. It is moved away first, so that being killed meanwhile leaves no half of it.
+func (f *folder) clear(name string) error {
+	if name != scratch {
+		if err := os.Rename(f.path(name), f.path(scratch)); errors.Is(err, fs.ErrNotExist) {
 			return nil
 		} else if err != nil {
 			return unusable(f.dir, err)
 		}
 	}
-	if err := os.RemoveAll(grave); err != nil {
+	if err := os.RemoveAll(f.path(scratch)); err != nil {
 		return unusable(f.dir, err)
 	}
 	return nil

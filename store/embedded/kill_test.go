@@ -97,7 +97,7 @@ func TestAStalePIDFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stranger := exec.Command("sleep", "60")
+	stranger := exec.CommandContext(t.Context(), "sleep", "60")
 	stranger.Dir = "/"
 	if as.other {
 		stranger.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(as.uid), Gid: uint32(as.gid)}}
@@ -137,7 +137,9 @@ func TestTheOwnerOfTheDataRunsTheServer(t *testing.T) {
 		t.Skip("root alone has a choice")
 	}
 	dir := usedFolder(t)
-	if output, err := exec.Command("chown", "-R", nobody.Uid+":"+nobody.Gid, filepath.Join(dir, clusterName, "data")).CombinedOutput(); err != nil {
+	data := filepath.Join(dir, clusterName, "data")
+	output, err := exec.CommandContext(t.Context(), "chown", "-R", nobody.Uid+":"+nobody.Gid, data).CombinedOutput()
+	if err != nil {
 		t.Fatalf("%v: %s", err, output)
 	}
 	c := start(t, Config{Dir: dir})

@@ -20,12 +20,12 @@ const oldest = 15
 
 // usualPlaces are the folders where PostgreSQL's programs are installed but not on PATH.
 var usualPlaces = []string{
-	"/usr/lib/postgresql/*/bin", // Debian, Ubuntu
-	"/usr/pgsql-*/bin",          // Red Hat, packages of postgresql.org
-	"/usr/libexec/postgresql*",  // Alpine
-	"/opt/homebrew/opt/*/bin",   // Homebrew on Apple silicon; filtered by what is inside
-	"/usr/local/opt/*/bin",      // Homebrew on Intel
-	"/home/linuxbrew/.linuxbrew/opt/*/bin",
+	"/usr/lib/postgresql/*/bin",                      // Debian, Ubuntu
+	"/usr/pgsql-*/bin",                               // Red Hat, packages of postgresql.org
+	"/usr/libexec/postgresql*",                       // Alpine
+	"/opt/homebrew/opt/postgresql*/bin",              // Homebrew on Apple silicon
+	"/usr/local/opt/postgresql*/bin",                 // Homebrew on Intel
+	"/home/linuxbrew/.linuxbrew/opt/postgresql*/bin", // Homebrew on Linux
 	"/Applications/Postgres.app/Contents/Versions/*/bin",
 	"/usr/local/pgsql/bin", // built from source
 }

@@ -18,8 +18,9 @@ import (
 const (
 	logLimit   = 16 << 20         // bytes after which the log is put aside at a start; one old log is kept
 	portTries  = 10               // how often another free port is tried when somebody was quicker
-	readyLimit = 10 * time.Minute // what a start may take; only recovery from a crash takes longer than a second
+	readyLimit = 10 * time.Minute // what a start may take; only recovery from a crash takes long
 	longWait   = 3 * time.Second  // after this the person at the terminal is told
+	quickly    = 10 * time.Second // what a server that was told to end at once may take before it is killed
 	poll       = 10 * time.Millisecond
 )
 
@@ -38,7 +39,7 @@ func startServer(ctx context.Context, f *folder, p programs, c Config) (*server,
 	if err != nil {
 		return nil, unusable(f.dir, err)
 	}
-	defer log.Close()
+	defer func() { _ = log.Close() }()
 	// The programs' lock is ours, so no server runs here: this file is a killed one's. Left there, it would stop the new server
 	// whenever its number has been given to another process of the same user.
 	if err := os.Remove(f.path(clusterName, "data", "postmaster.pid")); err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -58,7 +59,7 @@ func startOnce(ctx context.Context, f *folder, p programs, c Config, log *os.Fil
 	if c.port != nil {
 		pick = c.port
 	}
-	port, err := pick()
+	port, err := pick(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("no free port on 127.0.0.1: %w", err)
 	}
@@ -71,7 +72,7 @@ func startOnce(ctx context.Context, f *folder, p programs, c Config, log *os.Fil
 		"-c", "config_file="+f.path(clusterName, configFile), "-p", strconv.Itoa(port))
 	cmd.Stdout, cmd.Stderr = log, log
 	if c.DieWithParent {
-		dieWithParent(cmd.SysProcAttr, syscall.SIGQUIT)
+		dieWithParent(cmd.SysProcAttr, syscall.SIGINT) // shut down fast: no recovery at the next start
 	}
 	s := &server{port: port, ended: make(chan struct{})}
 	if err := s.launch(cmd); err != nil {
@@ -124,7 +125,7 @@ func (s *server) await(ctx context.Context, f *folder, c Config) error {
 		case <-s.ended:
 			return errors.New("it ended at once")
 		case <-long:
-			c.Progress("waiting for PostgreSQL to recover what it was doing when it was killed")
+			c.Progress("waiting for PostgreSQL, which recovers first if it was killed")
 		case <-tick.C:
 			text, _ := os.ReadFile(f.path(clusterName, "data", "postmaster.pid"))
 			line := strings.Split(string(text), "\n") // pid, folder, start, port, socket folder, address, shared memory, status
@@ -133,6 +134,26 @@ func (s *server) await(ctx context.Context, f *folder, c Config) error {
 			}
 		}
 	}
+}
+
+// stop tells the server to shut down fast, and after ctx has ended, at once.
+func (s *server) stop(ctx context.Context) error {
+	if err := s.process.Signal(syscall.SIGINT); err != nil {
+		return err
+	}
+	select {
+	case <-s.ended:
+		return nil
+	case <-ctx.Done():
+	}
+	_ = s.process.Signal(syscall.SIGQUIT)
+	select {
+	case <-s.ended:
+	case <-time.After(quickly):
+		_ = s.process.Kill()
+		<-s.ended
+	}
+	return fmt.Errorf("PostgreSQL did not shut down in time and was ended; it will recover at the next start: %w", ctx.Err())
 }
 
 // openLog opens the server's log, and puts a long one aside.
@@ -145,11 +166,11 @@ func openLog(f *folder) (*os.File, error) {
 	return os.OpenFile(f.path("log"), os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
 }
 
-func freePort() (int, error) {
-	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+func freePort(ctx context.Context) (int, error) {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp4", "127.0.0.1:0")
 	if err != nil {
 		return 0, err
 	}
-	defer listener.Close()
+	defer func() { _ = listener.Close() }()
 	return listener.Addr().(*net.TCPAddr).Port, nil
 }

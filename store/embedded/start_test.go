@@ -61,7 +61,7 @@ func TestThePasswordIsAskedForAndKeptFromOthers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer db.Close()
+	defer func() { _ = db.Close() }()
 	if err := db.PingContext(t.Context()); err == nil {
 		t.Error("a wrong password will do")
 	}
@@ -152,17 +152,17 @@ func TestOnlyOneOfManyAtOnceGetsTheFolder(t *testing.T) {
 
 func TestAPortThatSomebodyElseTookMeanwhile(t *testing.T) {
 	t.Parallel()
-	taken, err := net.Listen("tcp4", "127.0.0.1:0")
+	taken, err := new(net.ListenConfig).Listen(t.Context(), "tcp4", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer taken.Close()
+	defer func() { _ = taken.Close() }()
 	tries := 0
-	c := start(t, Config{Dir: usedFolder(t), port: func() (int, error) {
+	c := start(t, Config{Dir: usedFolder(t), port: func(ctx context.Context) (int, error) {
 		if tries++; tries < 3 {
 			return taken.Addr().(*net.TCPAddr).Port, nil
 		}
-		return freePort()
+		return freePort(ctx)
 	}})
 	ask(t, c, "SELECT 1")
 	if tries != 3 {
