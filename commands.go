@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -30,13 +32,16 @@ type migrateCommand struct{}
 
 // Run brings the database up to date.
 func (migrateCommand) Run(ctx context.Context, a *app) error {
-	dsn, stop, err := a.database(ctx)
+	dsn, stop, err := a.database(ctx, false)
 	if err != nil {
 		return err
 	}
 	defer stop()
+	if err := a.migrate(ctx, dsn); err != nil {
+		return err
+	}
 	_, err = fmt.Fprintln(a.stdout, "The database is up to date.")
-	return errors.Join(a.migrate(ctx, dsn), err)
+	return err
 }
 
 type merchantCommand struct {
@@ -51,8 +56,11 @@ type merchantCreate struct {
 
 // Run adds a merchant and prints it.
 func (c merchantCreate) Run(ctx context.Context, a *app) error {
-	if err := checkName("a merchant's name", c.Name); err != nil || c.Name == "" {
-		return errors.Join(err, missing(c.Name == "", "say what the merchant is called"))
+	if c.Name == "" {
+		return errors.New("say what the merchant is called")
+	}
+	if err := checkName("a merchant's name", c.Name); err != nil {
+		return err
 	}
 	return a.administer(ctx, func(admin *store.Admin) error {
 		m, err := admin.CreateMerchant(ctx, c.Name)
@@ -101,7 +109,7 @@ func (c credentialCreate) Run(ctx context.Context, a *app) error {
 	if len(c.Scope) > 0 {
 		known := false
 		if scopes, known = auth.ParseScopes(strings.Join(c.Scope, " ")); !known {
-			return fmt.Errorf("there is a scope among %s that does not exist: the scopes are %s", strings.Join(c.Scope, ", "), auth.AllScopes)
+			return fmt.Errorf("one of these is no scope: %s; the scopes are %s", strings.Join(c.Scope, " "), auth.AllScopes)
 		}
 	}
 	if err := checkName("a credential's name", c.Name); err != nil {
@@ -140,6 +148,42 @@ func (c credentialRevoke) Run(ctx context.Context, a *app) error {
 	})
 }
 
+type verifyCommand struct {
+	Merchant merchant.ID `help:"Whose log --expect speaks of." placeholder:"ID"`
+	Expect   string      `help:"What was noted of a log before: the number of an event and its hash." placeholder:"N:HASH"`
+}
+
+// Run holds the whole database against the log, and prints each merchant's head. Its error names the first place that does not fit.
+func (c verifyCommand) Run(ctx context.Context, a *app) error {
+	expect, err := c.expectation()
+	if err != nil {
+		return err
+	}
+	return a.administer(ctx, func(admin *store.Admin) error {
+		n := 0
+		err := admin.Verify(ctx, expect, func(v store.Verified) {
+			n++
+			_, _ = fmt.Fprintf(a.stdout, "%s  %d:%s\n", v.Merchant, v.Sequence, v.Hash)
+		})
+		if err == nil {
+			a.log.Info("everything is as the log says", "merchants", n)
+		}
+		return err
+	})
+}
+
+func (c verifyCommand) expectation() (*store.Expectation, error) {
+	if c.Expect == "" {
+		return nil, nil
+	}
+	number, hash, _ := strings.Cut(c.Expect, ":")
+	sequence, err := strconv.ParseInt(number, 10, 64)
+	if err != nil || sequence < 1 || len(hash) != 64 || c.Merchant == "" {
+		return nil, errors.New("--expect is written N:HASH, as verify prints it, and goes with --merchant")
+	}
+	return &store.Expectation{Merchant: c.Merchant, Sequence: sequence, Hash: strings.ToLower(hash)}, nil
+}
+
 type merchantJSON struct {
 	ID        merchant.ID `json:"id"`
 	Name      string      `json:"name"`
@@ -166,24 +210,17 @@ func show(to io.Writer, asJSON bool, value any, format string, args ...any) erro
 	return err
 }
 
-// checkName checks a text before it comes near the database.
+// checkName checks the length of a text, which as an argument is UTF-8 without NUL.
 func checkName(what, text string) error {
-	return errors.Join(
-		missing(!utf8.ValidString(text) || strings.ContainsRune(text, 0), what+" must be UTF-8 without NUL"),
-		missing(utf8.RuneCountInString(text) > answer.MaxNameLength, fmt.Sprintf("%s has at most %d characters", what, answer.MaxNameLength)),
-	)
-}
-
-func missing(is bool, sentence string) error {
-	if is {
-		return errors.New(sentence)
+	if utf8.RuneCountInString(text) > answer.MaxNameLength {
+		return fmt.Errorf("%s has at most %d characters", what, answer.MaxNameLength)
 	}
 	return nil
 }
 
 // administer runs a command on the database's reference data, as its owner.
 func (a *app) administer(ctx context.Context, do func(*store.Admin) error) error {
-	dsn, stop, err := a.database(ctx)
+	dsn, stop, err := a.database(ctx, false)
 	if err != nil {
 		return err
 	}
@@ -198,21 +235,22 @@ func (a *app) administer(ctx context.Context, do func(*store.Admin) error) error
 		return err
 	}
 	defer func() { _ = admin.Close() }()
-	err = do(admin)
-	if sqlState(err) == "42P01" { // undefined_table
-		return errors.New("the database has no tables yet: run paygraph migrate first")
-	}
-	return unreachable(err)
+	return explained(do(admin))
 }
 
-// database is where the gateway keeps its data: the database that was named, or a cluster of its own, which stop ends.
-func (a *app) database(ctx context.Context) (dsn string, stop func(), err error) {
+// database is where the gateway keeps its data: the database that was named, or a cluster of its own, which stop ends. A command that
+// does not serve may look at the cluster of a gateway that runs.
+func (a *app) database(ctx context.Context, serving bool) (dsn string, stop func(), err error) {
 	if a.DatabaseURL != "" {
 		return a.DatabaseURL, func() {}, nil
 	}
 	cluster, err := embedded.Start(ctx, embedded.Config{
 		Dir: a.DataDir, Fresh: a.Fresh, DieWithParent: true, Progress: func(line string) { a.log.Info(line) },
 	})
+	if errors.Is(err, embedded.ErrInUse) && !serving {
+		dsn, err := embedded.Running(a.DataDir)
+		return dsn, func() {}, err
+	}
 	if err != nil {
 		return "", nil, err
 	}
@@ -227,20 +265,47 @@ func (a *app) database(ctx context.Context) (dsn string, stop func(), err error)
 
 // migrate brings the database up to date, and waits a while for one that does not answer yet.
 func (a *app) migrate(ctx context.Context, dsn string) error {
-	ctx, cancel := context.WithTimeout(ctx, databasePatience)
-	defer cancel()
+	deadline := time.Now().Add(databasePatience)
 	for told := false; ; told = true {
 		err := store.Migrate(ctx, dsn)
-		if err == nil || !isUnreachable(err) {
-			return err
+		if err == nil || !isUnreachable(err) || time.Now().After(deadline) {
+			return explained(err)
 		}
 		if !told {
 			a.log.Info("waiting for the database", "error", err)
 		}
 		select {
 		case <-ctx.Done():
-			return unreachable(err)
+			return context.Cause(ctx)
 		case <-time.After(databaseAgain):
 		}
 	}
+}
+
+// isUnreachable says whether an error may go away by itself: nobody answers, or the server says that it is not ready.
+func isUnreachable(err error) bool {
+	_, network := errors.AsType[net.Error](err)
+	return network || sqlState(err) == "57P03" // cannot_connect_now
+}
+
+// sqlState is the code with which the database answered, or empty.
+func sqlState(err error) string {
+	if answered, ok := errors.AsType[interface {
+		error
+		SQLState() string
+	}](err); ok {
+		return answered.SQLState()
+	}
+	return ""
+}
+
+// explained says of an error what the person at the terminal can do about it.
+func explained(err error) error {
+	switch {
+	case isUnreachable(err):
+		return fmt.Errorf("the database cannot be reached: %w; is it running, and is DATABASE_URL right?", err)
+	case sqlState(err) == "42P01": // undefined_table
+		return errors.New("the database has no tables yet: run paygraph migrate first")
+	}
+	return err
 }

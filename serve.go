@@ -1,1 +1,273 @@
 package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/paygraph/paygraph/auth"
+	"github.com/paygraph/paygraph/demo"
+	"github.com/paygraph/paygraph/graph"
+	"github.com/paygraph/paygraph/ledger"
+	"github.com/paygraph/paygraph/merchant"
+	"github.com/paygraph/paygraph/payment"
+	"github.com/paygraph/paygraph/resolvers"
+	"github.com/paygraph/paygraph/store"
+	"github.com/paygraph/paygraph/store/embedded"
+	"github.com/paygraph/paygraph/transport"
+	"github.com/paygraph/paygraph/web"
+)
+
+type serveCommand struct{}
+
+// Run serves until it is asked to stop, and drains.
+func (serveCommand) Run(ctx context.Context, a *app) error {
+	tuneCollector()
+	ctx, cancel := untilOrphaned(ctx)
+	defer cancel(nil)
+	begin := time.Now()
+	f, err := a.listen(ctx)
+	if err != nil {
+		return err
+	}
+	defer f.close()
+	g, err := a.build(ctx, f)
+	if ctx.Err() != nil {
+		a.log.Info("stopped before it was ready", "cause", context.Cause(ctx))
+		err = nil
+	}
+	if g == nil || err != nil {
+		return err
+	}
+	defer g.close()
+	f.admit(g.handler, g.check)
+	a.log.Info("ready", "address", f.url(), "after", time.Since(begin).Round(time.Millisecond))
+	fmt.Fprint(a.stdout, a.banner(f, g))
+	return f.serve(ctx, a.log)
+}
+
+// tuneCollector lets the heap grow to five times what is alive before it is collected, unless GOGC says otherwise: the gateway keeps
+// little and makes much, and with Go's own setting a fifth of its time would go into looking for garbage.
+func tuneCollector() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(400)
+	}
+}
+
+// gateway is everything behind the front.
+type gateway struct {
+	store        *store.Store
+	stopDatabase func()
+	demo         *web.Demo // the credential that everybody knows, or nil
+	handler      http.Handler
+}
+
+// build starts or reaches the database and puts the gateway on it. What was started is stopped again if it fails.
+func (a *app) build(ctx context.Context, f *front) (_ *gateway, err error) {
+	g := &gateway{stopDatabase: func() {}}
+	defer func() {
+		if err != nil {
+			g.close()
+		}
+	}()
+	f.starting("the database is being started")
+	dsn, stop, err := a.database(ctx, true)
+	if err != nil {
+		return nil, err
+	}
+	g.stopDatabase = stop
+	if err := a.migrate(ctx, dsn); err != nil {
+		return nil, err
+	}
+	if g.store, err = store.Open(ctx, store.Config{DSN: dsn, Refusals: payment.Refusals, Log: a.log}); err != nil {
+		return nil, err
+	}
+	services := demo.Services{
+		Merchants: &merchant.Service{Committer: store.Committer[merchant.Batch](g.store), Reader: g.store},
+		Ledger:    &ledger.Service{Committer: store.Committer[ledger.Batch](g.store), Reader: g.store},
+		Payments:  &payment.Service{Committer: store.Committer[payment.Batch](g.store), Reader: g.store},
+		Records:   g.store,
+	}
+	if a.DatabaseURL == "" {
+		f.starting("the demo's data are being made")
+		if err := a.seed(ctx, f, g, dsn, services); err != nil {
+			return nil, err
+		}
+	}
+	g.handler, err = a.handler(ctx, f.url(), g, services)
+	return g, err
+}
+
+// seed makes the demo's data, and its credential if nobody but this machine can use it.
+func (a *app) seed(ctx context.Context, f *front, g *gateway, dsn string, services demo.Services) error {
+	admin, err := store.OpenAdmin(dsn)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = admin.Close() }()
+	m, err := demo.Merchant(ctx, admin)
+	if err != nil {
+		return err
+	}
+	if a.forThisMachine(f) {
+		good, err := demo.Credential(ctx, admin, g.store, m)
+		if err != nil {
+			return err
+		}
+		if good {
+			g.demo = &web.Demo{ClientID: demo.ClientID, ClientSecret: demo.ClientSecret}
+		}
+	}
+	return demo.Seed(ctx, services, m.ID, func(line string) { a.log.Info(line) })
+}
+
+// forThisMachine says whether nobody on another machine is meant to reach the gateway, be it through a proxy.
+func (a *app) forThisMachine(f *front) bool {
+	public, err := url.Parse(cmp.Or(a.PublicURL, f.url()))
+	if err != nil || !f.listener.Addr().(*net.TCPAddr).IP.IsLoopback() {
+		return false
+	}
+	return public.Hostname() == "localhost" || net.ParseIP(public.Hostname()).IsLoopback()
+}
+
+// close lets the writers finish what they were given, and stops the database if it is the gateway's own.
+func (g *gateway) close() {
+	if g.store != nil {
+		_ = g.store.Close()
+	}
+	g.stopDatabase()
+}
+
+// check says whether the database answers.
+func (g *gateway) check(ctx context.Context) error {
+	_, err := g.store.SigningKeys(ctx)
+	return err
+}
+
+// handler wires everything that clients reach.
+func (a *app) handler(ctx context.Context, address string, g *gateway, services demo.Services) (http.Handler, error) {
+	public := cmp.Or(a.PublicURL, address)
+	issuer, err := auth.New(ctx, auth.Config{
+		Issuer: public, Audience: public + "/graphql", TTL: a.TokenTTL, Keys: g.store, Log: a.log,
+		Credentials: credentials{g.store, g.demo != nil},
+	})
+	if err != nil {
+		return nil, err
+	}
+	secret, err := g.store.Secret(ctx, "cursor")
+	if err != nil {
+		return nil, err
+	}
+	cursors, err := auth.NewSealer(secret)
+	if err != nil {
+		return nil, err
+	}
+	operations := resolvers.Operations{Now: g.store, Snapshot: func() resolvers.Snapshot { return g.store.Snapshot() }}
+	mux := http.NewServeMux()
+	mux.Handle("/graphql", transport.NewHTTP(transport.Config{
+		Schema: graph.NewExecutableSchema(graph.Config{Resolvers: &resolvers.Resolver{
+			Merchants: services.Merchants, Ledger: services.Ledger, Payments: services.Payments, Cursors: cursors,
+		}}),
+		Authenticate: func(ctx context.Context, token string) (auth.Principal, error) {
+			return issuer.Authenticate(ctx, "Bearer "+token)
+		},
+		Introspection: func(p auth.Principal) bool { return g.demo != nil || p.Kind != auth.Anonymous },
+		PresentError:  resolvers.PresentError,
+		Begin:         operations.Begin,
+		Log:           a.log,
+	}))
+	for _, path := range []string{auth.TokenPath, auth.MetadataPath, auth.KeySetPath} {
+		mux.Handle(path, bodyInTime(issuer.Handler()))
+	}
+	mux.Handle("/", web.GraphiQL(web.Config{Demo: g.demo}))
+	return mux, nil
+}
+
+// credentials are the store's. The one that everybody knows is none outside of the demo, even if the database has it.
+type credentials struct {
+	auth.CredentialStore
+	demo bool
+}
+
+// Credential finds a credential. Error: auth.ErrUnknownCredential.
+func (c credentials) Credential(ctx context.Context, clientID string) (auth.Credential, error) {
+	if clientID == demo.ClientID && !c.demo {
+		return auth.Credential{}, auth.ErrUnknownCredential
+	}
+	return c.CredentialStore.Credential(ctx, clientID)
+}
+
+// banner says where to look.
+func (a *app) banner(f *front, g *gateway) string {
+	public := cmp.Or(a.PublicURL, f.url())
+	tokens := public + auth.TokenPath
+	lines := []string{"", "Paygraph is ready.", "", "  GraphiQL  " + public + "/", "  GraphQL   " + public + "/graphql"}
+	switch {
+	case g.demo != nil:
+		lines = append(lines, "  A token   curl -u "+g.demo.ClientID+":"+g.demo.ClientSecret+" -d grant_type=client_credentials "+tokens)
+	case a.DatabaseURL == "" && !a.forThisMachine(f):
+		lines = append(lines, "  A token   "+tokens+", with a credential of paygraph credential create;",
+			"            there is no demo credential, since other machines can reach it")
+	default:
+		lines = append(lines, "  A token   "+tokens+", with a credential of paygraph credential create")
+	}
+	if a.DatabaseURL == "" {
+		dir, _ := embedded.DefaultDir() // the cluster has been started with it
+		lines = append(lines, "  The data  "+cmp.Or(a.DataDir, dir)+", kept for the next start; --fresh forgets it")
+	}
+	return strings.Join(append(lines, "", ""), "\n")
+}
+
+// parentPoll is how often the gateway looks whether go run is still there.
+const parentPoll = 500 * time.Millisecond
+
+// untilOrphaned ends also when go run ends, which passes on neither SIGTERM nor SIGKILL. Other parents may go: a daemon's does.
+func untilOrphaned(ctx context.Context) (context.Context, context.CancelCauseFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	self, err := os.Executable()
+	if err != nil || !isOfGoRun(self) {
+		return ctx, cancel
+	}
+	parent := os.Getppid()
+	go func() {
+		tick := time.NewTicker(parentPoll)
+		defer tick.Stop()
+		for os.Getppid() == parent {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+		}
+		cancel(fmt.Errorf("go run (pid %d), which started it, is gone", parent))
+	}()
+	return ctx, cancel
+}
+
+// cached is the folder in Go's build cache that holds a program: since Go 1.24 go run starts it from there the second time.
+var cached = regexp.MustCompile(`^[0-9a-f]{64}-d$`)
+
+// isOfGoRun says whether a program lies where go run builds and keeps what it runs.
+func isOfGoRun(program string) bool {
+	dir := filepath.Dir(program)
+	return cached.MatchString(filepath.Base(dir)) || strings.Contains(dir, string(filepath.Separator)+"go-build")
+}
+
+// listen takes the address, before anything that takes time is done.
+func (a *app) listen(ctx context.Context) (*front, error) {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort(a.Host, strconv.Itoa(a.Port)))
+	if err != nil {
+		return nil, a.notListening(err)
+	}
+	return newFront(listener, a.log), nil
+}

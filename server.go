@@ -10,9 +10,11 @@ import (
 	"net/url"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
+	"unicode/utf8"
 
 	"github.com/alecthomas/kong"
 
@@ -44,10 +46,10 @@ func untilAskedToStop() context.Context {
 type Config struct {
 	Host        string        `help:"Address to listen on." env:"HOST" default:"127.0.0.1"`
 	Port        int           `help:"Port to listen on; 0 takes a free one." env:"PORT" default:"8080"`
-	DatabaseURL string        `help:"PostgreSQL database, named with its owner. Without it the gateway runs a database of its own, with demo data." env:"DATABASE_URL" placeholder:"URL"`
+	DatabaseURL string        `help:"PostgreSQL, as its owner. Without it the gateway runs a database of its own, with demo data." env:"DATABASE_URL" placeholder:"URL"`
 	DataDir     string        `help:"Folder of the gateway's own database." placeholder:"DIR"`
 	Fresh       bool          `help:"Forget the gateway's own database and begin with a new one."`
-	PublicURL   string        `help:"Scheme and host under which clients reach the gateway, such as https://pay.example; without it http and the address that it listens on." env:"PUBLIC_URL" placeholder:"URL"`
+	PublicURL   string        `help:"Scheme and host by which clients reach the gateway; without it http and where it listens." env:"PUBLIC_URL" placeholder:"URL"`
 	TokenTTL    time.Duration `help:"How long access tokens are good, in whole seconds." env:"TOKEN_TTL" default:"${ttl}"`
 	LogLevel    string        `help:"What is logged: ${enum}." enum:"debug,info,warn,error" env:"LOG_LEVEL" default:"info"`
 	LogFormat   string        `help:"How it is logged, on standard error: ${enum}." enum:"text,json" env:"LOG_FORMAT" default:"text"`
@@ -68,7 +70,8 @@ func (c *Config) check(serving bool) error {
 	wrong(c.PublicURL != "" && !isOrigin(c.PublicURL), "the public URL %q must be scheme and host only, such as https://pay.example",
 		c.PublicURL)
 	scheme, _, isURL := strings.Cut(c.DatabaseURL, "://")
-	wrong(isURL && scheme != "postgres" && scheme != "postgresql", "DATABASE_URL must begin with postgres://, not with %s://", scheme)
+	wrong(isURL && !strings.Contains(scheme, "=") && scheme != "postgres" && scheme != "postgresql",
+		"DATABASE_URL must begin with postgres://, or be key=value pairs")
 	wrong(c.DatabaseURL != "" && c.DataDir != "", "DATABASE_URL and --data-dir name two databases: choose one")
 	wrong(c.DatabaseURL != "" && c.Fresh, "--fresh forgets the gateway's own database only: empty that of DATABASE_URL yourself")
 	wrong(c.Fresh && !serving, "--fresh forgets everything and goes with serve only")
@@ -84,7 +87,7 @@ func isOrigin(text string) bool {
 // LogValue shows all but secrets: of DATABASE_URL neither the password nor the parameters, which may hold another.
 func (c *Config) LogValue() slog.Value {
 	database := c.DatabaseURL
-	if u, err := url.Parse(database); err == nil && u.Host != "" {
+	if u, err := url.Parse(database); err == nil && u.Host != "" && u.Fragment == "" {
 		u.RawQuery = ""
 		database = u.Redacted()
 	} else if database != "" {
@@ -115,6 +118,7 @@ type commands struct {
 	Migrate    migrateCommand    `cmd:"" help:"Bring the database to the shape that this version needs."`
 	Merchant   merchantCommand   `cmd:"" help:"Merchants: create, list."`
 	Credential credentialCommand `cmd:"" help:"Merchants' credentials: create, revoke."`
+	Verify     verifyCommand     `cmd:"" help:"Hold the whole database against the log."`
 }
 
 // app is what a command works with.
@@ -126,6 +130,10 @@ type app struct {
 
 // realMain does what the arguments say. Its error is for the person at the terminal: a sentence a line.
 func realMain(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	// kong would put U+FFFD in the place of what is no UTF-8.
+	if i := slices.IndexFunc(args, func(a string) bool { return !utf8.ValidString(a) }); i >= 0 {
+		return fmt.Errorf("the argument %q is not UTF-8", args[i])
+	}
 	var c commands
 	parser, err := kong.New(&c, kong.Name("paygraph"), kong.Description("A GraphQL payment gateway on PostgreSQL."),
 		kong.Writers(stdout, stderr), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),

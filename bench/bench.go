@@ -92,7 +92,7 @@ func (b *bench) startDatabase(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	b.pgbench, err = newPgbench(b.cluster.Programs(), dsn, b.dir)
+	b.pgbench, err = newPgbench(b.cluster.Programs(), dsn, b.dir, b.Yardstick)
 	return err
 }
 

@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"syscall"
 	"time"
 
@@ -27,9 +28,11 @@ type options struct {
 	Seconds   float64           `help:"Length of a round." default:"20"`
 	Scenarios []string          `help:"What to measure: ${enum}." default:"${scenarios}" enum:"${scenarios}"`
 	Clients   []int             `help:"Numbers of clients for uniform; hot and manyMerchants take the first." default:"64,256"`
+	Readers   int               `help:"Number of clients for reads." default:"32"`
 	Accounts  int               `help:"Funded accounts of the one merchant." default:"10000"`
 	Merchants int               `help:"Merchants of the scenario manyMerchants." default:"1000"`
 	Scale     int               `help:"pgbench's scale." name:"pgbench-scale" default:"50"`
+	Yardstick int               `help:"pgbench's clients." name:"pgbench-clients" default:"32"`
 	Setting   map[string]string `help:"Line of postgresql.conf against the product's defaults, NAME=VALUE. The report names it."`
 	Dir       string            `help:"Where to make the folder for the database; default: the system's for temporary files." type:"path"`
 	Keep      bool              `help:"Leave that folder behind."`
@@ -98,15 +101,11 @@ const fewestAccounts = 2
 
 func (o options) valid() error {
 	switch {
-	case o.Runs < 1, o.Seconds <= 0, o.Merchants < 1, o.Scale < 1, len(o.Clients) == 0:
-		return errors.New("--runs, --seconds, --merchants, --pgbench-scale and --clients must be positive")
+	case o.Seconds <= 0, len(o.Clients) == 0,
+		slices.Min(append(o.Clients, o.Runs, o.Readers, o.Merchants, o.Scale, o.Yardstick)) < 1:
+		return errors.New("--seconds, and all numbers of runs, clients, merchants and of pgbench, must be positive")
 	case o.Accounts < fewestAccounts:
 		return fmt.Errorf("--accounts must be at least %d", fewestAccounts)
-	}
-	for _, n := range o.Clients {
-		if n < 1 {
-			return errors.New("--clients must be positive")
-		}
 	}
 	return nil
 }

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"slices"
 	"strings"
 )
 
@@ -152,44 +151,53 @@ func (payments) judge(status int, body []byte) verdict {
 	if status == http.StatusOK && bytes.Contains(body, succeeded) && bytes.Contains(body, executed) {
 		return verdict{good: true}
 	}
-	var answer struct {
-		Data *struct {
-			CreatePayment *struct {
-				Typename      string `json:"__typename"`
-				Code, Message string
-				Replayed      bool
-				Payment       struct{ Status string }
-			}
+	var data struct {
+		CreatePayment *struct {
+			Typename      string `json:"__typename"`
+			Code, Message string
+			Replayed      bool
+			Payment       struct{ Status string }
 		}
+	}
+	if v := dissect(status, body, &data); v.reason != "" {
+		return v
+	}
+	made := data.CreatePayment
+	switch {
+	case made == nil:
+		return verdict{unclear: true, reason: fmt.Sprintf("HTTP %d: %s", status, excerpt(body))}
+	case made.Typename != "CreatePaymentSuccess":
+		return verdict{reason: fmt.Sprintf("%s: %s %s", made.Typename, made.Code, made.Message)}
+	case made.Payment.Status != "SUCCEEDED" || made.Replayed:
+		return verdict{reason: fmt.Sprintf("payment %s, replayed %v", made.Payment.Status, made.Replayed)}
+	default:
+		return verdict{good: true} // JSON that is written in another way than usual
+	}
+}
+
+// dissect decodes the data of an answer that is not as usual, or gives the reason why there is none.
+func dissect(status int, body []byte, data any) verdict {
+	answer := struct {
+		Data   any
 		Errors []struct {
 			Message    string
 			Extensions struct{ Code string }
 		}
-	}
+	}{Data: data}
 	if err := json.Unmarshal(body, &answer); err != nil {
-		return verdict{unclear: true, reason: fmt.Sprintf("HTTP %d, not JSON: %s", status, excerpt(body))}
+		return verdict{unclear: true, reason: fmt.Sprintf("HTTP %d, not the JSON of GraphQL: %s", status, excerpt(body))}
 	}
-	if len(answer.Errors) > 0 {
-		first := answer.Errors[0]
-		return verdict{
-			unclear: first.Extensions.Code == "OUTCOME_UNKNOWN",
-			reason:  fmt.Sprintf("HTTP %d, %s: %s", status, first.Extensions.Code, first.Message),
-		}
+	if len(answer.Errors) == 0 {
+		return verdict{}
 	}
-	if answer.Data == nil || answer.Data.CreatePayment == nil {
-		return verdict{unclear: true, reason: fmt.Sprintf("HTTP %d: %s", status, excerpt(body))}
+	first := answer.Errors[0]
+	return verdict{
+		unclear: first.Extensions.Code == "OUTCOME_UNKNOWN",
+		reason:  fmt.Sprintf("HTTP %d, %s: %s", status, first.Extensions.Code, first.Message),
 	}
-	made := answer.Data.CreatePayment
-	if made.Typename != "CreatePaymentSuccess" {
-		return verdict{reason: fmt.Sprintf("%s: %s %s", made.Typename, made.Code, made.Message)}
-	}
-	if made.Payment.Status == "SUCCEEDED" && !made.Replayed {
-		return verdict{good: true} // JSON that is written in another way than usual
-	}
-	return verdict{reason: fmt.Sprintf("payment %s, replayed %v", made.Payment.Status, made.Replayed)}
 }
 
-// historyPasses is how many payments are made for each account: it is in two of each round's, so that it has 20 transactions.
+// historyPasses is how many rings of payments are made: each gives an account two transactions, one with either neighbour.
 const historyPasses = 10
 
 // makeHistory has all accounts pay each other in rings, in a new random order for each ring.
@@ -202,9 +210,8 @@ func (b *bench) makeHistory(ctx context.Context, t *tenant) error {
 	kind := payments{}
 	return b.each(ctx, makers, historyPasses*n, func(c *conn, i int) error {
 		ring, at := rings[i/n], i%n
-		r := rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
-		request := t.payment.fill(r, nil, t.accounts[ring[at]], t.accounts[ring[(at+1)%n]])
-		status, body, err := c.roundTrip(slices.Clip(request))
+		request := t.payment.fill(newRandom(), nil, t.accounts[ring[at]], t.accounts[ring[(at+1)%n]])
+		status, body, err := c.roundTrip(request)
 		if err != nil {
 			return err
 		}

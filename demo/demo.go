@@ -1,5 +1,5 @@
-// Package demo fills a gateway that somebody tries out: a merchant, its credential, and customers with wallets and a history, made by
-// the services' own commands. "Simulated" money only; a gateway with a database of somebody's own never calls it.
+// Package demo fills a gateway that somebody tries out: a merchant, its credential, and customers with wallets and a history, made
+// by the services' own commands. A gateway with a database of somebody's own never calls it.
 package demo
 
 import (

@@ -36,7 +36,8 @@ func Seed(ctx context.Context, services Services, m merchant.ID, progress func(s
 		return err
 	}
 	progress("making the demo's customers, wallets and payments")
-	for _, step := range []func(context.Context, *errgroup.Group){s.customers, s.accounts, s.deposits, s.movements, s.aftermath, s.last} {
+	steps := []func(context.Context, *errgroup.Group){s.customers, s.accounts, s.deposits, s.movements, s.aftermath, s.last}
+	for _, step := range steps {
 		group, ctx := errgroup.WithContext(ctx)
 		group.SetLimit(atOnce)
 		step(ctx, group)
@@ -126,15 +127,8 @@ func (s *seed) transfer(ctx context.Context, n int) error {
 	return err
 }
 
-// What the n-th payment becomes.
-const (
-	everySixth   = 6 // waits for its confirmation
-	everyTenth   = 10
-	everySeventh = 7
-)
-
-// payment pays the merchant or, now and then, another customer. Some payments are left for somebody to confirm, with a source or
-// without.
+// payment pays the merchant or, now and then, another customer. Every tenth is left without a source, and every sixth waits for its
+// confirmation.
 func (s *seed) payment(ctx context.Context, n int) error {
 	from := n * 7 % (len(s.wallets) - 1) // all but the frozen one
 	reference := "order-" + strconv.Itoa(20_001+n)
@@ -143,11 +137,11 @@ func (s *seed) payment(ctx context.Context, n int) error {
 		Confirm: true, Reference: &reference, Metadata: answer.Metadata{"channel": channels[n%len(channels)]},
 	}
 	switch {
-	case n%everyTenth == 3:
+	case n%10 == 3:
 		in.Source, in.Confirm = nil, false
-	case n%everySixth == 4:
+	case n%6 == 4:
 		in.Confirm = false
-	case n%everySeventh == 5 && from < len(people):
+	case n%7 == 5 && from < len(people):
 		in.DestinationAccountID = &s.account[(from+1)%len(people)]
 	}
 	success, err := s.Payments.Create(ctx, s.principal, in)

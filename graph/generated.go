@@ -4595,7 +4595,7 @@ func (ec *executionContext) _AccountConnection_edges(ctx context.Context, field 
 			return ec.fieldContext_AccountConnection_edges(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return obj.Edges, nil
+			return obj.Edges(), nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v []answer.Edge[*ledger.Account]) graphql.Marshaler {
@@ -4609,7 +4609,7 @@ func (ec *executionContext) fieldContext_AccountConnection_edges(_ context.Conte
 	fc = &graphql.FieldContext{
 		Object:     "AccountConnection",
 		Field:      field,
-		IsMethod:   false,
+		IsMethod:   true,
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 			return ec.childFields_AccountEdge(ctx, field)
@@ -4659,7 +4659,7 @@ func (ec *executionContext) _AccountConnection_pageInfo(ctx context.Context, fie
 			return ec.fieldContext_AccountConnection_pageInfo(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return obj.PageInfo, nil
+			return obj.PageInfo(), nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v answer.PageInfo) graphql.Marshaler {
@@ -4673,7 +4673,7 @@ func (ec *executionContext) fieldContext_AccountConnection_pageInfo(_ context.Co
 	fc = &graphql.FieldContext{
 		Object:     "AccountConnection",
 		Field:      field,
-		IsMethod:   false,
+		IsMethod:   true,
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 			return ec.childFields_PageInfo(ctx, field)
@@ -5741,7 +5741,7 @@ func (ec *executionContext) _CustomerConnection_edges(ctx context.Context, field
 			return ec.fieldContext_CustomerConnection_edges(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return obj.Edges, nil
+			return obj.Edges(), nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v []answer.Edge[*merchant.Customer]) graphql.Marshaler {
@@ -5755,7 +5755,7 @@ func (ec *executionContext) fieldContext_CustomerConnection_edges(_ context.Cont
 	fc = &graphql.FieldContext{
 		Object:     "CustomerConnection",
 		Field:      field,
-		IsMethod:   false,
+		IsMethod:   true,
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 			return ec.childFields_CustomerEdge(ctx, field)
@@ -5805,7 +5805,7 @@ func (ec *executionContext) _CustomerConnection_pageInfo(ctx context.Context, fi
 			return ec.fieldContext_CustomerConnection_pageInfo(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return obj.PageInfo, nil
+			return obj.PageInfo(), nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v answer.PageInfo) graphql.Marshaler {
@@ -5819,7 +5819,7 @@ func (ec *executionContext) fieldContext_CustomerConnection_pageInfo(_ context.C
 	fc = &graphql.FieldContext{
 		Object:     "CustomerConnection",
 		Field:      field,
-		IsMethod:   false,
+		IsMethod:   true,
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 			return ec.childFields_PageInfo(ctx, field)
@@ -6167,7 +6167,7 @@ func (ec *executionContext) _EntryConnection_edges(ctx context.Context, field gr
 			return ec.fieldContext_EntryConnection_edges(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return obj.Edges, nil
+			return obj.Edges(), nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v []answer.Edge[*ledger.Entry]) graphql.Marshaler {
@@ -6181,7 +6181,7 @@ func (ec *executionContext) fieldContext_EntryConnection_edges(_ context.Context
 	fc = &graphql.FieldContext{
 		Object:     "EntryConnection",
 		Field:      field,
-		IsMethod:   false,
+		IsMethod:   true,
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 			return ec.childFields_EntryEdge(ctx, field)
@@ -6231,7 +6231,7 @@ func (ec *executionContext) _EntryConnection_pageInfo(ctx context.Context, field
 			return ec.fieldContext_EntryConnection_pageInfo(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return obj.PageInfo, nil
+			return obj.PageInfo(), nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v answer.PageInfo) graphql.Marshaler {
@@ -6245,7 +6245,7 @@ func (ec *executionContext) fieldContext_EntryConnection_pageInfo(_ context.Cont
 	fc = &graphql.FieldContext{
 		Object:     "EntryConnection",
 		Field:      field,
-		IsMethod:   false,
+		IsMethod:   true,
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 			return ec.childFields_PageInfo(ctx, field)
@@ -6511,7 +6511,7 @@ func (ec *executionContext) _EventConnection_edges(ctx context.Context, field gr
 			return ec.fieldContext_EventConnection_edges(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return obj.Edges, nil
+			return obj.Edges(), nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v []answer.Edge[*event.Event]) graphql.Marshaler {
@@ -6525,7 +6525,7 @@ func (ec *executionContext) fieldContext_EventConnection_edges(_ context.Context
 	fc = &graphql.FieldContext{
 		Object:     "EventConnection",
 		Field:      field,
-		IsMethod:   false,
+		IsMethod:   true,
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 			return ec.childFields_EventEdge(ctx, field)
@@ -6575,7 +6575,7 @@ func (ec *executionContext) _EventConnection_pageInfo(ctx context.Context, field
 			return ec.fieldContext_EventConnection_pageInfo(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return obj.PageInfo, nil
+			return obj.PageInfo(), nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v answer.PageInfo) graphql.Marshaler {
@@ -6589,7 +6589,7 @@ func (ec *executionContext) fieldContext_EventConnection_pageInfo(_ context.Cont
 	fc = &graphql.FieldContext{
 		Object:     "EventConnection",
 		Field:      field,
-		IsMethod:   false,
+		IsMethod:   true,
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 			return ec.childFields_PageInfo(ctx, field)
@@ -8455,7 +8455,7 @@ func (ec *executionContext) _PaymentConnection_edges(ctx context.Context, field 
 			return ec.fieldContext_PaymentConnection_edges(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return obj.Edges, nil
+			return obj.Edges(), nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v []answer.Edge[*payment.Payment]) graphql.Marshaler {
@@ -8469,7 +8469,7 @@ func (ec *executionContext) fieldContext_PaymentConnection_edges(_ context.Conte
 	fc = &graphql.FieldContext{
 		Object:     "PaymentConnection",
 		Field:      field,
-		IsMethod:   false,
+		IsMethod:   true,
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 			return ec.childFields_PaymentEdge(ctx, field)
@@ -8519,7 +8519,7 @@ func (ec *executionContext) _PaymentConnection_pageInfo(ctx context.Context, fie
 			return ec.fieldContext_PaymentConnection_pageInfo(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return obj.PageInfo, nil
+			return obj.PageInfo(), nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v answer.PageInfo) graphql.Marshaler {
@@ -8533,7 +8533,7 @@ func (ec *executionContext) fieldContext_PaymentConnection_pageInfo(_ context.Co
 	fc = &graphql.FieldContext{
 		Object:     "PaymentConnection",
 		Field:      field,
-		IsMethod:   false,
+		IsMethod:   true,
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 			return ec.childFields_PageInfo(ctx, field)
@@ -9531,7 +9531,7 @@ func (ec *executionContext) _TransactionConnection_edges(ctx context.Context, fi
 			return ec.fieldContext_TransactionConnection_edges(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return obj.Edges, nil
+			return obj.Edges(), nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v []answer.Edge[*ledger.Transaction]) graphql.Marshaler {
@@ -9545,7 +9545,7 @@ func (ec *executionContext) fieldContext_TransactionConnection_edges(_ context.C
 	fc = &graphql.FieldContext{
 		Object:     "TransactionConnection",
 		Field:      field,
-		IsMethod:   false,
+		IsMethod:   true,
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 			return ec.childFields_TransactionEdge(ctx, field)
@@ -9595,7 +9595,7 @@ func (ec *executionContext) _TransactionConnection_pageInfo(ctx context.Context,
 			return ec.fieldContext_TransactionConnection_pageInfo(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return obj.PageInfo, nil
+			return obj.PageInfo(), nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v answer.PageInfo) graphql.Marshaler {
@@ -9609,7 +9609,7 @@ func (ec *executionContext) fieldContext_TransactionConnection_pageInfo(_ contex
 	fc = &graphql.FieldContext{
 		Object:     "TransactionConnection",
 		Field:      field,
-		IsMethod:   false,
+		IsMethod:   true,
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 			return ec.childFields_PageInfo(ctx, field)

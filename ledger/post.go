@@ -99,22 +99,38 @@ func (d Draft) check() error {
 	if len(d.Legs) < 2 || len(d.Legs) > MaxLegs {
 		return fmt.Errorf("%w: %d legs", ErrUnbalanced, len(d.Legs))
 	}
-	var sum int64
-	for _, leg := range d.Legs {
+	var debits, credits int64
+	for i, leg := range d.Legs {
+		side := &debits
+		if leg.Direction == Credit {
+			side = &credits
+		} else if leg.Direction != Debit {
+			return fmt.Errorf("%w: the direction of %s", ErrUnbalanced, leg)
+		}
 		if leg.Amount <= 0 || leg.Account.Currency != d.Amount.Currency {
 			return fmt.Errorf("%w: %s in a posting of %s", ErrUnbalanced, leg, d.Amount.Currency)
 		}
-		if leg.Direction == Debit {
-			sum += leg.Amount
-		} else {
-			sum -= leg.Amount
-		}
-		if !leg.Account.holds(leg.Amount) {
+		if *side > math.MaxInt64-leg.Amount || !leg.Account.holds(d.onAccount(leg.Account, i)) {
 			return BalanceOutOfRange{ResourceID: string(leg.Account.ID)}
 		}
+		*side += leg.Amount
 	}
-	if sum != 0 {
-		return fmt.Errorf("%w: debits exceed credits by %d", ErrUnbalanced, sum)
+	if debits != credits {
+		return fmt.Errorf("%w: debits of %d and credits of %d", ErrUnbalanced, debits, credits)
 	}
 	return nil
+}
+
+// onAccount is what the legs up to a number bring to an account, or the largest number where that is more.
+func (d Draft) onAccount(a *Account, last int) (sum int64) {
+	for _, leg := range d.Legs[:last+1] {
+		if leg.Account != a {
+			continue
+		}
+		if sum > math.MaxInt64-leg.Amount {
+			return math.MaxInt64
+		}
+		sum += leg.Amount
+	}
+	return sum
 }

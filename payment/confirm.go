@@ -64,5 +64,9 @@ func (in ConfirmInput) decide(b Batch) (command.Object, error) {
 	if payment.DestinationAccountID != nil && *payment.DestinationAccountID == *payment.SourceAccountID {
 		return refuse("The source is the destination.", "input", "source")
 	}
-	return &payment, confirm(b, &payment, false, "input", "source", "accountId")
+	path := []string{"input", "paymentId"} // its source was named when it was created
+	if in.Source != nil {
+		path = []string{"input", "source", "accountId"}
+	}
+	return &payment, confirm(b, &payment, false, path...)
 }

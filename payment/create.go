@@ -100,7 +100,7 @@ func (in CreateInput) decide(b Batch, amount money.Amount) (command.Object, erro
 	if in.Confirm {
 		return payment, confirm(b, payment, true, "input", "source", "accountId")
 	}
-	if _, err := destinationOf(b, payment); err != nil {
+	if _, err := destinationOf(b, payment, true); err != nil {
 		return nil, err
 	}
 	if err := checkSource(b, payment); err != nil {

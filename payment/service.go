@@ -52,7 +52,7 @@ func (s *Service) commit(ctx context.Context, p auth.Principal, c command.Comman
 // before everything is checked. path is where the request names the source.
 func confirm(b Batch, p *Payment, isNew bool, path ...string) error {
 	to, _ := Next(p.Status, Confirm)
-	destination, err := destinationOf(b, p)
+	destination, err := destinationOf(b, p, isNew)
 	if err != nil {
 		return err
 	}
@@ -78,12 +78,16 @@ func confirm(b Batch, p *Payment, isNew bool, path ...string) error {
 	return nil
 }
 
-// destinationOf is the wallet that the payment goes to, or nil for the merchant.
-func destinationOf(b Batch, p *Payment) (*ledger.Account, error) {
+// destinationOf is the wallet that the payment goes to, or nil for the merchant. Only the request that creates it names the wallet.
+func destinationOf(b Batch, p *Payment, isNew bool) (*ledger.Account, error) {
 	if p.DestinationAccountID == nil {
 		return nil, nil
 	}
-	return ledger.Destination(b, *p.DestinationAccountID, p.Amount, "input", "destinationAccountId")
+	argument := "paymentId"
+	if isNew {
+		argument = "destinationAccountId"
+	}
+	return ledger.Destination(b, *p.DestinationAccountID, p.Amount, "input", argument)
 }
 
 // record gives the payment its next version, adds it to the batch and appends its event.

@@ -20,6 +20,19 @@ const (
 // Statuses lists all of them, in the order of a payment's life.
 var Statuses = []Status{RequiresPaymentMethod, RequiresConfirmation, Succeeded}
 
+// Starts are the statuses in which a payment is created: without a source, with one, and confirmed at once.
+var Starts = []Status{RequiresPaymentMethod, RequiresConfirmation, Succeeded}
+
+// Terminal says whether no action leads on from a status.
+func Terminal(s Status) bool {
+	for _, row := range Table {
+		if row.From == s {
+			return false
+		}
+	}
+	return true
+}
+
 // Action is what moves a payment.
 type Action string
 

@@ -2,6 +2,7 @@ package resolvers
 
 import (
 	"context"
+	"math"
 
 	"github.com/paygraph/paygraph/answer"
 	"github.com/paygraph/paygraph/auth"
@@ -75,6 +76,10 @@ func (r *Resolver) ofAccount(ctx context.Context, list string, a *ledger.Account
 	if err := checkFirst(first); err != nil {
 		return c, part[int64]{}, err
 	}
-	before, err := c.number(after, a.Sequence+1)
+	newest := a.Sequence // as in the balance; what came since is left out
+	if from(ctx).ofOneMoment {
+		newest = math.MaxInt64 - 1 // nothing came since; and lists that begin alike are found by one question
+	}
+	before, err := c.number(after, newest+1)
 	return c, part[int64]{a.NodeID(), slice[int64]{before, int(first) + 1}}, err
 }

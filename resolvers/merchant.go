@@ -25,7 +25,7 @@ func (r viewerResolver) Merchant(ctx context.Context, p *auth.Principal) (*merch
 	if !p.Scopes.Has(auth.AccountsRead) {
 		return nil, nil
 	}
-	return from(ctx).Merchant(ctx, p.Merchant)
+	return from(ctx).merchants.Load(ctx, string(p.Merchant))
 }
 
 func (r viewerResolver) Scopes(_ context.Context, p *auth.Principal) ([]auth.Scope, error) {

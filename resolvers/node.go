@@ -9,8 +9,6 @@ import (
 
 	"github.com/paygraph/paygraph/answer"
 	"github.com/paygraph/paygraph/auth"
-	"github.com/paygraph/paygraph/ledger"
-	"github.com/paygraph/paygraph/merchant"
 )
 
 func (r queryResolver) Node(ctx context.Context, id string) (answer.Node, error) {
@@ -47,10 +45,7 @@ func node(ctx context.Context, id string) (answer.Node, error) {
 func load(ctx context.Context, id string) (answer.Node, error) {
 	switch answer.PrefixOf(id) {
 	case answer.MerchantPrefix:
-		if auth.FromContext(ctx).Merchant != merchant.ID(id) {
-			return nil, nil
-		}
-		return from(ctx).Merchant(ctx, merchant.ID(id))
+		return from(ctx).merchants.Load(ctx, id)
 	case answer.CustomerPrefix:
 		return from(ctx).customers.Load(ctx, id)
 	case answer.AccountPrefix:
@@ -58,11 +53,7 @@ func load(ctx context.Context, id string) (answer.Node, error) {
 	case answer.TransactionPrefix:
 		return from(ctx).transactions.Load(ctx, id)
 	case answer.EntryPrefix:
-		found, err := from(ctx).Entries(ctx, auth.FromContext(ctx).Merchant, []ledger.EntryID{ledger.EntryID(id)})
-		if err != nil {
-			return nil, err
-		}
-		return found[0], nil
+		return from(ctx).entries.Load(ctx, id)
 	case answer.PaymentPrefix:
 		return from(ctx).payments.Load(ctx, id)
 	case answer.EventPrefix:

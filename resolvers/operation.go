@@ -2,6 +2,7 @@ package resolvers
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -41,7 +42,7 @@ type Operations struct {
 }
 
 // gathering is how long a loader waits for sibling fields, which gqlgen runs side by side.
-const gathering = 100 * time.Microsecond
+const gathering = 500 * time.Microsecond
 
 type operationKey struct{}
 
@@ -63,10 +64,13 @@ type operation struct {
 type reader struct {
 	Reads
 	principal    auth.Principal
+	ofOneMoment  bool // all questions are answered as of one moment
+	merchants    *dataloadgen.Loader[string, *merchant.Merchant]
 	customers    *dataloadgen.Loader[string, *merchant.Customer]
 	accounts     *dataloadgen.Loader[string, *ledger.Account]
 	transactions *dataloadgen.Loader[string, *ledger.Transaction]
 	payments     *dataloadgen.Loader[string, *payment.Payment]
+	entries      *dataloadgen.Loader[string, *ledger.Entry]
 	events       *dataloadgen.Loader[string, *event.Event]
 
 	accountEntries      *dataloadgen.Loader[part[int64], []*ledger.Entry]
@@ -86,6 +90,7 @@ func from(ctx context.Context) *reader {
 			reads = op.snapshot
 		}
 		op.reader = newReader(reads, auth.FromContext(ctx))
+		op.reader.ofOneMoment = op.snapshot != nil
 	})
 	return op.reader
 }
@@ -99,16 +104,43 @@ func (op *operation) end() {
 func newReader(reads Reads, p auth.Principal) *reader {
 	return &reader{
 		Reads: reads, principal: p,
+		merchants:           byID(p, ownMerchant(reads)),
 		customers:           byID(p, reads.Customers),
 		accounts:            byID(p, reads.Accounts),
 		transactions:        byID(p, reads.Transactions),
 		payments:            byID(p, reads.Payments),
+		entries:             byID(p, entriesByID(reads)),
 		events:              byID(p, reads.Events),
 		accountEntries:      byParent(p, reads.AccountEntries),
 		accountTransactions: byParent(p, reads.AccountTransactions),
 		paymentTransactions: byParent(p, reads.PaymentTransactions),
 		paymentEvents:       byParent(p, reads.PaymentEvents),
 		customerAccounts:    byParent(p, reads.CustomerAccounts),
+	}
+}
+
+// ownMerchant finds the principal's merchant and no other.
+func ownMerchant(reads Reads) func(context.Context, merchant.ID, []string) ([]*merchant.Merchant, error) {
+	return func(ctx context.Context, m merchant.ID, ids []string) ([]*merchant.Merchant, error) {
+		if !slices.Contains(ids, string(m)) {
+			return nil, nil
+		}
+		found, err := reads.Merchant(ctx, m)
+		if found == nil || err != nil {
+			return nil, err
+		}
+		return []*merchant.Merchant{found}, nil
+	}
+}
+
+func entriesByID(reads Reads) func(context.Context, merchant.ID, []string) ([]*ledger.Entry, error) {
+	return func(ctx context.Context, m merchant.ID, ids []string) ([]*ledger.Entry, error) {
+		wanted := make([]ledger.EntryID, len(ids))
+		for i, id := range ids {
+			wanted[i] = ledger.EntryID(id)
+		}
+		found, err := reads.Entries(ctx, m, wanted)
+		return slices.DeleteFunc(found, func(e *ledger.Entry) bool { return e == nil }), err
 	}
 }
 

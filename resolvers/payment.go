@@ -73,7 +73,7 @@ func (r paymentResolver) Destination(ctx context.Context, p *payment.Payment) (a
 		return nil, nil
 	}
 	if p.DestinationAccountID == nil {
-		return from(ctx).Merchant(ctx, auth.FromContext(ctx).Merchant)
+		return from(ctx).merchants.Load(ctx, string(auth.FromContext(ctx).Merchant))
 	}
 	return from(ctx).accounts.Load(ctx, string(*p.DestinationAccountID))
 }

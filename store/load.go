@@ -39,26 +39,13 @@ func (w *writer) knownKeys(ctx context.Context, b *batch, items []*item) (map[ke
 
 type scanner func(...any) error
 
-// query runs a prepared statement and visits its rows.
+// query asks on the writer's connection.
 func (w *writer) query(ctx context.Context, text string, visit func(scanner) error, arguments ...any) error {
-	statement, err := w.prepared(ctx, text)
-	if err != nil {
-		return err
-	}
-	rows, err := statement.QueryContext(ctx, arguments...)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = rows.Close() }()
-	for rows.Next() {
-		if err := visit(rows.Scan); err != nil {
-			return err
-		}
-	}
-	return rows.Err()
+	rows, err := w.conn.QueryContext(ctx, text, arguments...)
+	return visitRows(rows, err, visit)
 }
 
-// byID runs a prepared statement with the merchant and the identifiers; those that are none are left out, and without any nothing is
+// byID asks with the merchant and the identifiers; those that are none are left out, and without any nothing is
 // asked.
 func (w *writer) byID(ctx context.Context, b *batch, prefix answer.Prefix, ids map[string]bool, text string, visit func(scanner) error) error {
 	wanted := array{oid: oidUUID}

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/jmoiron/sqlx"
 	"github.com/lib/pq"
 
 	"github.com/paygraph/paygraph/answer"
@@ -31,33 +30,11 @@ type source interface {
 	query(ctx context.Context, text string, visit func(scanner) error, arguments ...any) error
 }
 
-// prepared keeps the statements of the pool, so that a text is parsed and planned once a connection.
-type prepared struct {
-	db   *sqlx.DB
-	mu   sync.Mutex
-	text map[string]*sql.Stmt
-}
+// pooled asks on any connection: each question sees everything that was committed before it.
+type pooled struct{ db *sql.DB }
 
-func (p *prepared) statement(ctx context.Context, text string) (*sql.Stmt, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if s := p.text[text]; s != nil {
-		return s, nil
-	}
-	s, err := p.db.PrepareContext(ctx, text)
-	if err == nil {
-		p.text[text] = s
-	}
-	return s, err
-}
-
-// query runs a statement by itself: it sees everything that was committed before.
-func (p *prepared) query(ctx context.Context, text string, visit func(scanner) error, arguments ...any) error {
-	s, err := p.statement(ctx, text)
-	if err != nil {
-		return trouble(err)
-	}
-	rows, err := s.QueryContext(ctx, arguments...)
+func (p pooled) query(ctx context.Context, text string, visit func(scanner) error, arguments ...any) error {
+	rows, err := p.db.QueryContext(ctx, text, arguments...)
 	return trouble(visitRows(rows, err, visit))
 }
 
@@ -104,15 +81,15 @@ type Snapshot struct {
 
 // view is a read-only transaction that begins with the first question. The pool's sessions begin transactions as REPEATABLE READ.
 type view struct {
-	prepared *prepared
-	mu       sync.Mutex
-	tx       *sql.Tx
-	closed   bool
+	db     *sql.DB
+	mu     sync.Mutex
+	tx     *sql.Tx
+	closed bool
 }
 
 // Snapshot opens a view of the database for one query operation.
 func (s *Store) Snapshot() *Snapshot {
-	v := &view{prepared: s.prepared}
+	v := &view{db: s.readers.DB}
 	return &Snapshot{Reads{v, s.codec}, v}
 }
 
@@ -126,22 +103,18 @@ func (s *Snapshot) Close() {
 	}
 }
 
-func (v *view) query(ctx context.Context, text string, visit func(scanner) error, arguments ...any) error {
-	s, err := v.prepared.statement(ctx, text)
-	if err != nil {
-		return trouble(err)
-	}
+func (v *view) query(ctx context.Context, text string, visit func(scanner) error, arguments ...any) (err error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.closed {
 		return sql.ErrTxDone
 	}
 	if v.tx == nil {
-		if v.tx, err = v.prepared.db.BeginTx(context.WithoutCancel(ctx), nil); err != nil {
+		if v.tx, err = v.db.BeginTx(context.WithoutCancel(ctx), nil); err != nil {
 			return trouble(err)
 		}
 	}
-	rows, err := v.tx.StmtContext(ctx, s).QueryContext(ctx, arguments...)
+	rows, err := v.tx.QueryContext(ctx, text, arguments...)
 	return trouble(visitRows(rows, err, visit))
 }
 

@@ -2,17 +2,12 @@ package store
 
 import (
 	"context"
-	"math"
-	"strconv"
 
 	"github.com/paygraph/paygraph/answer"
 	"github.com/paygraph/paygraph/event"
 	"github.com/paygraph/paygraph/ledger"
 	"github.com/paygraph/paygraph/merchant"
 )
-
-// Newest says to begin with an account's last entry.
-const Newest = math.MaxInt64
 
 // children finds the rows that belong to each of some parents by one query. Each row begins with the place of its parent, from 1; read
 // gets the columns after it.
@@ -45,8 +40,8 @@ const each = ` FROM unnest($2::uuid[]) WITH ORDINALITY AS u (id, place) `
 func (r Reads) AccountEntries(ctx context.Context, m merchant.ID, accounts []string, before int64, limit int) ([][]*ledger.Entry, error) {
 	return children(ctx, r, m, answer.AccountPrefix, accounts, `SELECT u.place, `+entryColumns+`, t.currency, t.created_at`+each+`
 		CROSS JOIN LATERAL (SELECT `+entryColumns+` FROM entry e WHERE e.merchant_id = $1 AND e.account_id = u.id AND e.sequence < $3
-			ORDER BY e.sequence DESC LIMIT `+strconv.Itoa(limit)+`) e
-		JOIN transaction t ON t.merchant_id = $1 AND t.id = e.transaction_id ORDER BY u.place, e.sequence DESC`, scanEntry, before)
+			ORDER BY e.sequence DESC LIMIT $4) e
+		JOIN transaction t ON t.merchant_id = $1 AND t.id = e.transaction_id ORDER BY u.place, e.sequence DESC`, scanEntry, before, limit)
 }
 
 // Entries finds entries by their identifiers; the result has nil for those that are not there.
@@ -86,10 +81,10 @@ func scanEntry(scan scanner) (*ledger.Entry, error) {
 func (r Reads) AccountTransactions(ctx context.Context, m merchant.ID, accounts []string, before int64, limit int) ([][]*ledger.Transaction, error) {
 	legs, err := children(ctx, r, m, answer.AccountPrefix, accounts, `SELECT u.place, `+legColumns+each+`
 		CROSS JOIN LATERAL (SELECT e.transaction_id, e.sequence FROM entry e
-			WHERE e.merchant_id = $1 AND e.account_id = u.id AND e.sequence < $3 ORDER BY e.sequence DESC LIMIT `+strconv.Itoa(limit)+`) own
+			WHERE e.merchant_id = $1 AND e.account_id = u.id AND e.sequence < $3 ORDER BY e.sequence DESC LIMIT $4) own
 		JOIN transaction t ON t.merchant_id = $1 AND t.id = own.transaction_id
 		JOIN entry e ON e.merchant_id = $1 AND e.transaction_id = own.transaction_id
-		ORDER BY u.place, own.sequence DESC, e.leg`, scanLeg, before)
+		ORDER BY u.place, own.sequence DESC, e.leg`, scanLeg, before, limit)
 	return foldEach(legs), err
 }
 
@@ -97,8 +92,8 @@ func (r Reads) AccountTransactions(ctx context.Context, m merchant.ID, accounts 
 func (r Reads) PaymentTransactions(ctx context.Context, m merchant.ID, payments []string, after answer.UUID, limit int) ([][]*ledger.Transaction, error) {
 	legs, err := children(ctx, r, m, answer.PaymentPrefix, payments, `SELECT u.place, `+legColumns+each+`
 		CROSS JOIN LATERAL (SELECT t.id, `+transactionColumns+` FROM transaction t WHERE t.merchant_id = $1 AND t.payment_id = u.id AND t.id > $3
-			ORDER BY t.id LIMIT `+strconv.Itoa(limit)+`) t
-		JOIN entry e ON e.merchant_id = $1 AND e.transaction_id = t.id ORDER BY u.place, t.id, e.leg`, scanLeg, after.String())
+			ORDER BY t.id LIMIT $4) t
+		JOIN entry e ON e.merchant_id = $1 AND e.transaction_id = t.id ORDER BY u.place, t.id, e.leg`, scanLeg, after.String(), limit)
 	return foldEach(legs), err
 }
 
@@ -114,13 +109,13 @@ func foldEach(legs [][]*leg) [][]*ledger.Transaction {
 func (r Reads) PaymentEvents(ctx context.Context, m merchant.ID, payments []string, after int64, limit int) ([][]*event.Event, error) {
 	return children(ctx, r, m, answer.PaymentPrefix, payments, `SELECT u.place, `+eventColumns+each+`
 		CROSS JOIN LATERAL (SELECT `+eventColumns+` FROM event e WHERE e.merchant_id = $1 AND e.object_id = u.id AND e.object_version > $3
-			ORDER BY e.object_version LIMIT `+strconv.Itoa(limit)+`) e ORDER BY u.place, e.object_version`, scanEvent, after)
+			ORDER BY e.object_version LIMIT $4) e ORDER BY u.place, e.object_version`, scanEvent, after, limit)
 }
 
 // CustomerAccounts finds the accounts of each of some customers before one, the newest first.
 func (r Reads) CustomerAccounts(ctx context.Context, m merchant.ID, customers []string, before answer.UUID, limit int) ([][]*ledger.Account, error) {
 	return children(ctx, r, m, answer.CustomerPrefix, customers, `SELECT u.place, `+accountColumns+each+`
 		CROSS JOIN LATERAL (SELECT `+accountOwnColumns+` FROM account a WHERE a.merchant_id = $1 AND a.customer_id = u.id AND a.id < $3
-			ORDER BY a.id DESC LIMIT `+strconv.Itoa(limit)+`) a
-		JOIN balance b ON b.merchant_id = $1 AND b.account_id = a.id ORDER BY u.place, a.id DESC`, scanAccount, before.String())
+			ORDER BY a.id DESC LIMIT $4) a
+		JOIN balance b ON b.merchant_id = $1 AND b.account_id = a.id ORDER BY u.place, a.id DESC`, scanAccount, before.String(), limit)
 }

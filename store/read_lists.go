@@ -111,7 +111,13 @@ func (l *list) slice(column string, s answer.Slice) {
 	if s.After != nil {
 		l.where(column+comparison, s.After.String())
 	}
-	l.text.WriteString(" ORDER BY " + column + order + " LIMIT " + strconv.Itoa(s.Limit))
+	l.text.WriteString(" ORDER BY " + column + order)
+	l.limit(s.Limit)
+}
+
+func (l *list) limit(n int) {
+	l.arguments = append(l.arguments, n)
+	l.text.WriteString(" LIMIT $" + strconv.Itoa(len(l.arguments)))
 }
 
 func gather[T any](ctx context.Context, r Reads, l *list, scan func(scanner) (*T, error)) ([]*T, error) {
@@ -198,6 +204,7 @@ func (r Reads) ListEvents(ctx context.Context, m merchant.ID, types []event.Type
 	l := newList(m, `SELECT `+eventColumns+` FROM event e WHERE e.merchant_id = $1`)
 	l.where("e.sequence > ?", after)
 	oneOf(l, "e.type", types)
-	l.text.WriteString(" ORDER BY e.sequence LIMIT " + strconv.Itoa(limit))
+	l.text.WriteString(" ORDER BY e.sequence")
+	l.limit(limit)
 	return gather(ctx, r, l, scanEvent)
 }

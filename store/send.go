@@ -27,11 +27,7 @@ func (w *writer) send(ctx context.Context, b *batch, stamp int64) error {
 	if w.texts[mask] == "" {
 		w.texts[mask] = statement(mask)
 	}
-	prepared, err := w.prepared(ctx, w.texts[mask])
-	if err != nil {
-		return err
-	}
-	result, err := prepared.ExecContext(ctx, w.arguments...)
+	result, err := w.conn.ExecContext(ctx, w.texts[mask], w.arguments...)
 	if err != nil {
 		return err
 	}

@@ -37,6 +37,9 @@ const (
 	DefaultReaders = 16
 )
 
+// statementsKept bounds the texts that a session keeps prepared: batches and filters make many.
+const statementsKept = 128
+
 // runtimeRole is what serving sessions become: it owns nothing, and cannot rewrite history.
 const runtimeRole = "paygraph_runtime"
 
@@ -45,7 +48,6 @@ type Store struct {
 	Reads
 	writers        *sql.DB
 	readers        *sqlx.DB
-	prepared       *prepared
 	queue          *groupcommit.Queue[merchant.ID, *request, command.Result]
 	inFlight       inFlight
 	fingerprinters sync.Pool
@@ -60,6 +62,15 @@ func Migrate(ctx context.Context, dsn string) error {
 	defer func() { _ = db.Close() }()
 	provider, err := goose.NewProvider(goose.DialectPostgres, db, migrations.Files)
 	if err != nil {
+		return err
+	}
+	// Two nodes that start at once take turns. The lock ends with its transaction.
+	turn, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = turn.Rollback() }()
+	if _, err := turn.ExecContext(ctx, "SELECT pg_advisory_xact_lock(7377000141)"); err != nil {
 		return err
 	}
 	_, err = provider.Up(ctx)
@@ -88,8 +99,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	s := &Store{
 		writers: writers, readers: sqlx.NewDb(readers, "postgres"), inFlight: inFlight{keys: map[scopedKey]int{}},
 	}
-	s.prepared = &prepared{db: s.readers, text: map[string]*sql.Stmt{}}
-	s.Reads = Reads{s.prepared, codec{answer.NewCodec(c.Refusals)}}
+	s.Reads = Reads{pooled{readers}, codec{answer.NewCodec(c.Refusals)}}
 	secret, err := s.Secret(ctx, "fingerprint")
 	if err != nil {
 		_ = writers.Close()
@@ -114,31 +124,38 @@ func (s *Store) Close() error {
 }
 
 // A writer that dies holding a merchant's lock must not hold it for long: the server ends a session that waits, works or idles in a
-// transaction beyond these times. Plans are pinned to the indexes, since they are made once and tables grow afterwards.
-var writerSettings = map[string]string{
+// transaction beyond these times.
+var writerSettings = pinned(map[string]string{
 	"application_name":                    "paygraph writer",
-	"role":                                runtimeRole,
 	"lock_timeout":                        "2s",
 	"statement_timeout":                   "5s",
 	"idle_in_transaction_session_timeout": "5s",
-	"plan_cache_mode":                     "force_generic_plan",
-	"enable_seqscan":                      "off",
-	"enable_hashjoin":                     "off",
-	"enable_mergejoin":                    "off",
-	"jit":                                 "off",
-}
+})
 
-var readerSettings = map[string]string{
+var readerSettings = pinned(map[string]string{
 	"application_name":                    "paygraph reader",
-	"role":                                runtimeRole,
 	"lock_timeout":                        "2s",
 	"statement_timeout":                   "10s",
 	"idle_in_transaction_session_timeout": "10s",
-	"jit":                                 "off",
+	"default_transaction_isolation":       "repeatable read", // so that BEGIN alone begins a snapshot
+	"default_transaction_read_only":       "on",
+})
+
+// pinned adds what all serving sessions have: the runtime role, and plans that use the indexes. Every question is asked by the leading
+// columns of one; the planner, who thinks of tables as they were when they were last analysed, now and then prefers to read all of a
+// merchant's rows for it.
+func pinned(settings map[string]string) map[string]string {
+	settings["role"] = runtimeRole
+	settings["jit"] = "off"
+	settings["plan_cache_mode"] = "force_generic_plan"
+	for _, way := range []string{"seqscan", "bitmapscan", "hashjoin", "mergejoin", "material"} {
+		settings["enable_"+way] = "off"
+	}
+	return settings
 }
 
 func pool(dsn string, size int, settings map[string]string) (*sql.DB, error) {
-	db, err := connector.Open(dsn, connector.Options{Settings: settings})
+	db, err := connector.Open(dsn, connector.Options{Settings: settings, Statements: statementsKept})
 	if err != nil {
 		return nil, err
 	}

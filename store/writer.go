@@ -32,15 +32,14 @@ type item = groupcommit.Item[*request, command.Result]
 
 // writer takes batches of one merchant at a time through the serial section, on a connection of its own.
 type writer struct {
-	pool       *sql.DB
-	caches     *caches
-	log        *slog.Logger
-	codec      codec
-	conn       *sql.Conn
-	statements map[string]*sql.Stmt
-	texts      map[uint32]string // of batch statements, by the changes that are in them
-	columns    map[int][]array   // of the changes, used again and again
-	arguments  []any
+	pool      *sql.DB
+	caches    *caches
+	log       *slog.Logger
+	codec     codec
+	conn      *sql.Conn
+	texts     map[uint32]string // of batch statements, by the changes that are in them
+	columns   map[int][]array   // of the changes, used again and again
+	arguments []any
 }
 
 // errPoison wraps what one of the batch's commands has caused, and would cause again.
@@ -48,7 +47,10 @@ var errPoison = errors.New("a command of the batch met a defect")
 
 // Write settles every item of the batch: it goes through the serial section again and again until the database has answered, or
 // the items' deadlines are past.
-func (w *writer) Write(m merchant.ID, items []*item) {
+func (w *writer) Write(m merchant.ID, items []*item) { w.settle(m, items, false) }
+
+// settle is Write for items of which an earlier attempt may have been committed, if inDoubt.
+func (w *writer) settle(m merchant.ID, items []*item, inDoubt bool) {
 	wait := firstBackoff
 	for {
 		err := w.attempt(m, items)
@@ -58,24 +60,25 @@ func (w *writer) Write(m merchant.ID, items []*item) {
 		w.caches.drop(m)
 		if errors.Is(err, errPoison) {
 			w.rollback()
-			w.halve(m, items, err)
+			w.halve(m, items, inDoubt, err)
 			return
 		}
 		w.discard()
+		inDoubt = inDoubt || errors.Is(err, connector.ErrOutcomeUnknown)
 		w.log.Warn("the database did not take a batch; trying again", "merchant", m, "commands", len(items), "error", err)
 		time.Sleep(wait/2 + mathrand.N(wait/2))
 		wait = min(2*wait, longestBackoff)
-		if items = stillWaited(items, errors.Is(err, connector.ErrOutcomeUnknown)); len(items) == 0 {
+		if items = stillWaited(items, inDoubt); len(items) == 0 {
 			return
 		}
 	}
 }
 
 // halve finds the command that poisons a batch. It alone gets ErrInternal; its key stays free.
-func (w *writer) halve(m merchant.ID, items []*item, err error) {
+func (w *writer) halve(m merchant.ID, items []*item, inDoubt bool, err error) {
 	if len(items) > 1 {
-		w.Write(m, items[:len(items)/2])
-		w.Write(m, items[len(items)/2:])
+		w.settle(m, items[:len(items)/2], inDoubt)
+		w.settle(m, items[len(items)/2:], inDoubt)
 		return
 	}
 	w.log.Error("a command met a defect", "merchant", m, "operation", items[0].Command.Operation, "error", err)
@@ -98,8 +101,15 @@ func stillWaited(items []*item, inDoubt bool) []*item {
 	return waited
 }
 
-// attempt goes once through the serial section. On an error nothing is settled, and the merchant's cache is not to be believed.
-func (w *writer) attempt(m merchant.ID, items []*item) error {
+// attempt goes once through the serial section. On an error nothing is settled, and the merchant's cache is not to be believed. The
+// error is errPoison where a command has caused it: by a panic in its decision or in writing what it decided, or by its data.
+func (w *writer) attempt(m merchant.ID, items []*item) (err error) {
+	defer func() {
+		if defect := recover(); defect != nil {
+			err = fmt.Errorf("%w: %v", errPoison, defect)
+		}
+		err = classify(err)
+	}()
 	ctx := context.Background() // sessions have their own time-outs: a command that was taken is not taken back
 	if err := w.connect(ctx); err != nil {
 		return err
@@ -135,7 +145,7 @@ func (w *writer) write(ctx context.Context, b *batch) error {
 	b.close()
 	stamp := mathrand.Int64()
 	if err := w.send(ctx, b, stamp); err != nil {
-		return classify(err)
+		return err
 	}
 	if err := connector.Commit(w.conn, commitDeadline); err != nil {
 		return err
@@ -159,14 +169,9 @@ type outcome struct {
 	err    error
 }
 
-// decide runs the commands in the order of their arrival. A panic is the defect of one of them.
-func (w *writer) decide(b *batch, items []*item, known map[key]*record) (outcomes []outcome, err error) {
-	defer func() {
-		if defect := recover(); defect != nil {
-			err = fmt.Errorf("%w: %v", errPoison, defect)
-		}
-	}()
-	outcomes = make([]outcome, len(items))
+// decide runs the commands in the order of their arrival.
+func (w *writer) decide(b *batch, items []*item, known map[key]*record) ([]outcome, error) {
+	outcomes := make([]outcome, len(items))
 	for n, i := range items {
 		r := i.Command
 		if earlier := known[r.key()]; earlier != nil {
@@ -201,21 +206,9 @@ func (w *writer) connect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	w.conn, w.statements = conn, map[string]*sql.Stmt{}
+	w.conn = conn
 	_, err = conn.ExecContext(ctx, prepareLock)
 	return err
-}
-
-// prepared is a statement of this connection.
-func (w *writer) prepared(ctx context.Context, text string) (*sql.Stmt, error) {
-	if s := w.statements[text]; s != nil {
-		return s, nil
-	}
-	s, err := w.conn.PrepareContext(ctx, text)
-	if err == nil {
-		w.statements[text] = s
-	}
-	return s, err
 }
 
 func (w *writer) rollback() {
@@ -233,7 +226,7 @@ func (w *writer) discard() {
 	if w.conn != nil {
 		connector.Discard(w.conn)
 	}
-	w.conn, w.statements = nil, nil
+	w.conn = nil
 }
 
 // Close gives the connection back.

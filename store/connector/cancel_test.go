@@ -60,6 +60,9 @@ func TestCancel(t *testing.T) {
 			if n := effects(t, id); n != 0 {
 				t.Errorf("%d effects", n)
 			}
+			if n := db.Stats().OpenConnections; n != 0 { // a late cancel request must not hit another's statement
+				t.Errorf("%d connections are kept", n)
+			}
 			twentyQueries(t, db)
 		})
 	}

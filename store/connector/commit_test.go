@@ -45,7 +45,7 @@ var commitCases = []commitCase{
 		p.arm(fault{kind: fakeAnswer, fake: errorMessage("FATAL", "57P01")})
 	}, want: "unknown"},
 	{name: "an error is the answer, and the socket is closed", meddle: func(_ *testing.T, p *proxy, _ string) {
-		p.arm(fault{kind: fakeAnswer, fake: append(errorMessage("ERROR", "40001"), 'Z', 0, 0, 0, 5, 'I')})
+		p.arm(fault{kind: fakeAnswer, fake: errorAnswer("ERROR", "40001")})
 	}, want: "40001"},
 }
 

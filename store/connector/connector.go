@@ -21,7 +21,8 @@
 //
 // Two things are beyond a driver's reach. While rows are read, database/sql itself answers with the context's error when the
 // context ends, so that a context's error from Rows.Err, Row.Scan or sqlx's Get and Select says nothing about what an INSERT …
-// RETURNING has done. And a request of several statements, one of which is a COMMIT, may have committed before the one that failed.
+// RETURNING has done; nor does an error of scanning, which is the caller's own. And a request of several statements, one of which is
+// a COMMIT, may have committed before the one that failed.
 //
 // # What happens to the connection
 //
@@ -70,6 +71,10 @@ type Options struct {
 	// that is alive and says nothing is not noticed by this. The server's end has a setting of its own, tcp_user_timeout.
 	TCPUserTimeout time.Duration
 
+	// Statements is how many texts with parameters each session keeps prepared: Exec and Query with arguments then parse and plan a
+	// text once a session. Zero: none.
+	Statements int
+
 	// Dial replaces the dialler and with it TCPUserTimeout; for tests.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
@@ -90,7 +95,7 @@ func Open(dsn string, o Options) (*sql.DB, error) {
 	if dial == nil {
 		dial = dialer(cfg.ConnectTimeout, o.TCPUserTimeout)
 	}
-	return sql.OpenDB(&connector{cfg: cfg, dial: dial}), nil
+	return sql.OpenDB(&connector{cfg: cfg, dial: dial, statements: o.Statements}), nil
 }
 
 // config merges the DSN and the options into lib/pq's configuration.
@@ -151,8 +156,9 @@ func onThisMachine(host string, addr netip.Addr) bool {
 
 // connector makes sessions; database/sql owns it.
 type connector struct {
-	cfg  pq.Config
-	dial dialFunc
+	cfg        pq.Config
+	dial       dialFunc
+	statements int
 }
 
 // Connect implements [driver.Connector].
@@ -167,7 +173,7 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connector: connect: %w", err)
 	}
-	return &session{pq: conn.(pqConn), wire: tap.last.Load()}, nil
+	return &session{pq: conn.(pqConn), wire: tap.last.Load(), kept: newKept(c.statements)}, nil
 }
 
 // Driver implements [driver.Connector].

@@ -5,7 +5,10 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"encoding/binary"
+	"errors"
+	"io"
 	"net"
+	"os"
 	"reflect"
 	"runtime"
 	"strings"
@@ -84,6 +87,14 @@ func TestErrorHidesPassword(t *testing.T) {
 		} else if strings.Contains(err.Error(), "s3cr3t") {
 			t.Error(err)
 		}
+	}
+}
+
+func TestSettingsWinOverDSN(t *testing.T) {
+	t.Parallel()
+	cfg, err := config(dsn(server)+"?LOCK_TIMEOUT=7s", Options{Settings: map[string]string{"lock_timeout": "2s"}})
+	if want := map[string]string{"lock_timeout": "2s"}; err != nil || !reflect.DeepEqual(cfg.Runtime, want) {
+		t.Errorf("%v, not %v (%v)", cfg.Runtime, want, err)
 	}
 }
 
@@ -251,6 +262,22 @@ func TestTCPUserTimeout(t *testing.T) {
 	}
 }
 
+// TestNothingIsWrittenAfterFault: the farewell must not become the end of a request of which a part was sent.
+func TestNothingIsWrittenAfterFault(t *testing.T) {
+	t.Parallel()
+	ours, theirs := net.Pipe()
+	go func() { _, _ = io.Copy(io.Discard, theirs) }()
+	w := newWire(ours)
+	_ = w.SetReadDeadline(time.Now())
+	if n, err := w.Write([]byte("fine")); n != 4 || err != nil {
+		t.Error(n, err)
+	}
+	_, _ = w.Read(make([]byte, 1))
+	if n, err := w.Write([]byte("late")); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Error(n, err)
+	}
+}
+
 // TestMuteServer connects to one that accepts and says nothing.
 func TestMuteServer(t *testing.T) {
 	t.Parallel()
@@ -282,8 +309,7 @@ func TestDial(t *testing.T) {
 	if err := db.QueryRow("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()").Scan(&encrypted); err != nil || !encrypted {
 		t.Error(encrypted, err)
 	}
-	do(t, terminate, id)
-	eventually(t, isGone, id)
+	end(t, id)
 	if _, err := db.Exec(insert, id); code(err) != "unknown" {
 		t.Error(err)
 	}
@@ -291,6 +317,26 @@ func TestDial(t *testing.T) {
 		t.Errorf("%d effects", n)
 	}
 	twentyQueries(t, db)
+}
+
+// TestCloseDoesNotWait has a network that takes nothing in any more, not even the farewell.
+func TestCloseDoesNotWait(t *testing.T) {
+	t.Parallel()
+	ours, theirs := net.Pipe()
+	db := open(t, "localhost:1", Options{Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		conn, err := new(net.Dialer).DialContext(ctx, network, server)
+		if err != nil {
+			return nil, err
+		}
+		t.Cleanup(func() { _ = conn.Close() })
+		go func() { _, _ = io.Copy(conn, theirs) }()
+		go func() { _, _ = io.Copy(theirs, conn) }()
+		return ours, nil
+	}})
+	warm(t, db)
+	_ = theirs.SetReadDeadline(time.Now()) // ends the first of the two
+	time.Sleep(50 * time.Millisecond)
+	within(t, closeTimeout+2*time.Second, func() { _ = db.Close() })
 }
 
 // The benchmarks tell what the wrapper costs: compare BenchmarkQueryRow/wrapped and /bare.

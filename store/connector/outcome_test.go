@@ -67,6 +67,13 @@ const (
 	isActive  = "SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = $1 AND state = 'active' AND wait_event = 'PgSleep'"
 )
 
+// end ends a backend.
+func end(t testing.TB, id string) {
+	t.Helper()
+	do(t, terminate, id)
+	eventually(t, isGone, id)
+}
+
 // terminations are what is going on when a backend is ended, as by a restart of the server.
 var terminations = map[string]func(t *testing.T, db *sql.DB, id string){
 	"idle connections cost nothing": func(t *testing.T, db *sql.DB, id string) {
@@ -82,8 +89,7 @@ var terminations = map[string]func(t *testing.T, db *sql.DB, id string){
 		for _, conn := range conns {
 			_ = conn.Close()
 		}
-		do(t, terminate, id)
-		eventually(t, isGone, id)
+		end(t, id)
 		for range 5 {
 			if _, err := db.Exec(insert, id); err != nil {
 				t.Error(err)
@@ -101,8 +107,7 @@ var terminations = map[string]func(t *testing.T, db *sql.DB, id string){
 		if err != nil {
 			t.Fatal(err)
 		}
-		do(t, terminate, id)
-		eventually(t, isGone, id)
+		end(t, id)
 		if err := tx.Commit(); code(err) != "never sent" {
 			t.Error(err)
 		}
@@ -112,8 +117,7 @@ var terminations = map[string]func(t *testing.T, db *sql.DB, id string){
 	},
 	"a transaction by hand knows that COMMIT was not sent": func(t *testing.T, db *sql.DB, id string) {
 		conn := begun(t, db, id)
-		do(t, terminate, id)
-		eventually(t, isGone, id)
+		end(t, id)
 		if err := Commit(conn, time.Second); code(err) != "never sent" {
 			t.Error(err)
 		}
@@ -161,6 +165,7 @@ func TestTermination(t *testing.T) {
 // TestUndecided answers statements by errors that decide nothing, and by one that does.
 func TestUndecided(t *testing.T) {
 	t.Parallel()
+	before := map[string][]byte{"Query after a row": oneRow()}
 	for _, c := range []struct{ severity, code, want string }{
 		{"ERROR", "57P01", "unknown"},
 		{"FATAL", "57P01", "unknown"},
@@ -171,8 +176,20 @@ func TestUndecided(t *testing.T) {
 		{"ERROR", "40001", "40001"},
 	} {
 		for name, run := range map[string]func(*sql.DB) error{
-			"Exec":    func(db *sql.DB) error { return result(db.Exec(insert, "x")) },
-			"Query":   func(db *sql.DB) error { return fiveRows(db.Query(insert, "x")) },
+			"Exec":  func(db *sql.DB) error { return result(db.Exec(insert, "x")) },
+			"Query": func(db *sql.DB) error { return fiveRows(db.Query(insert, "x")) },
+			"Query after a row": func(db *sql.DB) error {
+				rows, err := db.Query("SELECT c")
+				for n := 0; err == nil && rows.Next(); n++ {
+					if n > 0 {
+						return errors.New("a second row")
+					}
+				}
+				if err != nil {
+					return err
+				}
+				return rows.Err()
+			},
 			"BeginTx": func(db *sql.DB) error { return inTx(db, (*sql.Tx).Rollback, func(*sql.Tx) error { return nil }) },
 		} {
 			t.Run(fmt.Sprint(name, " answered by ", c.severity, " ", c.code), func(t *testing.T) {
@@ -180,7 +197,7 @@ func TestUndecided(t *testing.T) {
 				p := newProxy(t)
 				db := open(t, p.address, Options{})
 				warm(t, db)
-				p.arm(fault{kind: fakeAnswer, fake: append(errorMessage(c.severity, c.code), 'Z', 0, 0, 0, 5, 'I')})
+				p.arm(fault{kind: fakeAnswer, fake: append(before[name], errorAnswer(c.severity, c.code)...)})
 				if err := run(db); code(err) != c.want {
 					t.Errorf("%v; %s was expected", err, c.want)
 				}
@@ -209,6 +226,9 @@ func TestNoSpoiledPool(t *testing.T) {
 			_ = inTx(db, (*sql.Tx).Commit, func(tx *sql.Tx) error {
 				_, err := tx.Prepare("COPY effect FROM STDIN")
 				if !errors.Is(err, errCopy) {
+					t.Error(err)
+				}
+				if _, err := tx.Exec("SELECT 1"); code(err) != "never sent" {
 					t.Error(err)
 				}
 				return err

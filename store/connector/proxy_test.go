@@ -265,10 +265,25 @@ func packet(r *bufio.Reader, typeBytes int) ([]byte, error) {
 	return message, err
 }
 
+// message frames one.
+func message(kind byte, body string) []byte {
+	return append(binary.BigEndian.AppendUint32([]byte{kind}, uint32(len(body)+4)), body...)
+}
+
 // errorMessage is an ErrorResponse.
 func errorMessage(severity, code string) []byte {
-	body := "S" + severity + "\x00V" + severity + "\x00C" + code + "\x00Mfrom the test's proxy\x00\x00"
-	return append(binary.BigEndian.AppendUint32([]byte{'E'}, uint32(len(body)+4)), body...)
+	return message('E', "S"+severity+"\x00V"+severity+"\x00C"+code+"\x00Mfrom the test's proxy\x00\x00")
+}
+
+// errorAnswer is the end of an answer, outside a transaction.
+func errorAnswer(severity, code string) []byte {
+	return append(errorMessage(severity, code), message('Z', "I")...)
+}
+
+// oneRow is the begin of an answer: a description of one column of type text, and a row.
+func oneRow() []byte {
+	return append(message('T', "\x00\x01c\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x19\xff\xff\xff\xff\xff\xff\x00\x00"),
+		message('D', "\x00\x01\x00\x00\x00\x01x")...)
 }
 
 // within fails the test if f takes longer than d.

@@ -30,6 +30,7 @@ type session struct {
 	pq    pqConn
 	wire  *wire
 	spent atomic.Bool // had trouble: no further request is sent
+	kept  *kept       // nil where no statements are kept prepared
 }
 
 // request is one exchange with the server: begin, then lib/pq's call, then one of the ends.
@@ -75,6 +76,13 @@ func (r request) unwatch() {
 
 // ExecContext implements [driver.ExecerContext].
 func (s *session) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+	if s.kept != nil && len(args) > 0 {
+		stmt, err := s.kept.statement(ctx, s, query)
+		if err != nil {
+			return nil, err
+		}
+		return stmt.ExecContext(ctx, args)
+	}
 	req, err := s.begin(ctx)
 	if err != nil {
 		return nil, err
@@ -85,6 +93,13 @@ func (s *session) ExecContext(ctx context.Context, query string, args []driver.N
 
 // QueryContext implements [driver.QueryerContext].
 func (s *session) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	if s.kept != nil && len(args) > 0 {
+		stmt, err := s.kept.statement(ctx, s, query)
+		if err != nil {
+			return nil, err
+		}
+		return stmt.QueryContext(ctx, args)
+	}
 	req, err := s.begin(ctx)
 	if err != nil {
 		return nil, err

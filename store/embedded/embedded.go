@@ -21,12 +21,17 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 )
 
 const (
 	owner    = "paygraph" // the cluster's superuser
 	database = "paygraph"
 )
+
+// ErrInUse says that another gateway runs the cluster in the folder. Running has its address.
+var ErrInUse = errors.New("is using")
 
 // Config says where the cluster lives and how it runs. Its zero value is the product's default.
 type Config struct {
@@ -140,6 +145,28 @@ func (c *Cluster) DSN() string {
 		RawQuery: "sslmode=disable",
 	}
 	return u.String()
+}
+
+// Running is the address of the database that another gateway runs in a folder; "" means DefaultDir(). It is for commands that want to
+// look at what a running gateway has.
+func Running(dir string) (dsn string, err error) {
+	if dir == "" {
+		if dir, err = DefaultDir(); err != nil {
+			return "", err
+		}
+	}
+	f := &folder{dir: dir}
+	password, err := os.ReadFile(f.path(clusterName, passwordFile))
+	if err != nil {
+		return "", fmt.Errorf("the database in %s is not ready yet: %w", dir, err)
+	}
+	text, err := os.ReadFile(f.path(clusterName, "data", "postmaster.pid"))
+	line := strings.Split(string(text), "\n")
+	if err != nil || len(line) < 8 || strings.TrimSpace(line[7]) != "ready" {
+		return "", fmt.Errorf("the database in %s is not ready yet", dir)
+	}
+	port, err := strconv.Atoi(line[3])
+	return (&Cluster{server: &server{port: port}, password: string(password)}).DSN(), err
 }
 
 // Programs is the folder of the PostgreSQL programs that run the cluster. Fetched programs come without psql and pgbench.

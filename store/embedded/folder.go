@@ -75,7 +75,7 @@ func (f *folder) possess() error {
 		if pid := strings.TrimSpace(string(text)); pid != "" {
 			who += " (pid " + pid + ")"
 		}
-		return fmt.Errorf("%s is using %s; stop it or use another folder", who, f.dir)
+		return fmt.Errorf("%s %w %s; stop it or use another folder", who, ErrInUse, f.dir)
 	case err != nil:
 		return unusable(f.dir, err)
 	}

@@ -1,0 +1,143 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"math"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// pgbench is the yardstick: PostgreSQL's own benchmark, in a database beside the gateway's.
+type pgbench struct {
+	program string
+	env     []string
+	dir     string // for its logs
+	clients int    // unless it is run with one
+}
+
+// yardstick is what one round of pgbench showed.
+type yardstick struct {
+	tps   float64
+	p50Ms float64 // of a transaction; 0 where there were many clients
+	use   usage
+}
+
+// newPgbench finds the program among those that run the cluster. The password goes by the environment, since arguments can be seen.
+func newPgbench(programs, dsn, dir string, clients int) (*pgbench, error) {
+	p := &pgbench{program: filepath.Join(programs, "pgbench"), dir: dir, clients: clients}
+	if _, err := os.Stat(p.program); err != nil {
+		return nil, fmt.Errorf("there is no pgbench beside the programs that run PostgreSQL; install PostgreSQL with it "+
+			"(Debian: postgresql, Red Hat: postgresql-server and postgresql-contrib, Homebrew: postgresql): %w", err)
+	}
+	address, err := url.Parse(dsn)
+	if err != nil {
+		return nil, err
+	}
+	password, _ := address.User.Password()
+	p.env = []string{
+		"PATH=" + os.Getenv("PATH"), "LC_ALL=C", "PGHOST=" + address.Hostname(), "PGPORT=" + address.Port(),
+		"PGUSER=" + address.User.Username(), "PGPASSWORD=" + password, "PGDATABASE=" + strings.TrimPrefix(address.Path, "/"),
+		"PGSSLMODE=disable",
+	}
+	return p, nil
+}
+
+// initialize makes and fills pgbench's tables.
+func (p *pgbench) initialize(ctx context.Context, scale int) error {
+	_, _, err := p.run(ctx, "-i", "-q", "-s", strconv.Itoa(scale))
+	return err
+}
+
+var tpsLine = regexp.MustCompile(`(?m)^tps = ([0-9.]+) \(without initial connection time\)`)
+
+// many runs pgbench with all its clients.
+func (p *pgbench) many(ctx context.Context, length time.Duration) (yardstick, error) {
+	return p.measure(ctx, length, "-c", strconv.Itoa(p.clients), "-j", "2")
+}
+
+// one runs pgbench with one client, whose transactions it writes down one by one.
+func (p *pgbench) one(ctx context.Context, length time.Duration) (yardstick, error) {
+	prefix := filepath.Join(p.dir, "pgbench-one")
+	y, err := p.measure(ctx, length, "-c", "1", "-j", "1", "-l", "--log-prefix="+prefix)
+	if err != nil {
+		return y, err
+	}
+	logs, err := filepath.Glob(prefix + ".*")
+	if err != nil {
+		return y, err
+	}
+	for _, log := range logs {
+		if y.p50Ms, err = medianLatency(log); err != nil {
+			return y, err
+		}
+		if err := os.Remove(log); err != nil {
+			return y, err
+		}
+	}
+	return y, nil
+}
+
+func (p *pgbench) measure(ctx context.Context, length time.Duration, clients ...string) (yardstick, error) {
+	seconds := strconv.Itoa(int(math.Ceil(length.Seconds()))) // whole ones only
+	output, client, err := p.run(ctx, append([]string{"-M", "prepared", "-T", seconds}, clients...)...)
+	if err != nil {
+		return yardstick{}, err
+	}
+	found := tpsLine.FindStringSubmatch(output)
+	if strings.Contains(output, "actually processed: 0\n") {
+		found = []string{"", "0"} // it says no tps then
+	}
+	if found == nil {
+		return yardstick{}, fmt.Errorf("pgbench did not say its tps:\n%s", output)
+	}
+	tps, err := strconv.ParseFloat(found[1], 64)
+	return yardstick{tps: tps, use: usage{client: client}}, err
+}
+
+// run runs pgbench to its end, and tells what it printed and the seconds of CPU time that it took.
+func (p *pgbench) run(ctx context.Context, args ...string) (output string, seconds float64, err error) {
+	cmd := exec.CommandContext(ctx, p.program, args...)
+	cmd.Env = p.env
+	text, err := cmd.CombinedOutput()
+	if err != nil {
+		return "", 0, fmt.Errorf("pgbench %s: %w\n%s", strings.Join(args, " "), err, text)
+	}
+	state := cmd.ProcessState
+	return string(text), (state.UserTime() + state.SystemTime()).Seconds(), nil
+}
+
+// medianLatency reads a log of pgbench: client, transaction, microseconds, and more that is of no interest here.
+func medianLatency(path string) (millis float64, err error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = file.Close() }()
+	var all []float64
+	lines := bufio.NewScanner(file)
+	for lines.Scan() {
+		fields := strings.Fields(lines.Text())
+		if len(fields) < 3 {
+			continue
+		}
+		micros, err := strconv.ParseFloat(fields[2], 64)
+		if err != nil {
+			continue // "failed", or a line that was cut off
+		}
+		all = append(all, micros)
+	}
+	slices.Sort(all)
+	if len(all) == 0 {
+		return 0, fmt.Errorf("no transaction in pgbench's log %s", path)
+	}
+	return all[len(all)/2] / 1000, lines.Err()
+}

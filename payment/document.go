@@ -1,0 +1,30 @@
+package payment
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Document is docs/state-machine.md: the table, as a picture and as rows.
+func Document() string {
+	var s strings.Builder
+	s.WriteString("# How payments move\n\n" +
+		"Printed from `payment.Table` by `go test ./payment -update`; do not edit. An action that does not stand here is refused with\n" +
+		"`InvalidState`.\n\n```mermaid\nstateDiagram-v2\n")
+	for _, status := range Starts {
+		fmt.Fprintf(&s, "    [*] --> %s\n", status)
+	}
+	for _, row := range Table {
+		fmt.Fprintf(&s, "    %s --> %s: %s\n", row.From, row.To, row.Action)
+	}
+	for _, status := range Statuses {
+		if Terminal(status) {
+			fmt.Fprintf(&s, "    %s --> [*]\n", status)
+		}
+	}
+	s.WriteString("```\n\n| from | action | to | who | ledger |\n|-|-|-|-|-|\n")
+	for _, row := range Table {
+		fmt.Fprintf(&s, "| %s | %s | %s | %s | %s |\n", row.From, row.Action, row.To, row.Who, row.Ledger)
+	}
+	return s.String()
+}

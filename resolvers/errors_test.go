@@ -1,0 +1,190 @@
+package resolvers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/99designs/gqlgen/graphql"
+	gql "github.com/vektah/gqlparser/v2/ast"
+
+	"github.com/paygraph/paygraph/answer"
+	"github.com/paygraph/paygraph/auth"
+	"github.com/paygraph/paygraph/command"
+	"github.com/paygraph/paygraph/payment"
+	"github.com/paygraph/paygraph/resolvers/scalar"
+)
+
+// mapped are the exported errors that stand in the table, by the names that the test finds in the sources.
+var mapped = map[string]error{
+	"auth.ErrUnauthenticated":   auth.ErrUnauthenticated,
+	"auth.ErrCursorInvalid":     auth.ErrCursorInvalid,
+	"resolvers.ErrBadUserInput": ErrBadUserInput,
+	"command.ErrOutcomeUnknown": command.ErrOutcomeUnknown,
+	"command.ErrUnavailable":    command.ErrUnavailable,
+	"command.ErrInternal":       command.ErrInternal,
+}
+
+// unmapped are the exported errors that never reach a client, with the reason.
+var unmapped = map[string]string{
+	"answer.ErrNotAnID":         "to a client such text is an identifier that never was: nil, or NotFound",
+	"auth.ErrUnknownCredential": "the token endpoint's own: it answers invalid_client",
+	"ledger.ErrUnbalanced":      "a defect: the writer makes command.ErrInternal of it",
+	"money.ErrCurrency":         "a violation of ValidationFailed, or wrapped in ErrBadUserInput for filters",
+	"money.ErrSyntax":           "a violation of ValidationFailed, or wrapped in ErrBadUserInput for filters",
+	"money.ErrTooManyDigits":    "a violation of ValidationFailed, or wrapped in ErrBadUserInput for filters",
+	"money.ErrRange":            "a violation of ValidationFailed, or wrapped in ErrBadUserInput for filters",
+	"money.ErrOverflow":         "arithmetic; the ledger refuses with BalanceOutOfRange before it",
+	"money.ErrCurrencyMismatch": "arithmetic; the ledger refuses with CurrencyMismatch before it",
+	"money.ErrParts":            "a defect of a caller of Allocate",
+}
+
+func TestEveryExportedErrorHasACode(t *testing.T) {
+	t.Parallel()
+	var found []string
+	for _, pkg := range []string{"answer", "auth", "command", "event", "ledger", "merchant", "money", "payment", "resolvers"} {
+		found = append(found, exportedErrors(t, pkg)...)
+	}
+	if len(found) < 10 {
+		t.Fatalf("found only %v", found)
+	}
+	for _, name := range found {
+		err, isMapped := mapped[name]
+		_, isUnmapped := unmapped[name]
+		if isMapped == isUnmapped {
+			t.Errorf("%s has to stand in either mapped or unmapped", name)
+		}
+		if isMapped && !inTable(err) {
+			t.Errorf("%s is not in the table", name)
+		}
+	}
+	for name := range mapped {
+		if !slices.Contains(found, name) {
+			t.Errorf("%s is no more", name)
+		}
+	}
+	for name := range unmapped {
+		if !slices.Contains(found, name) {
+			t.Errorf("%s is no more", name)
+		}
+	}
+}
+
+func inTable(err error) bool {
+	for _, row := range table {
+		if row.err == err { //nolint:errorlint // the row itself, not what it wraps
+			return true
+		}
+	}
+	return false
+}
+
+// exportedErrors finds the package's variables that begin with Err.
+func exportedErrors(t *testing.T, pkg string) []string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join("..", pkg, "*.go"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no sources of %s: %v", pkg, err)
+	}
+	var names []string
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		source, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tree, err := parser.ParseFile(token.NewFileSet(), file, source, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, decl := range tree.Decls {
+			variables, ok := decl.(*ast.GenDecl)
+			if !ok || variables.Tok != token.VAR {
+				continue
+			}
+			for _, spec := range variables.Specs {
+				for _, name := range spec.(*ast.ValueSpec).Names {
+					if strings.HasPrefix(name.Name, "Err") {
+						names = append(names, pkg+"."+name.Name)
+					}
+				}
+			}
+		}
+	}
+	return names
+}
+
+func TestWhatAClientSeesOfAnError(t *testing.T) {
+	t.Parallel()
+	secret := errors.New("pq: password of 10.0.0.7")
+	for name, c := range map[string]struct {
+		err           error
+		code, message string
+	}{
+		"what is in the table, without what it wraps": {
+			fmt.Errorf("%w: %w", command.ErrUnavailable, secret), "UNAVAILABLE", command.ErrUnavailable.Error(),
+		},
+		"a bad argument, with what is wrong": {fmt.Errorf("%w: first is small", ErrBadUserInput), "BAD_USER_INPUT", "bad input: first is small"},
+		"a bad scalar":                       {fmt.Errorf("input: %w", scalar.FormError("no number")), "BAD_USER_INPUT", "no number"},
+		"a context that has ended":           {context.DeadlineExceeded, "UNAVAILABLE", ""},
+		"a cursor":                           {auth.ErrCursorInvalid, "CURSOR_INVALID", auth.ErrCursorInvalid.Error()},
+		"anything else":                      {secret, "INTERNAL", "internal error"},
+	} {
+		shown := PresentError(t.Context(), c.err)
+		if shown.Extensions["code"] != c.code || c.message != "" && shown.Message != c.message {
+			t.Errorf("%s: got %v %q, want %s %q", name, shown.Extensions["code"], shown.Message, c.code, c.message)
+		}
+	}
+}
+
+// stray is a refusal that no union has.
+type stray struct{ answer.NotFound }
+
+func TestARefusalThatIsNoMemberIsADefectAndNoPanic(t *testing.T) {
+	t.Parallel()
+	known := append([]answer.Refusal{
+		answer.ValidationFailed{}, answer.IdempotencyKeyReused{}, answer.IdempotencyInProgress{}, stray{},
+	}, payment.Refusals...)
+	passed := 0
+	for _, f := range schema.Mutation.Fields {
+		if strings.HasPrefix(f.Name, "__") {
+			continue
+		}
+		ctx := graphql.WithFieldContext(t.Context(), &graphql.FieldContext{
+			Field: graphql.CollectedField{Field: &gql.Field{Name: f.Name, Definition: f}},
+		})
+		for _, refusal := range known {
+			member := slices.Contains(members(f.Type.Name()), reflect.TypeOf(refusal).Name())
+			got, err := outcome(ctx, "success", fmt.Errorf("wrapped: %w", refusal))
+			if member && (err != nil || !reflect.DeepEqual(got, refusal)) {
+				t.Errorf("%s: %T became %v, %v", f.Name, refusal, got, err)
+			}
+			if !member && (err == nil || got != nil || PresentError(ctx, err).Extensions["code"] != "INTERNAL") {
+				t.Errorf("%s: %T, which is no member, became %v, %v", f.Name, refusal, got, err)
+			}
+			if member {
+				passed++
+			}
+		}
+		if got, err := outcome(ctx, "success", nil); got != "success" || err != nil {
+			t.Errorf("%s: success became %v, %v", f.Name, got, err)
+		}
+		if got, err := outcome(ctx, "success", command.ErrUnavailable); got != nil || !errors.Is(err, command.ErrUnavailable) {
+			t.Errorf("%s: trouble became %v, %v", f.Name, got, err)
+		}
+	}
+	if passed == 0 {
+		t.Error("no refusal is a member of any union")
+	}
+}

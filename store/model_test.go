@@ -1,0 +1,233 @@
+package store_test
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/paygraph/paygraph/answer"
+	"github.com/paygraph/paygraph/event"
+	"github.com/paygraph/paygraph/ledger"
+	"github.com/paygraph/paygraph/money"
+	"github.com/paygraph/paygraph/payment"
+)
+
+// model is what a merchant should be, kept in maps and without a thought for speed. It is not told how the gateway decides: it knows the
+// rules from the design.
+type model struct {
+	customers map[string]bool
+	accounts  map[string]*modelAccount // by id; the merchant's own by kind and currency
+	payments  map[string]*modelPayment
+	records   map[string]modelRecord
+	events    []string // type, object and version
+}
+
+type modelAccount struct {
+	name, currency  string
+	status          ledger.Status
+	version         int
+	debits, credits int64
+	debitSide       bool
+	entries         []string // number, direction, amount and balance after it
+}
+
+type modelPayment struct {
+	status              payment.Status
+	amount              money.Amount
+	source, destination string
+	version             int
+}
+
+type modelRecord struct {
+	operation string
+	input     map[string]string
+	id        string
+	refusal   error
+}
+
+func newModel() *model {
+	return &model{
+		customers: map[string]bool{}, accounts: map[string]*modelAccount{}, payments: map[string]*modelPayment{}, records: map[string]modelRecord{},
+	}
+}
+
+// call is one command, for the gateway and for the model.
+type call struct {
+	operation string
+	key       string
+	input     map[string]string               // what is neither absent nor the default, by path; amounts in minor units
+	invalid   []string                        // the paths of what is wrong with the input itself
+	run       func(*gateway, string) outcome  // the command with a key
+	decide    func(m *model) (decided, error) // a refusal, or what it does
+}
+
+// decided changes the model, given the id of the object that the gateway has made, and says how the object is then.
+type decided func(id string) (state string)
+
+// outcome is what the gateway has answered.
+type outcome struct {
+	id, state string
+	replayed  bool
+	err       error
+}
+
+// expect applies a call to the model and compares what the gateway has answered.
+func (m *model) expect(c call, got outcome) error {
+	if earlier, ok := m.records[c.key]; ok {
+		return earlier.expect(c, got)
+	}
+	if len(c.invalid) > 0 {
+		failed, _ := got.err.(answer.ValidationFailed)
+		var paths []string
+		for _, v := range failed.Violations {
+			paths = append(paths, strings.Join(v.Path, "."))
+		}
+		return differ("violations", paths, c.invalid)
+	}
+	change, refusal := c.decide(m)
+	m.records[c.key] = modelRecord{c.operation, c.input, got.id, refusal}
+	if refusal != nil || got.err != nil {
+		return differ("refusal", got.err, refusal)
+	}
+	if got.replayed {
+		return errors.New("it says that it was replayed")
+	}
+	return differ("state", got.state, change(got.id))
+}
+
+func (r modelRecord) expect(c call, got outcome) error {
+	var conflicts []string
+	for path := range c.input {
+		if r.input[path] != c.input[path] {
+			conflicts = append(conflicts, path)
+		}
+	}
+	for path := range r.input {
+		if _, ok := c.input[path]; !ok {
+			conflicts = append(conflicts, path)
+		}
+	}
+	slices.Sort(conflicts)
+	if len(conflicts) > 0 || r.operation != c.operation {
+		reused, ok := got.err.(answer.IdempotencyKeyReused)
+		if !ok {
+			return fmt.Errorf("got %v, want IdempotencyKeyReused", got.err)
+		}
+		return errors.Join(differ("conflicts", slices.Sorted(slices.Values(reused.ConflictingPaths)), conflicts),
+			differ("operation", reused.OriginalOperation, r.operation))
+	}
+	if r.refusal != nil || got.err != nil {
+		return differ("replayed refusal", got.err, r.refusal)
+	}
+	return errors.Join(differ("replayed", got.replayed, true), differ("replayed object", got.id, r.id))
+}
+
+func differ(what string, got, want any) error {
+	if fmt.Sprintf("%#v", got) != fmt.Sprintf("%#v", want) {
+		return fmt.Errorf("%s: got %#v, want %#v", what, got, want)
+	}
+	return nil
+}
+
+func (m *model) note(t event.Type, object string, version int) {
+	m.events = append(m.events, fmt.Sprint(t, " ", object, " ", version))
+}
+
+func notFound(id string, path ...string) error {
+	return answer.NotFound{Recorded: answer.Recorded{At: path}, ResourceID: id}
+}
+
+// destination is a wallet that may be credited.
+func (m *model) destination(id string, amount money.Amount, path ...string) (*modelAccount, error) {
+	at := answer.Recorded{At: path}
+	a := m.accounts[id]
+	switch {
+	case a == nil:
+		return nil, notFound(id, path...)
+	case a.currency != string(amount.Currency):
+		return nil, ledger.CurrencyMismatch{Recorded: at, ResourceID: id, Expected: money.Currency(a.currency), Actual: amount.Currency}
+	case a.status == ledger.Closed:
+		return nil, ledger.AccountNotActive{Recorded: at, ResourceID: id, Status: a.status}
+	}
+	return a, nil
+}
+
+// source is a wallet that may be debited.
+func (m *model) source(id string, amount money.Amount, path ...string) (*modelAccount, error) {
+	a, err := m.destination(id, amount, path...)
+	at := answer.Recorded{At: path}
+	switch {
+	case err != nil:
+		return nil, err
+	case a.posted() < amount.MinorUnits:
+		return nil, ledger.InsufficientFunds{Recorded: at, ResourceID: id, Required: amount,
+			Available: money.Amount{MinorUnits: a.posted(), Currency: amount.Currency}}
+	case a.status != ledger.Active:
+		return nil, ledger.AccountNotActive{Recorded: at, ResourceID: id, Status: a.status}
+	}
+	return a, nil
+}
+
+// inner is an account of the merchant's own, which opens when it is first needed.
+func (m *model) inner(kind ledger.Kind, currency money.Currency) *modelAccount {
+	name := fmt.Sprint(kind, " ", currency)
+	if m.accounts[name] == nil {
+		m.open(name, string(currency)).debitSide = kind == ledger.BankCash
+	}
+	return m.accounts[name]
+}
+
+func (m *model) open(id, currency string) *modelAccount {
+	m.accounts[id] = &modelAccount{name: id, currency: currency, status: ledger.Active, version: 1}
+	m.note(event.AccountOpened, id, 1)
+	return m.accounts[id]
+}
+
+func (a *modelAccount) posted() int64 {
+	if a.debitSide {
+		return a.debits - a.credits
+	}
+	return a.credits - a.debits
+}
+
+func move(amount money.Amount, from, to *modelAccount) {
+	from.debits += amount.MinorUnits
+	from.enter(ledger.Debit, amount.MinorUnits)
+	to.credits += amount.MinorUnits
+	to.enter(ledger.Credit, amount.MinorUnits)
+}
+
+func (a *modelAccount) enter(d ledger.Direction, amount int64) {
+	a.entries = append(a.entries, fmt.Sprint(a.name, " ", len(a.entries)+1, " ", d, " ", amount, " ", a.posted()))
+}
+
+// pay takes the money of a payment.
+func (m *model) pay(p *modelPayment, destinationPath ...string) (func(), error) {
+	var to *modelAccount
+	var err error
+	if p.destination != "" {
+		if to, err = m.destination(p.destination, p.amount, destinationPath...); err != nil {
+			return nil, err
+		}
+	}
+	from, err := m.source(p.source, p.amount, "input", "source", "accountId")
+	return func() {
+		if to == nil {
+			to = m.inner(ledger.MerchantAvailable, p.amount.Currency)
+		}
+		move(p.amount, from, to)
+		p.status, p.version = payment.Succeeded, p.version+1
+	}, err
+}
+
+// ids are the wallets' or payments' in their order.
+func ids[T any](of map[string]T, prefix answer.Prefix) (found []string) {
+	for _, id := range slices.Sorted(maps.Keys(of)) {
+		if strings.HasPrefix(id, string(prefix)+"_") {
+			found = append(found, id)
+		}
+	}
+	return found
+}
