@@ -2,6 +2,8 @@ package answer
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -90,7 +92,8 @@ func (v *Violations) Metadata(path string, m Metadata) {
 	if len(m) > MaxMetadataKeys {
 		v.Add(path, TooMany, "Use at most %d keys.", MaxMetadataKeys)
 	}
-	for key, value := range m {
+	for _, key := range slices.Sorted(maps.Keys(m)) {
+		value := m[key]
 		if key == "" || utf8.RuneCountInString(key) > MaxMetadataKeyLength {
 			v.Add(path, TooLong, "A key has 1 to %d characters.", MaxMetadataKeyLength)
 		}

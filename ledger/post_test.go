@@ -111,7 +111,7 @@ func TestPost(t *testing.T) {
 		if err != nil {
 			refused(rt, err, wellFormed && debits.Cmp(credits) == 0)
 			for a, was := range before {
-				if *a != was && fmt.Sprint(*a) != fmt.Sprint(was) || len(b.changed)+len(b.transactions) > 0 {
+				if fmt.Sprint(*a) != fmt.Sprint(was) || len(b.changed)+len(b.transactions) > 0 {
 					rt.Fatalf("%v, and it has changed %+v", err, a)
 				}
 			}
@@ -176,12 +176,13 @@ func TestPostKnowsLargeSums(t *testing.T) {
 	}
 	one, two, three, four := account("1"), account("2"), account("3"), account("4")
 	const quarter = 1 << 62
+	one.DebitsPosted = 1
 	for name, legs := range map[string][]ledger.Leg{
 		"four debits whose sum is 0 in 64 bits": {
 			{one, ledger.Debit, quarter}, {two, ledger.Debit, quarter}, {three, ledger.Debit, quarter}, {four, ledger.Debit, quarter},
 		},
 		"two debits of one account": {
-			{one, ledger.Debit, quarter}, {one, ledger.Debit, quarter}, {two, ledger.Credit, quarter}, {three, ledger.Credit, quarter},
+			{one, ledger.Debit, quarter}, {one, ledger.Debit, quarter - 1}, {two, ledger.Credit, quarter}, {three, ledger.Credit, quarter - 1},
 		},
 	} {
 		b := &books{changed: map[*ledger.Account]int{}}

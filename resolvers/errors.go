@@ -13,6 +13,9 @@ import (
 	"github.com/paygraph/paygraph/transport"
 )
 
+// errTimeUp is what a client sees when the operation's time was up.
+var errTimeUp = errors.New("the time for this operation was up: try again")
+
 // table maps every error that the domain exports, and that is no refusal, to its code. The message is the error's own.
 var table = []struct {
 	err  error
@@ -24,8 +27,7 @@ var table = []struct {
 	{command.ErrOutcomeUnknown, "OUTCOME_UNKNOWN"},
 	{command.ErrUnavailable, "UNAVAILABLE"},
 	{command.ErrInternal, transport.Internal},
-	{context.DeadlineExceeded, "UNAVAILABLE"},
-	{context.Canceled, "UNAVAILABLE"},
+	{errTimeUp, "UNAVAILABLE"},
 }
 
 // PresentError is what a client sees of an error. What is not in the table is logged with the request's id, and shown as INTERNAL.
@@ -33,6 +35,9 @@ func PresentError(ctx context.Context, err error) *gqlerror.Error {
 	var form scalar.FormError
 	if errors.As(err, &form) {
 		return shown(transport.BadUserInput, form.Error())
+	}
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		err = errTimeUp
 	}
 	for _, row := range table {
 		if !errors.Is(err, row.err) {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -82,7 +81,7 @@ func (g *gateway) authenticate(_ context.Context, token string) (auth.Principal,
 	if p, ok := g.principals.Load(token); ok {
 		return p.(auth.Principal), nil
 	}
-	return auth.Nobody, errors.New("no such token")
+	return auth.Nobody, auth.ErrUnauthenticated
 }
 
 // client asks the gateway with one token.

@@ -2,7 +2,6 @@ package store_test
 
 import (
 	"errors"
-	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -118,7 +117,7 @@ func TestWritersAreEndedAgainAndAgain(t *testing.T) {
 	}
 	cents := paid.Load()
 	expectBalances(t, h, p, map[ledger.AccountID]string{
-		from: fmt.Sprintf("%d.%02d", (100_000-cents)/100, (100_000-cents)%100), to: fmt.Sprintf("%d.%02d", cents/100, cents%100),
+		from: decimal(100_000 - cents), to: decimal(cents),
 	})
 }
 

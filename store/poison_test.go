@@ -3,7 +3,6 @@ package store_test
 import (
 	"context"
 	"errors"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -126,16 +125,16 @@ func TestACallerWhoStopsWaiting(t *testing.T) {
 	release := hold(t, owner(t, h.DSN), p)
 	defer release()
 	same := key()
-	call := func(patience time.Duration, err *error) func(context.Context) {
-		return func(ctx context.Context) {
-			ctx, cancel := context.WithTimeout(ctx, patience)
-			defer cancel()
-			_, *err = pay(ctx, h, p, same, from, to, "1.00")
-		}
+	ask := func(patience time.Duration, err *error) (wait func()) {
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		t.Cleanup(cancel)
+		return queue(ctx, func(ctx context.Context) { _, *err = pay(ctx, h, p, same, from, to, "1.00") })
 	}
 	var first, second error
-	wait := queue(t.Context(), call(time.Second, &first), call(200*time.Millisecond, &second))
-	wait()
+	waitFirst := ask(time.Second, &first)
+	waitSecond := ask(200*time.Millisecond, &second)
+	waitSecond()
+	waitFirst()
 	if !errors.Is(first, command.ErrOutcomeUnknown) {
 		t.Errorf("the first caller got %v, want ErrOutcomeUnknown", first)
 	}
@@ -174,32 +173,4 @@ func TestACommandIsDropped(t *testing.T) {
 		t.Errorf("the same key afterwards: replayed %v, %v; want a payment of its own", success.Replayed, err)
 	}
 	expectBalances(t, h, p, map[ledger.AccountID]string{from: "9.00", to: "1.00"})
-}
-
-// TestNodesShareOneTruth pays from one account through two nodes at once.
-func TestNodesShareOneTruth(t *testing.T) {
-	t.Parallel()
-	h := storetest.New(t)
-	p := h.Merchant(t)
-	nodes := []*storetest.House{h, storetest.At(t, h.DSN)}
-	from, to := wallet(t, h, p, "50.00"), wallet(t, h, p, "")
-	var paid, refused atomic.Int64
-	calls := make([]func(context.Context), 100)
-	for i := range calls {
-		calls[i] = func(ctx context.Context) {
-			_, err := pay(ctx, nodes[i%2], p, key(), from, to, "1.00")
-			if _, ok := err.(ledger.InsufficientFunds); ok {
-				refused.Add(1)
-			} else if err != nil {
-				t.Error(err)
-			} else {
-				paid.Add(1)
-			}
-		}
-	}
-	queue(t.Context(), calls...)()
-	if paid.Load() != 50 || refused.Load() != 50 {
-		t.Errorf("%d paid and %d refused, want 50 and 50", paid.Load(), refused.Load())
-	}
-	expectBalances(t, h, p, map[ledger.AccountID]string{from: "0.00", to: "50.00"})
 }

@@ -130,6 +130,8 @@ var writerSettings = pinned(map[string]string{
 	"lock_timeout":                        "2s",
 	"statement_timeout":                   "5s",
 	"idle_in_transaction_session_timeout": "5s",
+	"tcp_user_timeout":                    "10s",
+	"default_transaction_isolation":       "read committed", // what follows the lock sees what was committed before it was granted
 })
 
 var readerSettings = pinned(map[string]string{

@@ -20,12 +20,13 @@ import (
 
 // Limits of the write path.
 const (
-	maxBatch       = 256
-	maxWaiting     = 20_000
-	callerPatience = 10 * time.Second
-	commitDeadline = 5 * time.Second
-	firstBackoff   = 10 * time.Millisecond
-	longestBackoff = time.Second
+	maxBatch        = 256
+	maxWaiting      = 20_000
+	callerPatience  = 10 * time.Second
+	attemptDeadline = 8 * time.Second
+	commitDeadline  = 5 * time.Second
+	firstBackoff    = 10 * time.Millisecond
+	longestBackoff  = time.Second
 )
 
 type item = groupcommit.Item[*request, command.Result]
@@ -110,7 +111,9 @@ func (w *writer) attempt(m merchant.ID, items []*item) (err error) {
 		}
 		err = classify(err)
 	}()
-	ctx := context.Background() // sessions have their own time-outs: a command that was taken is not taken back
+	// A command that was taken is not taken back. This deadline is for a server that acknowledges, and never answers.
+	ctx, cancel := context.WithTimeout(context.Background(), attemptDeadline)
+	defer cancel()
 	if err := w.connect(ctx); err != nil {
 		return err
 	}

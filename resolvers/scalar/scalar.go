@@ -3,6 +3,7 @@
 package scalar
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"strconv"
@@ -41,12 +42,26 @@ func MarshalString(s string) graphql.Marshaler { return graphql.MarshalString(s)
 func UnmarshalString(v any) (string, error) {
 	s, ok := v.(string)
 	if !ok {
-		return "", formErrorf("%T is not a string", v)
+		return "", formError("this is not a string")
 	}
 	if strings.IndexByte(s, 0) >= 0 || !utf8.ValidString(s) {
 		return "", errText
 	}
 	return s, nil
+}
+
+// MarshalID writes an identifier.
+func MarshalID(s string) graphql.Marshaler { return graphql.MarshalString(s) }
+
+// UnmarshalID reads an identifier. GraphQL lets clients write one as a whole number too (section 3.5.5); here such a one is unknown.
+func UnmarshalID(v any) (string, error) {
+	switch n := v.(type) {
+	case int64:
+		return strconv.FormatInt(n, 10), nil
+	case json.Number:
+		return n.String(), nil
+	}
+	return UnmarshalString(v)
 }
 
 // MarshalIdempotencyKey writes a key.
@@ -125,7 +140,7 @@ func UnmarshalDateTime(v any) (time.Time, error) {
 	if year := t.UTC().Year(); year < 1 || year > 9999 {
 		return time.Time{}, formError("a DateTime lies in the years 1 to 9999")
 	}
-	return t, nil
+	return t.UTC(), nil
 }
 
 // MarshalDate writes a day.

@@ -5,6 +5,7 @@ package storetest
 import (
 	"context"
 	"database/sql"
+	"flag"
 	"fmt"
 	"net/url"
 	"os"
@@ -35,8 +36,15 @@ var cluster = struct {
 	database atomic.Int64
 }{}
 
+// parallelTests run at once unless -parallel says otherwise: tests wait for PostgreSQL more than they compute.
+const parallelTests = "8"
+
 // Main runs a package's tests, and then ends the cluster. Call it from TestMain.
 func Main(m *testing.M) {
+	flag.Parse()
+	if p := flag.Lookup("test.parallel"); p.Value.String() == p.DefValue {
+		_ = p.Value.Set(parallelTests)
+	}
 	code := m.Run()
 	if cluster.running != nil {
 		_ = cluster.admin.Close()
