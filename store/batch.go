@@ -43,7 +43,7 @@ type batch struct {
 	newCustomers    []*merchant.Customer
 	newAccounts     []*ledger.Account
 	changedAccounts []*ledger.Account // filled by close
-	changedBalances []*ledger.Account // filled by close
+	balances        []*ledger.Account // filled by close
 	newPayments     []*payment.Payment
 	changedPayments []*payment.Payment
 	newTransactions []*ledger.Transaction
@@ -170,6 +170,7 @@ func (b *batch) Append(d event.Draft) {
 
 // close sorts what has changed by the tables that it is written to.
 func (b *batch) close() {
+	b.balances = slices.Clone(b.newAccounts)
 	for _, a := range b.dirty {
 		if a.isNew {
 			continue
@@ -178,7 +179,7 @@ func (b *batch) close() {
 			b.changedAccounts = append(b.changedAccounts, a.Account)
 		}
 		if a.Sequence != a.savedSequence {
-			b.changedBalances = append(b.changedBalances, a.Account)
+			b.balances = append(b.balances, a.Account)
 		}
 	}
 }

@@ -197,7 +197,7 @@ func sent(t *testing.T) (texts []string) {
 	})
 	must(t, err)
 	texts = px.prepared()
-	for _, wanted := range []string{"INSERT INTO idempotency", "INSERT INTO entry", "UPDATE balance", "UPDATE payment", "UPDATE account"} {
+	for _, wanted := range []string{"INSERT INTO idempotency", "INSERT INTO entry", "INSERT INTO balance", "DO UPDATE SET updated_at = EXCLUDED.updated_at, status"} {
 		if !strings.Contains(strings.Join(texts, "\n"), wanted) {
 			t.Errorf("no statement has %s", wanted)
 		}

@@ -13,30 +13,6 @@ import (
 	"github.com/paygraph/paygraph/payment"
 )
 
-// knownKeys finds which of the commands' keys have a record already.
-func (w *writer) knownKeys(ctx context.Context, b *batch, items []*item) (map[key]*record, error) {
-	owners, keys := array{oid: oidText}, array{oid: oidText}
-	owners.reset()
-	keys.reset()
-	for _, i := range items {
-		k := i.Command.key()
-		owners.text(k.owner)
-		keys.text(k.key)
-	}
-	known := map[key]*record{}
-	err := w.query(ctx, `SELECT i.owner, i.key, i.operation, i.fingerprint, i.object_id, i.refusal, i.refusal_values, i.result_version,
-		i.created_at FROM unnest($2::text[], $3::text[]) AS u (owner, key)
-		JOIN idempotency i ON i.merchant_id = $1 AND i.owner = u.owner AND i.key = u.key`,
-		func(scan scanner) error {
-			var r record
-			err := scan(&r.owner, &r.key, &r.operation, &r.fingerprint, &r.objectID, &r.refusalCode, &r.refusalValues, &r.version,
-				&r.createdAt)
-			known[key{r.owner, r.key}] = &r
-			return err
-		}, b.id(), owners.wire(), keys.wire())
-	return known, err
-}
-
 type scanner func(...any) error
 
 // query asks on the writer's connection.
@@ -73,14 +49,19 @@ func uuidOf(prefix answer.Prefix, id string) string {
 	return u.String()
 }
 
+// Objects by their identifiers.
+var (
+	customersByID = `SELECT ` + customerColumns + each + lateral(customerColumns, `customer`, `c`, `c.id = u.id`, `LIMIT 1`)
+	accountsByID  = `SELECT ` + accountColumns + each + lateral(accountOwnColumns, `account`, `a`, `a.id = u.id`, `LIMIT 1`) + withBalance
+	paymentsByID  = `SELECT ` + paymentColumns + each + lateral(paymentColumns, `payment`, `p`, `p.id = u.id`, `LIMIT 1`)
+)
+
 const accountOwnColumns = `a.id, a.kind, a.currency, a.status, a.name, a.customer_id, a.salt, a.version, a.created_at, a.updated_at`
 
 const accountColumns = accountOwnColumns + `, b.debits_posted, b.credits_posted, b.sequence`
 
 func (w *writer) loadAccounts(ctx context.Context, b *batch, ids map[string]bool) error {
-	return w.byID(ctx, b, answer.AccountPrefix, ids, `SELECT `+accountColumns+` FROM unnest($2::uuid[]) AS u (id)
-		JOIN account a ON a.merchant_id = $1 AND a.id = u.id JOIN balance b ON b.merchant_id = $1 AND b.account_id = u.id`,
-		b.addLoaded)
+	return w.byID(ctx, b, answer.AccountPrefix, ids, accountsByID, b.addLoaded)
 }
 
 func (w *writer) loadInner(ctx context.Context, b *batch, inner map[command.Inner]bool) error {
@@ -94,9 +75,8 @@ func (w *writer) loadInner(ctx context.Context, b *batch, inner map[command.Inne
 		kinds.text(i.Kind)
 		currencies.text(i.Currency)
 	}
-	return w.query(ctx, `SELECT `+accountColumns+` FROM unnest($2::text[], $3::text[]) AS u (kind, currency)
-		JOIN account a ON a.merchant_id = $1 AND a.kind = u.kind AND a.currency = u.currency AND a.customer_id IS NULL
-		JOIN balance b ON b.merchant_id = $1 AND b.account_id = a.id`,
+	return w.query(ctx, `SELECT `+accountColumns+` FROM unnest($2::text[], $3::text[]) AS u (kind, currency)`+
+		lateral(accountOwnColumns, `account`, `a`, `a.kind = u.kind AND a.currency = u.currency AND a.customer_id IS NULL`, `LIMIT 1`)+withBalance,
 		b.addLoaded, b.id(), kinds.wire(), currencies.wire())
 }
 
@@ -128,8 +108,7 @@ func scanAccount(scan scanner) (*ledger.Account, error) {
 }
 
 func (w *writer) loadCustomers(ctx context.Context, b *batch, ids map[string]bool) error {
-	return w.byID(ctx, b, answer.CustomerPrefix, ids, `SELECT `+customerColumns+` FROM unnest($2::uuid[]) AS u (id)
-		JOIN customer c ON c.merchant_id = $1 AND c.id = u.id`, func(scan scanner) error {
+	return w.byID(ctx, b, answer.CustomerPrefix, ids, customersByID, func(scan scanner) error {
 		c, err := scanCustomer(scan)
 		if err == nil {
 			b.customers[c.ID] = c
@@ -153,8 +132,7 @@ func scanCustomer(scan scanner) (*merchant.Customer, error) {
 }
 
 func (w *writer) loadPayments(ctx context.Context, b *batch, ids map[string]bool) error {
-	return w.byID(ctx, b, answer.PaymentPrefix, ids, `SELECT `+paymentColumns+` FROM unnest($2::uuid[]) AS u (id)
-		JOIN payment p ON p.merchant_id = $1 AND p.id = u.id`, func(scan scanner) error {
+	return w.byID(ctx, b, answer.PaymentPrefix, ids, paymentsByID, func(scan scanner) error {
 		p, err := scanPayment(scan)
 		if err == nil {
 			b.payments[p.ID] = p

@@ -33,15 +33,11 @@ func children[T any](ctx context.Context, r Reads, m merchant.ID, prefix answer.
 	return found, err
 }
 
-// each begins a query of children.
-const each = ` FROM unnest($2::uuid[]) WITH ORDINALITY AS u (id, place) `
-
 // AccountEntries finds the entries of each of some accounts before a number, the newest first.
 func (r Reads) AccountEntries(ctx context.Context, m merchant.ID, accounts []string, before int64, limit int) ([][]*ledger.Entry, error) {
-	return children(ctx, r, m, answer.AccountPrefix, accounts, `SELECT u.place, `+entryColumns+`, t.currency, t.created_at`+each+`
-		CROSS JOIN LATERAL (SELECT `+entryColumns+` FROM entry e WHERE e.merchant_id = $1 AND e.account_id = u.id AND e.sequence < $3
-			ORDER BY e.sequence DESC LIMIT $4) e
-		JOIN transaction t ON t.merchant_id = $1 AND t.id = e.transaction_id ORDER BY u.place, e.sequence DESC`, scanEntry, before, limit)
+	return children(ctx, r, m, answer.AccountPrefix, accounts, `SELECT u.place, `+entryColumns+`, t.currency, t.created_at`+each+
+		lateral(entryColumns, `entry`, `e`, `e.account_id = u.id AND e.sequence < $3`, `ORDER BY e.sequence DESC LIMIT $4`)+withTransaction+
+		` ORDER BY u.place, e.sequence DESC`, scanEntry, before, limit)
 }
 
 // Entries finds entries by their identifiers; the result has nil for those that are not there.
@@ -52,8 +48,8 @@ func (r Reads) Entries(ctx context.Context, m merchant.ID, ids []ledger.EntryID)
 		transaction, leg, _ := id.Locate()
 		parents[i], legs[i] = string(transaction), leg
 	}
-	of, err := children(ctx, r, m, answer.TransactionPrefix, parents, `SELECT u.place, `+entryColumns+`, t.currency, t.created_at`+each+`
-		JOIN entry e ON e.merchant_id = $1 AND e.transaction_id = u.id JOIN transaction t ON t.merchant_id = $1 AND t.id = u.id`, scanEntry)
+	of, err := children(ctx, r, m, answer.TransactionPrefix, parents, `SELECT u.place, `+entryColumns+`, t.currency, t.created_at`+each+
+		lateral(entryColumns, `entry`, `e`, `e.transaction_id = u.id`, `OFFSET 0`)+withTransaction, scanEntry)
 	found := make([]*ledger.Entry, len(ids))
 	for i := range of {
 		for _, e := range of[i] {
@@ -79,21 +75,18 @@ func scanEntry(scan scanner) (*ledger.Entry, error) {
 // AccountTransactions finds the transactions with an entry on each of some accounts before the account's entry of a number, the
 // newest first, with all their entries.
 func (r Reads) AccountTransactions(ctx context.Context, m merchant.ID, accounts []string, before int64, limit int) ([][]*ledger.Transaction, error) {
-	legs, err := children(ctx, r, m, answer.AccountPrefix, accounts, `SELECT u.place, `+legColumns+each+`
-		CROSS JOIN LATERAL (SELECT e.transaction_id, e.sequence FROM entry e
-			WHERE e.merchant_id = $1 AND e.account_id = u.id AND e.sequence < $3 ORDER BY e.sequence DESC LIMIT $4) own
-		JOIN transaction t ON t.merchant_id = $1 AND t.id = own.transaction_id
-		JOIN entry e ON e.merchant_id = $1 AND e.transaction_id = own.transaction_id
-		ORDER BY u.place, own.sequence DESC, e.leg`, scanLeg, before, limit)
+	legs, err := children(ctx, r, m, answer.AccountPrefix, accounts, `SELECT u.place, `+legColumns+each+
+		lateral(`own.transaction_id, own.sequence`, `entry`, `own`, `own.account_id = u.id AND own.sequence < $3`, `ORDER BY own.sequence DESC LIMIT $4`)+
+		lateral(`t.id, `+transactionColumns, `transaction`, `t`, `t.id = own.transaction_id`, `LIMIT 1`)+withEntries+
+		` ORDER BY u.place, own.sequence DESC, e.leg`, scanLeg, before, limit)
 	return foldEach(legs), err
 }
 
 // PaymentTransactions finds the transactions of each of some payments after one, the oldest first, with all their entries.
 func (r Reads) PaymentTransactions(ctx context.Context, m merchant.ID, payments []string, after answer.UUID, limit int) ([][]*ledger.Transaction, error) {
-	legs, err := children(ctx, r, m, answer.PaymentPrefix, payments, `SELECT u.place, `+legColumns+each+`
-		CROSS JOIN LATERAL (SELECT t.id, `+transactionColumns+` FROM transaction t WHERE t.merchant_id = $1 AND t.payment_id = u.id AND t.id > $3
-			ORDER BY t.id LIMIT $4) t
-		JOIN entry e ON e.merchant_id = $1 AND e.transaction_id = t.id ORDER BY u.place, t.id, e.leg`, scanLeg, after.String(), limit)
+	legs, err := children(ctx, r, m, answer.PaymentPrefix, payments, `SELECT u.place, `+legColumns+each+
+		lateral(`t.id, `+transactionColumns, `transaction`, `t`, `t.payment_id = u.id AND t.id > $3`, `ORDER BY t.id LIMIT $4`)+withEntries+
+		` ORDER BY u.place, t.id, e.leg`, scanLeg, after.String(), limit)
 	return foldEach(legs), err
 }
 
@@ -107,15 +100,14 @@ func foldEach(legs [][]*leg) [][]*ledger.Transaction {
 
 // PaymentEvents finds the events of each of some payments after a version, the oldest first.
 func (r Reads) PaymentEvents(ctx context.Context, m merchant.ID, payments []string, after int64, limit int) ([][]*event.Event, error) {
-	return children(ctx, r, m, answer.PaymentPrefix, payments, `SELECT u.place, `+eventColumns+each+`
-		CROSS JOIN LATERAL (SELECT `+eventColumns+` FROM event e WHERE e.merchant_id = $1 AND e.object_id = u.id AND e.object_version > $3
-			ORDER BY e.object_version LIMIT $4) e ORDER BY u.place, e.object_version`, scanEvent, after, limit)
+	return children(ctx, r, m, answer.PaymentPrefix, payments, `SELECT u.place, `+eventColumns+each+
+		lateral(eventColumns, `event`, `e`, `e.object_id = u.id AND e.object_version > $3`, `ORDER BY e.object_version LIMIT $4`)+
+		` ORDER BY u.place, e.object_version`, scanEvent, after, limit)
 }
 
 // CustomerAccounts finds the accounts of each of some customers before one, the newest first.
 func (r Reads) CustomerAccounts(ctx context.Context, m merchant.ID, customers []string, before answer.UUID, limit int) ([][]*ledger.Account, error) {
-	return children(ctx, r, m, answer.CustomerPrefix, customers, `SELECT u.place, `+accountColumns+each+`
-		CROSS JOIN LATERAL (SELECT `+accountOwnColumns+` FROM account a WHERE a.merchant_id = $1 AND a.customer_id = u.id AND a.id < $3
-			ORDER BY a.id DESC LIMIT $4) a
-		JOIN balance b ON b.merchant_id = $1 AND b.account_id = a.id ORDER BY u.place, a.id DESC`, scanAccount, before.String(), limit)
+	return children(ctx, r, m, answer.CustomerPrefix, customers, `SELECT u.place, `+accountColumns+each+
+		lateral(accountOwnColumns, `account`, `a`, `a.customer_id = u.id AND a.id < $3`, `ORDER BY a.id DESC LIMIT $4`)+withBalance+
+		` ORDER BY u.place, a.id DESC`, scanAccount, before.String(), limit)
 }

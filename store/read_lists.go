@@ -104,15 +104,22 @@ func (l *list) metadata(column string, pair *answer.MetadataFilter) {
 
 // slice ends the query with the keyset on a column of identifiers.
 func (l *list) slice(column string, s answer.Slice) {
-	comparison, order := " < ?", " DESC"
+	comparison := " < ?"
 	if s.Direction == answer.Ascending {
-		comparison, order = " > ?", " ASC"
+		comparison = " > ?"
 	}
 	if s.After != nil {
 		l.where(column+comparison, s.After.String())
 	}
-	l.text.WriteString(" ORDER BY " + column + order)
+	l.text.WriteString(" ORDER BY " + column + descending(s))
 	l.limit(s.Limit)
+}
+
+func descending(s answer.Slice) string {
+	if s.Direction == answer.Ascending {
+		return ""
+	}
+	return " DESC"
 }
 
 func (l *list) limit(n int) {
@@ -147,14 +154,14 @@ func (r Reads) ListCustomers(ctx context.Context, m merchant.ID, f merchant.Cust
 
 // ListAccounts finds the merchant's accounts, with their balances.
 func (r Reads) ListAccounts(ctx context.Context, m merchant.ID, f ledger.AccountFilter, s answer.Slice) ([]*ledger.Account, error) {
-	l := newList(m, `SELECT `+accountColumns+` FROM account a JOIN balance b ON b.merchant_id = a.merchant_id AND b.account_id = a.id
-		WHERE a.merchant_id = $1`)
+	l := newList(m, `SELECT `+accountColumns+` FROM (SELECT `+accountOwnColumns+` FROM account a WHERE a.merchant_id = $1`)
 	oneOf(l, "a.kind", f.Kind)
 	oneOf(l, "a.status", f.Status)
 	l.equal("a.currency", f.Currency)
 	l.id("a.customer_id = ?", answer.CustomerPrefix, (*string)(f.CustomerID))
 	l.created("a.created_at", f.CreatedAt)
 	l.slice("a.id", s)
+	l.text.WriteString(`) a` + withBalance + ` ORDER BY a.id` + descending(s))
 	return gather(ctx, r, l, scanAccount)
 }
 
@@ -190,11 +197,7 @@ func (r Reads) ListTransactions(ctx context.Context, m merchant.ID, f ledger.Tra
 		return nil, err
 	}
 	l.slice("t.id", s)
-	l.text.WriteString(`) t JOIN entry e ON e.merchant_id = $1 AND e.transaction_id = t.id ORDER BY t.id`)
-	if s.Direction != answer.Ascending {
-		l.text.WriteString(" DESC")
-	}
-	l.text.WriteString(", e.leg")
+	l.text.WriteString(`) t` + withEntries + ` ORDER BY t.id` + descending(s) + `, e.leg`)
 	legs, err := gather(ctx, r, l, scanLeg)
 	return fold(legs), err
 }

@@ -29,26 +29,23 @@ func (r Reads) Merchant(ctx context.Context, m merchant.ID) (*merchant.Merchant,
 
 // Customers finds customers by their identifiers.
 func (r Reads) Customers(ctx context.Context, m merchant.ID, ids []string) ([]*merchant.Customer, error) {
-	return some(ctx, r, m, answer.CustomerPrefix, ids, `SELECT `+customerColumns+` FROM unnest($2::uuid[]) AS u (id)
-		JOIN customer c ON c.merchant_id = $1 AND c.id = u.id`, scanCustomer)
+	return some(ctx, r, m, answer.CustomerPrefix, ids, customersByID, scanCustomer)
 }
 
 // Accounts finds accounts with their balances by their identifiers.
 func (r Reads) Accounts(ctx context.Context, m merchant.ID, ids []string) ([]*ledger.Account, error) {
-	return some(ctx, r, m, answer.AccountPrefix, ids, `SELECT `+accountColumns+` FROM unnest($2::uuid[]) AS u (id)
-		JOIN account a ON a.merchant_id = $1 AND a.id = u.id JOIN balance b ON b.merchant_id = $1 AND b.account_id = u.id`, scanAccount)
+	return some(ctx, r, m, answer.AccountPrefix, ids, accountsByID, scanAccount)
 }
 
 // Payments finds payments by their identifiers.
 func (r Reads) Payments(ctx context.Context, m merchant.ID, ids []string) ([]*payment.Payment, error) {
-	return some(ctx, r, m, answer.PaymentPrefix, ids, `SELECT `+paymentColumns+` FROM unnest($2::uuid[]) AS u (id)
-		JOIN payment p ON p.merchant_id = $1 AND p.id = u.id`, scanPayment)
+	return some(ctx, r, m, answer.PaymentPrefix, ids, paymentsByID, scanPayment)
 }
 
 // Events finds events by their identifiers.
 func (r Reads) Events(ctx context.Context, m merchant.ID, ids []string) ([]*event.Event, error) {
-	return some(ctx, r, m, answer.EventPrefix, ids, `SELECT `+eventColumns+` FROM unnest($2::uuid[]) AS u (id)
-		JOIN event e ON e.merchant_id = $1 AND e.id = u.id`, scanEvent)
+	return some(ctx, r, m, answer.EventPrefix, ids, `SELECT `+eventColumns+each+
+		lateral(eventColumns, `event`, `e`, `e.id = u.id`, `LIMIT 1`), scanEvent)
 }
 
 const eventColumns = `e.id, e.sequence, e.type, e.object_id, e.object_version, e.schema, e.payload, e.hash, e.occurred_at`
@@ -67,9 +64,8 @@ func scanEvent(scan scanner) (*event.Event, error) {
 
 // Transactions finds transactions with their entries by their identifiers.
 func (r Reads) Transactions(ctx context.Context, m merchant.ID, ids []string) ([]*ledger.Transaction, error) {
-	legs, err := some(ctx, r, m, answer.TransactionPrefix, ids, `SELECT `+legColumns+` FROM unnest($2::uuid[]) AS u (id)
-		JOIN transaction t ON t.merchant_id = $1 AND t.id = u.id JOIN entry e ON e.merchant_id = $1 AND e.transaction_id = u.id
-		ORDER BY t.id, e.leg`, scanLeg)
+	legs, err := some(ctx, r, m, answer.TransactionPrefix, ids, `SELECT `+legColumns+each+
+		lateral(`t.id, `+transactionColumns, `transaction`, `t`, `t.id = u.id`, `LIMIT 1`)+withEntries+` ORDER BY t.id, e.leg`, scanLeg)
 	return fold(legs), err
 }
 

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/paygraph/paygraph/answer"
-	"github.com/paygraph/paygraph/ledger"
 )
 
 // row writes the values of one row into the arrays of its columns, in the order of the columns.
@@ -64,11 +63,4 @@ func (r *row) metadata(m answer.Metadata) {
 		panic(err) // a map of strings always has a JSON
 	}
 	r.jsonb(text)
-}
-
-func (r *row) balance(a *ledger.Account) {
-	r.id(answer.AccountPrefix, string(a.ID))
-	r.int8(a.DebitsPosted)
-	r.int8(a.CreditsPosted)
-	r.int8(a.Sequence)
 }

@@ -150,7 +150,7 @@ func pinned(settings map[string]string) map[string]string {
 	settings["role"] = runtimeRole
 	settings["jit"] = "off"
 	settings["plan_cache_mode"] = "force_generic_plan"
-	for _, way := range []string{"seqscan", "bitmapscan", "hashjoin", "mergejoin", "material"} {
+	for _, way := range []string{"seqscan", "bitmapscan", "hashjoin", "mergejoin", "material", "memoize"} {
 		settings["enable_"+way] = "off"
 	}
 	return settings

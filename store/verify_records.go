@@ -72,7 +72,7 @@ func (v *verification) eventsOf(ctx context.Context, records []*record) error {
 		objects.uuid(id)
 	}
 	matched := make([]bool, len(records))
-	err := v.source.query(ctx, `SELECT u.place, `+eventColumns+each+`JOIN event e ON e.merchant_id = $1 AND e.object_id = u.id`,
+	err := v.source.query(ctx, `SELECT u.place, `+eventColumns+each+lateral(eventColumns, `event`, `e`, `e.object_id = u.id`, `OFFSET 0`),
 		func(scan scanner) error {
 			var place int
 			e, err := scanEvent(func(columns ...any) error { return scan(append([]any{&place}, columns...)...) })

@@ -5,13 +5,16 @@ import (
 	"strings"
 
 	"github.com/paygraph/paygraph/answer"
+	"github.com/paygraph/paygraph/ledger"
+	"github.com/paygraph/paygraph/payment"
 )
 
-// change is one INSERT or UPDATE of the batch statement: many rows of one table.
+// change is one INSERT of the batch statement: many rows of one table. Rows that may be there already are found by the primary key,
+// and get new values in the columns that are mutable: ON CONFLICT is an UPDATE without a join, which cannot be planned badly.
 type change struct {
 	table   string
-	update  bool     // else insert
-	key     string   // the column that finds the row of an update, beside merchant_id; it comes first
+	key     string   // the column that finds the row, beside merchant_id; empty where all rows are new
+	mutable []string // columns that change where the row is there
 	stamped []string // columns that get t
 	columns []column
 	count   func(*batch) int
@@ -47,66 +50,30 @@ var changes = []change{
 			r.bytea(c.Salt)
 			r.int4(c.Version)
 		}},
-	{table: "account", stamped: []string{"created_at", "updated_at"},
-		columns: []column{uuids("id"), texts("kind"), texts("currency"), texts("status"), texts("name"), uuids("customer_id"),
-			byteas("salt"), int4s("version")},
+	{table: "account", stamped: []string{"created_at", "updated_at"}, columns: accountWritten,
 		count: func(b *batch) int { return len(b.newAccounts) },
+		write: func(b *batch, n int, r *row) { r.account(b.newAccounts[n]) }},
+	{table: "account", key: "id", mutable: []string{"updated_at", "status", "version"},
+		stamped: []string{"created_at", "updated_at"}, columns: accountWritten,
+		count: func(b *batch) int { return len(b.changedAccounts) },
+		write: func(b *batch, n int, r *row) { r.account(b.changedAccounts[n]) }},
+	{table: "balance", key: "account_id", mutable: []string{"debits_posted", "credits_posted", "sequence"},
+		columns: []column{uuids("account_id"), int8s("debits_posted"), int8s("credits_posted"), int8s("sequence")},
+		count:   func(b *batch) int { return len(b.balances) },
 		write: func(b *batch, n int, r *row) {
-			a := b.newAccounts[n]
+			a := b.balances[n]
 			r.id(answer.AccountPrefix, string(a.ID))
-			r.text(string(a.Kind))
-			r.text(string(a.Currency))
-			r.text(string(a.Status))
-			r.text(a.Name)
-			r.maybeID(answer.CustomerPrefix, (*string)(a.CustomerID))
-			r.bytea(a.Salt)
-			r.int4(a.Version)
+			r.int8(a.DebitsPosted)
+			r.int8(a.CreditsPosted)
+			r.int8(a.Sequence)
 		}},
-	{table: "account", update: true, key: "id", stamped: []string{"updated_at"},
-		columns: []column{uuids("id"), texts("status"), int4s("version")},
-		count:   func(b *batch) int { return len(b.changedAccounts) },
-		write: func(b *batch, n int, r *row) {
-			a := b.changedAccounts[n]
-			r.id(answer.AccountPrefix, string(a.ID))
-			r.text(string(a.Status))
-			r.int4(a.Version)
-		}},
-	{table: "balance", columns: balanceColumns,
-		count: func(b *batch) int { return len(b.newAccounts) },
-		write: func(b *batch, n int, r *row) { r.balance(b.newAccounts[n]) }},
-	{table: "balance", update: true, key: "account_id", columns: balanceColumns,
-		count: func(b *batch) int { return len(b.changedBalances) },
-		write: func(b *batch, n int, r *row) { r.balance(b.changedBalances[n]) }},
-	{table: "payment", stamped: []string{"created_at", "updated_at"},
-		columns: []column{uuids("id"), texts("status"), int8s("amount"), texts("currency"), uuids("source_account_id"),
-			uuids("destination_account_id"), int8s("captured"), texts("reference"), jsonbs("metadata"), byteas("salt"),
-			int4s("version")},
+	{table: "payment", stamped: []string{"created_at", "updated_at"}, columns: paymentWritten,
 		count: func(b *batch) int { return len(b.newPayments) },
-		write: func(b *batch, n int, r *row) {
-			p := b.newPayments[n]
-			r.id(answer.PaymentPrefix, string(p.ID))
-			r.text(string(p.Status))
-			r.int8(p.Amount.MinorUnits)
-			r.text(string(p.Amount.Currency))
-			r.maybeID(answer.AccountPrefix, (*string)(p.SourceAccountID))
-			r.maybeID(answer.AccountPrefix, (*string)(p.DestinationAccountID))
-			r.int8(p.CapturedMinorUnits)
-			r.maybeText(p.Reference)
-			r.metadata(p.Metadata)
-			r.bytea(p.Salt)
-			r.int4(p.Version)
-		}},
-	{table: "payment", update: true, key: "id", stamped: []string{"updated_at"},
-		columns: []column{uuids("id"), texts("status"), uuids("source_account_id"), int8s("captured"), int4s("version")},
-		count:   func(b *batch) int { return len(b.changedPayments) },
-		write: func(b *batch, n int, r *row) {
-			p := b.changedPayments[n]
-			r.id(answer.PaymentPrefix, string(p.ID))
-			r.text(string(p.Status))
-			r.maybeID(answer.AccountPrefix, (*string)(p.SourceAccountID))
-			r.int8(p.CapturedMinorUnits)
-			r.int4(p.Version)
-		}},
+		write: func(b *batch, n int, r *row) { r.payment(b.newPayments[n]) }},
+	{table: "payment", key: "id", mutable: []string{"updated_at", "status", "source_account_id", "captured", "version"},
+		stamped: []string{"created_at", "updated_at"}, columns: paymentWritten,
+		count: func(b *batch) int { return len(b.changedPayments) },
+		write: func(b *batch, n int, r *row) { r.payment(b.changedPayments[n]) }},
 	{table: "transaction", stamped: []string{"created_at"},
 		columns: []column{uuids("id"), texts("kind"), int8s("amount"), texts("currency"), uuids("payment_id"),
 			texts("reference"), byteas("salt"), dates("value_date")},
@@ -168,7 +135,36 @@ var changes = []change{
 		}},
 }
 
-var balanceColumns = []column{uuids("account_id"), int8s("debits_posted"), int8s("credits_posted"), int8s("sequence")}
+var accountWritten = []column{uuids("id"), texts("kind"), texts("currency"), texts("status"), texts("name"), uuids("customer_id"),
+	byteas("salt"), int4s("version")}
+
+func (r *row) account(a *ledger.Account) {
+	r.id(answer.AccountPrefix, string(a.ID))
+	r.text(string(a.Kind))
+	r.text(string(a.Currency))
+	r.text(string(a.Status))
+	r.text(a.Name)
+	r.maybeID(answer.CustomerPrefix, (*string)(a.CustomerID))
+	r.bytea(a.Salt)
+	r.int4(a.Version)
+}
+
+var paymentWritten = []column{uuids("id"), texts("status"), int8s("amount"), texts("currency"), uuids("source_account_id"),
+	uuids("destination_account_id"), int8s("captured"), texts("reference"), jsonbs("metadata"), byteas("salt"), int4s("version")}
+
+func (r *row) payment(p *payment.Payment) {
+	r.id(answer.PaymentPrefix, string(p.ID))
+	r.text(string(p.Status))
+	r.int8(p.Amount.MinorUnits)
+	r.text(string(p.Amount.Currency))
+	r.maybeID(answer.AccountPrefix, (*string)(p.SourceAccountID))
+	r.maybeID(answer.AccountPrefix, (*string)(p.DestinationAccountID))
+	r.int8(p.CapturedMinorUnits)
+	r.maybeText(p.Reference)
+	r.metadata(p.Metadata)
+	r.bytea(p.Salt)
+	r.int4(p.Version)
+}
 
 // statement is the text that writes a whole batch: all its changes, and the head. mask has a bit for each change that is in it.
 // $1 is the merchant, $2 is t, $3 to $5 are the head's sequence, hash and stamp, and the columns' arrays follow.
@@ -198,21 +194,14 @@ func (c change) sql(s *strings.Builder, parameter *int) {
 		arrays[i] = "$" + strconv.Itoa(*parameter) + "::" + col.kind + "[]"
 	}
 	rows := "unnest(" + strings.Join(arrays, ", ") + ") AS u (" + strings.Join(names, ", ") + ")"
-	if !c.update {
-		times := strings.Repeat(", $2::timestamptz", len(c.stamped))
-		s.WriteString("INSERT INTO " + c.table + " (merchant_id, " + strings.Join(append(c.stamped, names...), ", ") +
-			") SELECT $1::uuid" + times + ", " + strings.Join(names, ", ") + " FROM " + rows)
-		return
-	}
-	s.WriteString("UPDATE " + c.table + " SET ")
-	for _, name := range c.stamped {
-		s.WriteString(name + " = $2, ")
-	}
-	for i, name := range names[1:] {
-		if i > 0 {
-			s.WriteString(", ")
+	times := strings.Repeat(", $2::timestamptz", len(c.stamped))
+	s.WriteString("INSERT INTO " + c.table + " (merchant_id, " + strings.Join(append(c.stamped, names...), ", ") +
+		") SELECT $1::uuid" + times + ", " + strings.Join(names, ", ") + " FROM " + rows)
+	if c.key != "" {
+		changed := make([]string, len(c.mutable))
+		for i, name := range c.mutable {
+			changed[i] = name + " = EXCLUDED." + name
 		}
-		s.WriteString(name + " = u." + name)
+		s.WriteString(" ON CONFLICT (merchant_id, " + c.key + ") DO UPDATE SET " + strings.Join(changed, ", "))
 	}
-	s.WriteString(" FROM " + rows + " WHERE " + c.table + ".merchant_id = $1 AND " + c.table + "." + c.key + " = u." + c.key)
 }

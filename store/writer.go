@@ -117,11 +117,7 @@ func (w *writer) attempt(m merchant.ID, items []*item) (err error) {
 	if err := w.connect(ctx); err != nil {
 		return err
 	}
-	b, err := w.lock(ctx, m)
-	if err != nil {
-		return err
-	}
-	known, err := w.knownKeys(ctx, b, items)
+	b, known, err := w.lock(ctx, m, items)
 	if err != nil {
 		return err
 	}

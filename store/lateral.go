@@ -1,0 +1,19 @@
+package store
+
+// each begins a query about objects that are named by $2, an array of identifiers: place counts them, from 1.
+const each = ` FROM unnest($2::uuid[]) WITH ORDINALITY AS u (id, place)`
+
+// lateral joins the rows of a table that belong to the row before, by a condition on the leading columns of an index. The planner knows
+// an average merchant, and for a large one would now and then rather read all of the merchant's rows once than look up each; a subquery
+// with an end cannot be turned around. end is LIMIT or OFFSET 0.
+func lateral(columns, table, alias, condition, end string) string {
+	return ` CROSS JOIN LATERAL (SELECT ` + columns + ` FROM ` + table + ` ` + alias + ` WHERE ` + alias + `.merchant_id = $1 AND ` + condition +
+		` ` + end + `) ` + alias
+}
+
+// What belongs to a row of account, entry or transaction.
+var (
+	withBalance     = lateral(`b.debits_posted, b.credits_posted, b.sequence`, `balance`, `b`, `b.account_id = a.id`, `LIMIT 1`)
+	withTransaction = lateral(`t.id, `+transactionColumns, `transaction`, `t`, `t.id = e.transaction_id`, `LIMIT 1`)
+	withEntries     = lateral(entryColumns, `entry`, `e`, `e.transaction_id = t.id`, `OFFSET 0`)
+)
