@@ -107,10 +107,11 @@ type credentialCreate struct {
 func (c credentialCreate) Run(ctx context.Context, a *app) error {
 	scopes := auth.AllScopes
 	if len(c.Scope) > 0 {
-		known := false
-		if scopes, known = auth.ParseScopes(strings.Join(c.Scope, " ")); !known {
+		named, known := auth.ParseScopes(strings.Join(c.Scope, " "))
+		if !known {
 			return fmt.Errorf("one of these is no scope: %s; the scopes are %s", strings.Join(c.Scope, " "), auth.AllScopes)
 		}
+		scopes = named
 	}
 	if err := checkName("a credential's name", c.Name); err != nil {
 		return err

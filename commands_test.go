@@ -17,7 +17,6 @@ import (
 	"time"
 
 	"github.com/paygraph/paygraph/auth"
-	"github.com/paygraph/paygraph/merchant"
 	"github.com/paygraph/paygraph/store"
 )
 
@@ -111,7 +110,7 @@ func TestADatabaseOfOnesOwnHasNothingOfTheDemo(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := admin.CreateCredential(t.Context(), auth.Credential{
-		ClientID: "demo", SecretHash: auth.HashSecret("demo"), Merchant: merchant.ID(m.ID), Scopes: auth.AllScopes, CreatedAt: time.Now(),
+		ClientID: "demo", SecretHash: auth.HashSecret("demo"), Merchant: m.ID, Scopes: auth.AllScopes, CreatedAt: time.Now(),
 	}); err != nil {
 		t.Fatal(err)
 	}

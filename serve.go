@@ -52,7 +52,7 @@ func (serveCommand) Run(ctx context.Context, a *app) error {
 	defer g.close()
 	f.admit(g.handler, g.check)
 	a.log.Info("ready", "address", f.url(), "after", time.Since(begin).Round(time.Millisecond))
-	fmt.Fprint(a.stdout, a.banner(f, g))
+	_, _ = fmt.Fprint(a.stdout, a.banner(f, g))
 	return f.serve(ctx, a.log)
 }
 

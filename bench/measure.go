@@ -220,7 +220,7 @@ func (b *bench) round(ctx context.Context, all *results, s step) (figure, error)
 	if err != nil {
 		return figure{}, err
 	}
-	all.note(s.key.String(), t.use)
+	all.note(s.String(), t.use)
 	b.progress("%s: %.0f a second, p50 %.2f ms, p99 %.2f ms", s.key, t.perSecond, t.millis(50), t.millis(99))
 	b.warn(t.use)
 	if t.failed > 0 {

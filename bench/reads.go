@@ -16,7 +16,7 @@ const (
 
 const transactionFields = `fragment T on Transaction {
   id kind status amount { amount currency } createdAt
-  entries { id direction amount { amount currency } runningBalance { amount currency } }
+  entries { id runningBalance { amount currency } }
 }`
 
 var readAccount = fmt.Sprintf(`query Statement($id: ID!) {

@@ -152,7 +152,7 @@ const tmpfs = 0x01021994
 
 func inMemory(dir string) bool {
 	var s syscall.Statfs_t
-	return runtime.GOOS == "linux" && syscall.Statfs(dir, &s) == nil && int64(s.Type) == tmpfs
+	return runtime.GOOS == "linux" && syscall.Statfs(dir, &s) == nil && int64(s.Type) == tmpfs //nolint:unconvert // int32 on other machines
 }
 
 // machine describes the computer in one line.

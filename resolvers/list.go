@@ -13,11 +13,6 @@ import (
 // ErrBadUserInput wraps what is wrong with the form of an argument.
 var ErrBadUserInput = errors.New("bad input")
 
-// place is where a list goes on: an identifier or a number.
-type place interface {
-	answer.UUID | int64
-}
-
 // cursors makes and reads the cursors of one list: they are good for this list, principal, filter and order only.
 type cursors struct {
 	sealer  *auth.Sealer

@@ -38,13 +38,13 @@ func (w *writer) byID(ctx context.Context, b *batch, prefix answer.Prefix, ids m
 }
 
 // id is the merchant's UUID as a parameter.
-func (b *batch) id() string { return uuidOf(answer.MerchantPrefix, string(b.merchant)) }
+func (b *batch) id() string { return uuidOf(b.merchant) }
 
-// uuidOf is the UUID of an identifier that is known to be one.
-func uuidOf(prefix answer.Prefix, id string) string {
-	u, err := answer.Decode(prefix, id)
+// uuidOf is a merchant's UUID as a parameter. A principal's merchant is an identifier; anything else is a defect.
+func uuidOf(m merchant.ID) string {
+	u, err := answer.Decode(answer.MerchantPrefix, string(m))
 	if err != nil {
-		panic("store: " + id + " is not an identifier of " + string(prefix))
+		panic("store: " + string(m) + " is not a merchant's identifier")
 	}
 	return u.String()
 }

@@ -137,6 +137,6 @@ func some[T any](ctx context.Context, r Reads, m merchant.ID, prefix answer.Pref
 			found = append(found, object)
 		}
 		return err
-	}, uuidOf(answer.MerchantPrefix, string(m)), wanted.wire())
+	}, uuidOf(m), wanted.wire())
 	return found, err
 }

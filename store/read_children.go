@@ -21,7 +21,7 @@ func children[T any](ctx context.Context, r Reads, m merchant.ID, prefix answer.
 		wanted.uuid(u)
 	}
 	found := make([][]*T, len(parents))
-	arguments = append([]any{uuidOf(answer.MerchantPrefix, string(m)), wanted.wire()}, arguments...)
+	arguments = append([]any{uuidOf(m), wanted.wire()}, arguments...)
 	err := r.source.query(ctx, text, func(scan scanner) error {
 		var place int
 		child, err := read(func(columns ...any) error { return scan(append([]any{&place}, columns...)...) })

@@ -27,7 +27,7 @@ type list struct {
 func newList(m merchant.ID, selectFrom string) *list {
 	l := &list{}
 	l.text.WriteString(selectFrom)
-	l.arguments = []any{uuidOf(answer.MerchantPrefix, string(m))}
+	l.arguments = []any{uuidOf(m)}
 	return l
 }
 

@@ -17,7 +17,7 @@ import (
 func (r Reads) Merchant(ctx context.Context, m merchant.ID) (*merchant.Merchant, error) {
 	id, err := answer.Decode(answer.MerchantPrefix, string(m))
 	if err != nil {
-		return nil, nil
+		return nil, nil //nolint:nilerr // an identifier that is none finds nothing
 	}
 	var found *merchant.Merchant
 	err = r.source.query(ctx, `SELECT id, name, created_at FROM merchant WHERE id = $1`, func(scan scanner) (err error) {
@@ -120,7 +120,7 @@ func (r Reads) Record(ctx context.Context, m merchant.ID, k string) (*command.Re
 		FROM idempotency i WHERE i.merchant_id = $1 AND i.owner = '' AND i.key = $2`, func(scan scanner) error {
 		found = &record{key: k}
 		return scan(&found.operation, &found.objectID, &found.refusalCode, &found.refusalValues, &found.version, &found.createdAt)
-	}, uuidOf(answer.MerchantPrefix, string(m)), k)
+	}, uuidOf(m), k)
 	if found == nil || err != nil {
 		return nil, err
 	}

@@ -40,7 +40,7 @@ func (a *Admin) CreateMerchant(ctx context.Context, name string) (*merchant.Merc
 	genesis := event.Genesis(m.ID)
 	_, err := a.db.ExecContext(ctx, `WITH m AS (INSERT INTO merchant (id, name, created_at) VALUES ($1, $2, $3))
 		INSERT INTO head (merchant_id, sequence, hash, at, stamp) VALUES ($1, 0, $4, $3, 0)`,
-		uuidOf(answer.MerchantPrefix, string(m.ID)), name, m.CreatedAt, genesis[:])
+		uuidOf(m.ID), name, m.CreatedAt, genesis[:])
 	return m, err
 }
 

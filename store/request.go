@@ -42,7 +42,7 @@ func (r *request) cause() event.Cause {
 // requestHash ties an event to the record of its key without telling the key.
 func requestHash(k key, operation string, fingerprint command.Fingerprint) (hash [16]byte) {
 	h := sha256.New()
-	fmt.Fprintf(h, "%d %s %d %s %s ", len(k.owner), k.owner, len(k.key), k.key, operation)
+	_, _ = fmt.Fprintf(h, "%d %s %d %s %s ", len(k.owner), k.owner, len(k.key), k.key, operation)
 	h.Write(fingerprint)
 	copy(hash[:], h.Sum(nil))
 	return hash

@@ -136,7 +136,7 @@ func (v *verification) wrong(table string, row any, format string, args ...any) 
 	return Discrepancy{v.merchant, table, fmt.Sprint(row), fmt.Sprintf(format, args...)}
 }
 
-func (v *verification) id() string { return uuidOf(answer.MerchantPrefix, string(v.merchant)) }
+func (v *verification) id() string { return uuidOf(v.merchant) }
 
 // bits is a set of small numbers.
 type bits []uint64

@@ -132,7 +132,7 @@ func splitQuoted(s string, separator byte) []string {
 
 // checkContentType accepts JSON in UTF-8 that is not compressed.
 func checkContentType(h http.Header) *requestError {
-	if encoding := h["Content-Encoding"]; len(encoding) > 0 && !(len(encoding) == 1 && strings.EqualFold(encoding[0], "identity")) {
+	if encoding := h["Content-Encoding"]; len(encoding) > 0 && (len(encoding) > 1 || !strings.EqualFold(encoding[0], "identity")) {
 		return malformed(http.StatusUnsupportedMediaType, "a body with a Content-Encoding is not accepted")
 	}
 	types := h["Content-Type"]

@@ -147,7 +147,7 @@ func (e *engine) present(ctx context.Context, err error) *gqlerror.Error {
 		answer.Path = graphql.GetPath(ctx)
 	}
 	if field := graphql.GetFieldContext(ctx); answer.Locations == nil && field != nil && field.Field.Field != nil { // a panic
-		at(&answer, field.Field.Position)
+		_ = at(&answer, field.Field.Position)
 	}
 	complete(&answer, RequestID(ctx))
 	return &answer

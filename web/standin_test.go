@@ -93,7 +93,7 @@ func (s *standIn) graphql(w http.ResponseWriter, r *http.Request) {
 	defer s.mu.Unlock()
 	token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	switch {
-	case !s.valid[token] && !(s.open && request.OperationName == "IntrospectionQuery"):
+	case !s.valid[token] && (!s.open || request.OperationName != "IntrospectionQuery"):
 		reply(w, http.StatusUnauthorized, refusal("UNAUTHENTICATED"))
 	case request.OperationName == "IntrospectionQuery":
 		reply(w, http.StatusOK, s.introspection)

@@ -96,7 +96,7 @@ func (s *session) judge(err error, sent bool) error {
 	case fault != nil:
 		err = *fault
 	}
-	return fmt.Errorf("%w: %v", ErrOutcomeUnknown, err) // not %w: it may be driver.ErrBadConn or a context's error
+	return fmt.Errorf("%w: %v", ErrOutcomeUnknown, err) //nolint:errorlint // not %w: it may be driver.ErrBadConn or a context's error
 }
 
 // undecided tells whether an answer of the server leaves open what became of the request; see the package's comment.

@@ -60,7 +60,7 @@ func (st *statement) QueryContext(ctx context.Context, args []driver.NamedValue)
 func (st *statement) Close() error {
 	req, err := st.s.begin(context.Background())
 	if err != nil {
-		return nil // it ends with the session
+		return nil //nolint:nilerr // it ends with the session
 	}
 	return req.endHarmless(st.pq.Close())
 }
@@ -123,7 +123,7 @@ func (r request) rows(inner driver.Rows, err error) (driver.Rows, error) {
 // Next implements [driver.Rows].
 func (r *rows) Next(dest []driver.Value) error {
 	err := r.pqRows.Next(dest)
-	if err == nil || err == io.EOF {
+	if err == nil || err == io.EOF { //nolint:errorlint // database/sql compares it so
 		return err
 	}
 	if r.req.s.IsValid() && !errors.As(err, new(*pq.Error)) {

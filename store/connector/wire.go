@@ -86,7 +86,7 @@ func (w *wire) abort() {
 	if tcp, ok := w.Conn.(interface{ SetLinger(seconds int) error }); ok {
 		_ = tcp.SetLinger(0)
 	}
-	_ = w.Conn.Close()
+	_ = w.Conn.Close() //nolint:staticcheck // not the wrapper's own Close
 }
 
 type dialFunc = func(ctx context.Context, network, address string) (net.Conn, error)
