@@ -338,7 +338,11 @@ func TestWhereOtherMachinesComeThereIsNoDemoCredential(t *testing.T) {
 			p := serve(t, nil, append(args, "--data-dir", usedFolder(t))...)
 			wantContains(t, p.out.String(), p.url+"/graphql", "there is no demo credential")
 			if p.url == "https://pay.example" {
-				_, address, _ := strings.Cut(p.log.String(), "address=")
+				logged, ok := p.log.await("address=http")
+				if !ok {
+					t.Fatal("no address in the log: " + logged)
+				}
+				_, address, _ := strings.Cut(logged, "address=")
 				p.url = strings.Fields(address)[0]
 			}
 			if _, status := tokenFor(t, p, "demo", "demo"); status != http.StatusUnauthorized {

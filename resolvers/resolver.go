@@ -9,7 +9,7 @@ import (
 	"github.com/paygraph/paygraph/payment"
 )
 
-//go:generate go tool gqlgen generate --config ../gqlgen.yml
+//go:generate sh -c "cd .. && go run ./resolvers/gen"
 
 // Resolver answers the fields of the schema that are not fields of a domain struct.
 type Resolver struct {

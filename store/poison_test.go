@@ -164,7 +164,7 @@ func TestACommandIsDropped(t *testing.T) {
 	if _, err := pay(ctx, h, p, same, from, to, "1.00"); !errors.Is(err, command.ErrOutcomeUnknown) {
 		t.Errorf("got %v, want ErrOutcomeUnknown", err)
 	}
-	time.Sleep(2500 * time.Millisecond) // longer than the writers' lock_timeout
+	time.Sleep(6 * time.Second) // several times the writers' lock_timeout, for a machine that is busy
 	release()
 	time.Sleep(100 * time.Millisecond)
 	expectBalances(t, h, p, map[ledger.AccountID]string{from: "10.00"})

@@ -1,0 +1,62 @@
+package scalar
+
+import (
+	"context"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/ast"
+)
+
+// Resolved has the fields that a resolver answers, and that therefore may wait for something. resolvers fills it before anything is
+// executed.
+var Resolved = map[*ast.FieldDefinition]bool{}
+
+// MarshalSlice is what generated code calls for each list, in the place of gqlgen's own function: where no element can wait for
+// anything, one after the other does it faster than a goroutine each. Where one can, they have to run side by side, so that loaders
+// gather what they ask for.
+func MarshalSlice(ctx context.Context, length int, workers int64, omitPanicHandler bool, marshal func(context.Context, int) graphql.Marshaler) graphql.Array {
+	if length < 2 || waits(graphql.GetFieldContext(ctx).Field.Selections) {
+		return graphql.MarshalSliceConcurrently(ctx, length, workers, omitPanicHandler, marshal)
+	}
+	elements := make(graphql.Array, length)
+	places := make([]graphql.FieldContext, length)
+	numbers := make([]int, length)
+	for i := range length {
+		numbers[i] = i
+		places[i].Index = &numbers[i]
+		elements[i] = recovered(graphql.WithFieldContext(ctx, &places[i]), i, marshal)
+	}
+	return elements
+}
+
+// recovered is one element, or null and an error where it panics.
+func recovered(ctx context.Context, i int, marshal func(context.Context, int) graphql.Marshaler) (element graphql.Marshaler) {
+	defer func() {
+		if defect := recover(); defect != nil {
+			graphql.AddError(ctx, graphql.Recover(ctx, defect))
+			element = graphql.Null
+		}
+	}()
+	return marshal(ctx, i)
+}
+
+// waits says whether a selection has a field that a resolver answers.
+func waits(selections ast.SelectionSet) bool {
+	for _, selection := range selections {
+		switch s := selection.(type) {
+		case *ast.Field:
+			if Resolved[s.Definition] || waits(s.SelectionSet) {
+				return true
+			}
+		case *ast.InlineFragment:
+			if waits(s.SelectionSet) {
+				return true
+			}
+		case *ast.FragmentSpread:
+			if waits(s.Definition.SelectionSet) {
+				return true
+			}
+		}
+	}
+	return false
+}
