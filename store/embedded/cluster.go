@@ -26,7 +26,7 @@ var defaults = map[string]string{
 	"listen_addresses":        "127.0.0.1",
 	"unix_socket_directories": "",
 	"max_connections":         "100",
-	"shared_buffers":          "256MB",
+	"shared_buffers":          sharedBuffers(),
 	"fsync":                   "on",
 	"synchronous_commit":      "on",
 	"max_wal_size":            "4GB",

@@ -1,0 +1,38 @@
+package embedded
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+)
+
+// Bounds of the server's buffers, in MiB. PostgreSQL's manual (section 20.4.1) suggests a quarter of the memory of a machine that is the
+// database's alone; here the gateway, and somebody's editor, live on it too.
+const (
+	leastBuffers = 128
+	mostBuffers  = 1024
+	bufferShare  = 8 // one part in so many
+)
+
+// sharedBuffers is an eighth of the machine's memory within the bounds; the least where the machine does not tell.
+func sharedBuffers() string {
+	return fmt.Sprintf("%dMB", min(max(memory()/bufferShare, leastBuffers), mostBuffers))
+}
+
+// memory is the machine's memory in MiB, or 0 where /proc/meminfo does not tell.
+func memory() int {
+	file, err := os.Open("/proc/meminfo")
+	if err != nil {
+		return 0
+	}
+	defer func() { _ = file.Close() }()
+	for lines := bufio.NewScanner(file); lines.Scan(); {
+		if words := strings.Fields(lines.Text()); len(words) > 1 && words[0] == "MemTotal:" {
+			kibibytes, _ := strconv.Atoi(words[1])
+			return kibibytes / 1024
+		}
+	}
+	return 0
+}
