@@ -50,9 +50,6 @@ func TestTheFirstStart(t *testing.T) {
 			wantContains(t, body, "NOT_READY")
 		}
 	}
-	if took := time.Since(p.begun); took > firstStart {
-		t.Errorf("the first start took %s", took)
-	}
 	if early < 5 {
 		t.Errorf("/readyz was asked %d times before it was ready", early)
 	}
@@ -98,19 +95,24 @@ func TestALaterStartKeepsTheDataAndFreshForgetsThem(t *testing.T) {
 }
 
 // Not parallel, since it measures. The fastest of some starts counts: others may build on this machine at the same time.
-func TestALaterStartIsQuick(t *testing.T) {
+func TestStartsAreQuick(t *testing.T) {
 	dir := usedFolder(t)
-	best := time.Hour
-	for range 8 {
-		p := serve(t, nil, "--data-dir", dir)
-		best = min(best, time.Since(p.begun))
-		p.stop()
-		if best < laterStart {
-			t.Logf("it took %s", best)
-			return
+	for _, start := range []struct {
+		name  string
+		args  []string
+		tries int
+		most  time.Duration
+	}{{"a first start", []string{"--fresh"}, 4, firstStart}, {"a later start", nil, 8, laterStart}} {
+		best := time.Hour
+		for i := 0; i < start.tries && best >= start.most; i++ {
+			p := serve(t, nil, append(start.args, "--data-dir", dir)...)
+			best = min(best, time.Since(p.begun))
+			p.stop()
+		}
+		if t.Logf("%s took %s", start.name, best); best >= start.most {
+			t.Errorf("%s took %s at best, and may take %s", start.name, best, start.most)
 		}
 	}
-	t.Errorf("the fastest start took %s", best)
 }
 
 func TestAfterAKillTheNextStartGoesOn(t *testing.T) {
