@@ -296,9 +296,9 @@ func TestAConfigurationIsShownWithoutSecrets(t *testing.T) {
 func TestOnlyWhatGoRunBuiltWatchesItsParent(t *testing.T) {
 	t.Parallel()
 	for program, want := range map[string]bool{
-		"/tmp/go-build3244406943/b001/exe/paygraph":                                                            true,
-		"/cache/eb/ebbeb0d56655c05564977e51f051d1517afeaa2af7ccfcbe1956dfdf69a5b4b8-d/paygraph":                true,
-		"/root/.cache/go-build/eb/ebbeb0d56655c05564977e51f051d1517afeaa2af7ccfcbe1956dfdf69a5b4b8-d/paygraph": true,
+		"/tmp/go-build3244406943/b001/exe/paygraph":                                                                true,
+		"/cache/eb/ebbeb0d56655c05564977e51f051d1517afeaa2af7ccfcbe1956dfdf69a5b4b8-d/paygraph":                    true,
+		"/home/ada/.cache/go-build/eb/ebbeb0d56655c05564977e51f051d1517afeaa2af7ccfcbe1956dfdf69a5b4b8-d/paygraph": true,
 		"/usr/local/bin/paygraph": false,
 		"/home/u/go/bin/paygraph": false,
 		"/home/u/paygraph/main":   false,

@@ -70,7 +70,7 @@ func (in SetAccountStatusInput) decide(b Batch) (command.Object, error) {
 
 func checkReason(v *answer.Violations, reason string) {
 	if reason == "" {
-		v.Add("input.reason", answer.Required, "Say why: the reason is kept in the log.")
+		v.Add("input.reason", answer.Required, "Say why.")
 	}
 	v.Text("input.reason", reason, answer.MaxReasonLength)
 }

@@ -12,14 +12,14 @@ func Source(b Books, id AccountID, amount money.Amount, path ...string) (*Accoun
 	if err != nil {
 		return nil, err
 	}
+	if account.Status != Active {
+		return nil, AccountNotActive{answer.Recorded{At: path}, string(id), account.Status}
+	}
 	if account.Available() < amount.MinorUnits {
 		return nil, InsufficientFunds{
 			Recorded: answer.Recorded{At: path}, ResourceID: string(id),
 			Available: account.Balance().Available, Required: amount,
 		}
-	}
-	if account.Status != Active {
-		return nil, AccountNotActive{answer.Recorded{At: path}, string(id), account.Status}
 	}
 	return account, nil
 }

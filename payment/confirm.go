@@ -21,7 +21,7 @@ type ConfirmSuccess struct {
 	Replayed bool
 }
 
-// Confirm takes the money of a payment that was created without. Refusals: ValidationFailed, NotFound, InvalidState,
+// Confirm takes the money of a payment that was created without. Refusals: NotFound, InvalidState,
 // CurrencyMismatch, AccountNotActive, InsufficientFunds, BalanceOutOfRange, and those of the idempotency key.
 func (s *Service) Confirm(ctx context.Context, p auth.Principal, in ConfirmInput) (ConfirmSuccess, error) {
 	needs := command.Needs{Payments: []string{string(in.PaymentID)}}

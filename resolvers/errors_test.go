@@ -161,7 +161,9 @@ func TestARefusalThatIsNoMemberIsADefectAndNoPanic(t *testing.T) {
 		if strings.HasPrefix(f.Name, "__") {
 			continue
 		}
-		ctx := graphql.WithFieldContext(t.Context(), &graphql.FieldContext{
+		operation, done := Operations{}.Begin(t.Context())
+		defer done()
+		ctx := graphql.WithFieldContext(operation, &graphql.FieldContext{
 			Field: graphql.CollectedField{Field: &gql.Field{Name: f.Name, Definition: f}},
 		})
 		for _, refusal := range known {

@@ -1,6 +1,7 @@
 package resolvers_test
 
 import (
+	"fmt"
 	"maps"
 	"strings"
 	"testing"
@@ -195,4 +196,21 @@ func selectionOf(f *ast.FieldDefinition, depth int) (string, bool) {
 		return "", false
 	}
 	return " " + everything(def.Name, depth-1), true
+}
+
+func TestTwoMutationsInOneDocumentSeeEachOther(t *testing.T) {
+	t.Parallel()
+	c := start(t).merchant(t)
+	from, to := c.wallet(t, "10.00"), c.wallet(t, "1.00")
+	one := func(alias, key string) string {
+		return fmt.Sprintf(`%s: createPayment(input: { idempotencyKey: %q, amount: { amount: "1.00", currency: "USD" },
+			source: { accountId: %q }, destinationAccountId: %q, confirm: true }) {
+			... on CreatePaymentSuccess { payment { source { ... on Account { balance { posted { amount } } } } } } }`, alias, key, from, to)
+	}
+	answer := c.must(t, `mutation { `+one("a", key())+` `+one("b", key())+` }`, nil)
+	for alias, want := range map[string]string{"a": "9.00", "b": "8.00"} {
+		if got := text(answer, alias, "payment", "source", "balance", "posted", "amount"); got != want {
+			t.Errorf("the balance after %s is %s, want %s", alias, got, want)
+		}
+	}
 }

@@ -55,7 +55,7 @@ func (o Operations) Begin(ctx context.Context) (_ context.Context, done func()) 
 // operation is the reader of one operation; it is made when the first field asks.
 type operation struct {
 	operations Operations
-	once       sync.Once
+	mu         sync.Mutex
 	reader     *reader
 	snapshot   Snapshot
 }
@@ -83,7 +83,9 @@ type reader struct {
 // from is the reader of the operation that ctx belongs to.
 func from(ctx context.Context) *reader {
 	op := ctx.Value(operationKey{}).(*operation)
-	op.once.Do(func() {
+	op.mu.Lock()
+	defer op.mu.Unlock()
+	if op.reader == nil {
 		reads := op.operations.Now
 		if graphql.GetOperationContext(ctx).Operation.Operation == ast.Query {
 			op.snapshot = op.operations.Snapshot()
@@ -91,8 +93,17 @@ func from(ctx context.Context) *reader {
 		}
 		op.reader = newReader(reads, auth.FromContext(ctx))
 		op.reader.ofOneMoment = op.snapshot != nil
-	})
+	}
 	return op.reader
+}
+
+// refresh forgets what loaders have read before a mutation: they keep it, and the mutation has changed it. Mutations run one after the
+// other.
+func refresh(ctx context.Context) {
+	op := ctx.Value(operationKey{}).(*operation)
+	op.mu.Lock()
+	defer op.mu.Unlock()
+	op.reader = nil
 }
 
 func (op *operation) end() {

@@ -17,6 +17,7 @@ import (
 // outcome makes a member of the mutation's result union of what the domain returned. A refusal that is no member of this union would
 // make the generated code panic, after the commit: it is told as a defect instead.
 func outcome(ctx context.Context, success answer.Outcome, err error) (answer.Outcome, error) {
+	refresh(ctx)
 	if err == nil {
 		return success, nil
 	}

@@ -172,7 +172,7 @@ func createPayment(source, destination string, in money.Input, confirm bool) cal
 	c.decide = func(m *model) (decided, error) {
 		p := &modelPayment{status: payment.RequiresConfirmation, amount: amount, source: source, destination: destination}
 		if confirm {
-			take, err := m.pay(p, "input", "destinationAccountId")
+			take, err := m.pay(p, []string{"input", "source", "accountId"}, []string{"input", "destinationAccountId"})
 			return func(id string) string { take(); return m.add(id, p, event.PaymentSucceeded) }, err
 		}
 		if destination != "" {
@@ -230,7 +230,11 @@ func confirmPayment(id, source string) call {
 		case paid.source == paid.destination:
 			return nil, refused("The source is the destination.", "input", "source")
 		}
-		take, err := m.pay(&paid, "input", "destinationAccountId")
+		sourcePath := []string{"input", "paymentId"} // named when the payment was created
+		if source != "" {
+			sourcePath = []string{"input", "source", "accountId"}
+		}
+		take, err := m.pay(&paid, sourcePath, []string{"input", "paymentId"})
 		return func(id string) string { take(); return m.add(id, &paid, event.PaymentSucceeded) }, err
 	}
 	return c

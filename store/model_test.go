@@ -161,11 +161,11 @@ func (m *model) source(id string, amount money.Amount, path ...string) (*modelAc
 	switch {
 	case err != nil:
 		return nil, err
+	case a.status != ledger.Active:
+		return nil, ledger.AccountNotActive{Recorded: at, ResourceID: id, Status: a.status}
 	case a.posted() < amount.MinorUnits:
 		return nil, ledger.InsufficientFunds{Recorded: at, ResourceID: id, Required: amount,
 			Available: money.Amount{MinorUnits: a.posted(), Currency: amount.Currency}}
-	case a.status != ledger.Active:
-		return nil, ledger.AccountNotActive{Recorded: at, ResourceID: id, Status: a.status}
 	}
 	return a, nil
 }
@@ -204,7 +204,7 @@ func (a *modelAccount) enter(d ledger.Direction, amount int64) {
 }
 
 // pay takes the money of a payment.
-func (m *model) pay(p *modelPayment, destinationPath ...string) (func(), error) {
+func (m *model) pay(p *modelPayment, sourcePath, destinationPath []string) (func(), error) {
 	var to *modelAccount
 	var err error
 	if p.destination != "" {
@@ -212,7 +212,7 @@ func (m *model) pay(p *modelPayment, destinationPath ...string) (func(), error) 
 			return nil, err
 		}
 	}
-	from, err := m.source(p.source, p.amount, "input", "source", "accountId")
+	from, err := m.source(p.source, p.amount, sourcePath...)
 	return func() {
 		if to == nil {
 			to = m.inner(ledger.MerchantAvailable, p.amount.Currency)

@@ -94,7 +94,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	}
 	readers, err := pool(c.DSN, c.Readers, readerSettings)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, writers.Close())
 	}
 	s := &Store{
 		writers: writers, readers: sqlx.NewDb(readers, "postgres"), inFlight: inFlight{keys: map[scopedKey]int{}},

@@ -29,7 +29,8 @@ type Verified struct {
 	Hash     string // of the last event, in hexadecimal
 }
 
-// Expectation is what somebody has noted of a log before: the hash that one of its events had.
+// Expectation is what somebody has noted of a log before: the hash that one of its events had. Without a merchant some log must have
+// such an event: the hash covers the merchant, so that no other log can.
 type Expectation struct {
 	Merchant merchant.ID
 	Sequence int64
@@ -51,26 +52,19 @@ func (a *Admin) Verify(ctx context.Context, expect *Expectation, visit func(Veri
 	if err != nil {
 		return err
 	}
+	met := expect == nil
 	for _, m := range merchants {
 		v := &verification{Reads: reads, merchant: m.id, head: m.head, expect: expect}
 		if err := v.run(ctx); err != nil {
 			return err
 		}
+		met = met || v.met
 		visit(Verified{m.id, m.head.sequence, hex.EncodeToString(m.head.hash[:])})
 	}
-	if expect != nil && !expect.met(merchants) {
-		return Discrepancy{expect.Merchant, "event", fmt.Sprint(expect.Sequence), "it was expected, and is not there"}
+	if !met {
+		return Discrepancy{expect.Merchant, "event", fmt.Sprint(expect.Sequence), "an event with the hash " + expect.Hash + " was expected, and is not there"}
 	}
 	return nil
-}
-
-func (e Expectation) met(merchants []merchantHead) bool {
-	for _, m := range merchants {
-		if m.id == e.Merchant {
-			return e.Sequence <= m.head.sequence
-		}
-	}
-	return false
 }
 
 // inTransaction asks within one transaction.
@@ -119,6 +113,7 @@ type verification struct {
 	merchant merchant.ID
 	head     head
 	expect   *Expectation
+	met      bool // the expectation, by an event of this log
 	begins   bits // the events with which a command's events begin
 	recorded bits // the events whose command has a record
 }

@@ -272,6 +272,13 @@ func TestVerifyKnowsWhatWasNotedBefore(t *testing.T) {
 	if err := h.Admin.Verify(t.Context(), &other, func(store.Verified) {}); err == nil {
 		t.Error("another hash than the noted one was not found")
 	}
+	anyone := same
+	anyone.Merchant = ""
+	must(t, h.Admin.Verify(t.Context(), &anyone, func(store.Verified) {}))
+	anyone.Hash = strings.Repeat("0", 64)
+	if err := h.Admin.Verify(t.Context(), &anyone, func(store.Verified) {}); err == nil {
+		t.Error("a hash that no log has was not missed")
+	}
 	lost := same
 	lost.Sequence = 1_000_000
 	if err := h.Admin.Verify(t.Context(), &lost, func(store.Verified) {}); err == nil {

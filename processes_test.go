@@ -1,0 +1,100 @@
+package main
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+)
+
+// A wallet with fifty cents pays fifty times a cent, through whichever of two processes, and the log has no gap.
+func TestTwoProcessesOnOneDatabase(t *testing.T) {
+	t.Parallel()
+	database := []string{"DATABASE_URL=" + emptyDatabase(t)}
+	processes := []*program{run(t, database, "--port=0"), run(t, database, "--port=0")}
+	for _, p := range processes {
+		p.awaitReady()
+	}
+	made := makeMerchant(t, database)
+	clients := []*client{clientOf(t, processes[0], made.ClientID, made.ClientSecret), clientOf(t, processes[1], made.ClientID, made.ClientSecret)}
+	from, to := clients[0].newWallet(t, "0.50"), clients[1].newWallet(t, "0.01")
+	var succeeded, refused atomic.Int64
+	var all sync.WaitGroup
+	for n := range 100 {
+		all.Go(func() {
+			switch status, err := clients[n%2].pay(fmt.Sprintf("two-processes-%04d", n), from, to); status {
+			case "SUCCEEDED":
+				succeeded.Add(1)
+			case "INSUFFICIENT_FUNDS":
+				refused.Add(1)
+			default:
+				t.Errorf("payment %d: %s, %v", n, status, err)
+			}
+		})
+	}
+	all.Wait()
+	if succeeded.Load() != 50 || refused.Load() != 50 {
+		t.Errorf("%d succeeded and %d were refused, want 50 and 50", succeeded.Load(), refused.Load())
+	}
+	clients[0].wantWholeLog(t, 50)
+	output(t, database, "verify")
+}
+
+// newWallet opens a wallet of a new customer, with some money in USD.
+func (c *client) newWallet(t *testing.T, amount string) string {
+	t.Helper()
+	var data struct {
+		CreateCustomer struct{ Customer struct{ ID string } }
+		OpenAccount    struct{ Account struct{ ID string } }
+		DepositFunds   struct{ Transaction struct{ Status string } }
+	}
+	c.must(t, fmt.Sprintf(`mutation { createCustomer(input: { idempotencyKey: "wallet-customer-%s", name: "Ada" }) {
+		... on CreateCustomerSuccess { customer { id } } } }`, amount), nil, &data)
+	c.must(t, fmt.Sprintf(`mutation { openAccount(input: { idempotencyKey: "wallet-account-%s", customerId: %q, currency: "USD" }) {
+		... on OpenAccountSuccess { account { id } } } }`, amount, data.CreateCustomer.Customer.ID), nil, &data)
+	c.must(t, fmt.Sprintf(`mutation { depositFunds(input: { idempotencyKey: "wallet-deposit-%[1]s", accountId: %[2]q, reason: "cash",
+		amount: { amount: %[1]q, currency: "USD" } }) { ... on DepositFundsSuccess { transaction { status } } } }`,
+		amount, data.OpenAccount.Account.ID), nil, &data)
+	if data.DepositFunds.Transaction.Status != "POSTED" {
+		t.Fatalf("the deposit is %+v", data.DepositFunds)
+	}
+	return data.OpenAccount.Account.ID
+}
+
+// wantWholeLog reads the merchant's log page by page: numbers from 1 without a gap, and so many payments.
+func (c *client) wantWholeLog(t *testing.T, payments int) {
+	t.Helper()
+	next, found := 1, 0
+	for after := ""; ; {
+		var data struct {
+			Events struct {
+				Nodes    []struct{ Sequence, Type string }
+				PageInfo struct {
+					HasNextPage bool
+					EndCursor   string
+				}
+			}
+		}
+		variables := map[string]any{}
+		if after != "" {
+			variables["after"] = after
+		}
+		c.must(t, `query ($after: Cursor) { events(first: 30, after: $after) { nodes { sequence type } pageInfo { hasNextPage endCursor } } }`,
+			variables, &data)
+		for _, e := range data.Events.Nodes {
+			if e.Sequence != fmt.Sprint(next) {
+				t.Fatalf("event %s comes where %d should", e.Sequence, next)
+			}
+			next++
+			if e.Type == "PAYMENT_SUCCEEDED" {
+				found++
+			}
+		}
+		if after = data.Events.PageInfo.EndCursor; !data.Events.PageInfo.HasNextPage {
+			break
+		}
+	}
+	if found != payments {
+		t.Errorf("the log has %d payments, want %d", found, payments)
+	}
+}
