@@ -45,16 +45,14 @@ const (
 
 // rule is what a kind of account allows (the table of the design's section 6).
 type rule struct {
-	side      Direction
-	overdraw  bool // may fall below zero
-	nameable  bool // a request may name it as source or destination
-	innerOnly bool // one a currency, the merchant's own
+	side     Direction
+	nameable bool // a request may name it as source or destination
 }
 
 var rules = map[Kind]rule{
 	CustomerWallet:    {side: Credit, nameable: true},
-	MerchantAvailable: {side: Credit, innerOnly: true},
-	BankCash:          {side: Debit, overdraw: true, innerOnly: true},
+	MerchantAvailable: {side: Credit},
+	BankCash:          {side: Debit},
 }
 
 // Account is a ledger account in one currency.

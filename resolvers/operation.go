@@ -63,7 +63,6 @@ type operation struct {
 // reader reads for one principal.
 type reader struct {
 	Reads
-	principal    auth.Principal
 	ofOneMoment  bool // all questions are answered as of one moment
 	merchants    *dataloadgen.Loader[string, *merchant.Merchant]
 	customers    *dataloadgen.Loader[string, *merchant.Customer]
@@ -114,7 +113,7 @@ func (op *operation) end() {
 
 func newReader(reads Reads, p auth.Principal) *reader {
 	return &reader{
-		Reads: reads, principal: p,
+		Reads:               reads,
 		merchants:           byID(p, ownMerchant(reads)),
 		customers:           byID(p, reads.Customers),
 		accounts:            byID(p, reads.Accounts),

@@ -11,7 +11,7 @@ import (
 
 // Errors of Do.
 var (
-	// ErrFull says that a key's queue, or the whole queue, has no room. Nothing was done.
+	// ErrFull says that the queue has no room. Nothing was done.
 	ErrFull = errors.New("the queue is full")
 	// ErrClosed says that the queue takes nothing more. Nothing was done.
 	ErrClosed = errors.New("the queue is closed")
@@ -51,9 +51,6 @@ func (i *Item[C, R]) Settle(result R, err error) {
 	i.result, i.err, i.settled = result, err, true
 	close(i.done)
 }
-
-// Settled says whether the item has its answer. Only its writer may ask.
-func (i *Item[C, R]) Settled() bool { return i.settled }
 
 // Queue is a queue a key in front of a pool of writers. The key that has waited longest comes first.
 type Queue[K comparable, C, R any] struct {
