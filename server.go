@@ -36,8 +36,14 @@ func untilAskedToStop() context.Context {
 	if !signal.Ignored(syscall.SIGHUP) { // it is under nohup
 		signals = append(signals, syscall.SIGHUP)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), signals...)
-	context.AfterFunc(ctx, stop)
+	ctx, cancel := context.WithCancelCause(context.Background())
+	asked := make(chan os.Signal, 1)
+	signal.Notify(asked, signals...)
+	go func() {
+		first := <-asked
+		signal.Stop(asked) // before anybody is told, so that no second one is lost
+		cancel(fmt.Errorf("%s signal received", first))
+	}()
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // a log that nobody reads any more is no reason to end without draining
 	return ctx
 }
