@@ -40,7 +40,8 @@ func generate() error {
 	if err != nil {
 		return err
 	}
-	if err := api.Generate(c); err != nil {
+	fields := &plain{}
+	if err := api.Generate(c, api.AddPlugin(fields)); err != nil {
 		return err
 	}
 	code, err := os.ReadFile(generated)
@@ -52,6 +53,9 @@ func generate() error {
 			return fmt.Errorf("gqlgen's code has no %s any more: is it still to be exchanged?", pair[0])
 		}
 		code = bytes.ReplaceAll(code, []byte(pair[0]), []byte(pair[1]))
+	}
+	if code, err = fields.exchange(code); err != nil {
+		return err
 	}
 	return os.WriteFile(generated, code, 0o644)
 }
