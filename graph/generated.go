@@ -22,6 +22,7 @@ import (
 	"github.com/paygraph/paygraph/merchant"
 	"github.com/paygraph/paygraph/money"
 	"github.com/paygraph/paygraph/payment"
+	"github.com/paygraph/paygraph/resolvers/execution"
 	"github.com/paygraph/paygraph/resolvers/scalar"
 	gqlparser "github.com/vektah/gqlparser/v2"
 	"github.com/vektah/gqlparser/v2/ast"
@@ -10403,7 +10404,7 @@ var accountImplementors = []string{"Account", "Node", "PaymentSource", "PaymentD
 func (ec *executionContext) _Account(ctx context.Context, sel ast.SelectionSet, obj *ledger.Account) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, accountImplementors)
 
-	out := graphql.NewFieldSet(fields)
+	out := execution.NewFieldSet(fields)
 	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
@@ -10494,7 +10495,7 @@ var accountConnectionImplementors = []string{"AccountConnection"}
 func (ec *executionContext) _AccountConnection(ctx context.Context, sel ast.SelectionSet, obj *answer.Page[*ledger.Account]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, accountConnectionImplementors)
 
-	out := graphql.NewFieldSet(fields)
+	out := execution.NewFieldSet(fields)
 	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
@@ -10537,7 +10538,7 @@ var accountEdgeImplementors = []string{"AccountEdge"}
 func (ec *executionContext) _AccountEdge(ctx context.Context, sel ast.SelectionSet, obj *answer.Edge[*ledger.Account]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, accountEdgeImplementors)
 
-	out := graphql.NewFieldSet(fields)
+	out := execution.NewFieldSet(fields)
 	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
@@ -10575,7 +10576,7 @@ var accountNotActiveImplementors = []string{"AccountNotActive", "SetAccountStatu
 func (ec *executionContext) _AccountNotActive(ctx context.Context, sel ast.SelectionSet, obj *ledger.AccountNotActive) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, accountNotActiveImplementors)
 
-	out := graphql.NewFieldSet(fields)
+	out := execution.NewFieldSet(fields)
 	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
@@ -10633,7 +10634,7 @@ var accountNotEmptyImplementors = []string{"AccountNotEmpty", "SetAccountStatusR
 func (ec *executionContext) _AccountNotEmpty(ctx context.Context, sel ast.SelectionSet, obj *ledger.AccountNotEmpty) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, accountNotEmptyImplementors)
 
-	out := graphql.NewFieldSet(fields)
+	out := execution.NewFieldSet(fields)
 	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
@@ -10691,7 +10692,7 @@ var balanceImplementors = []string{"Balance"}
 func (ec *executionContext) _Balance(ctx context.Context, sel ast.SelectionSet, obj *ledger.Balance) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, balanceImplementors)
 
-	out := graphql.NewFieldSet(fields)
+	out := execution.NewFieldSet(fields)
 	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
@@ -10729,7 +10730,7 @@ var balanceOutOfRangeImplementors = []string{"BalanceOutOfRange", "DepositFundsR
 func (ec *executionContext) _BalanceOutOfRange(ctx context.Context, sel ast.SelectionSet, obj *ledger.BalanceOutOfRange) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, balanceOutOfRangeImplementors)
 
-	out := graphql.NewFieldSet(fields)
+	out := execution.NewFieldSet(fields)
 	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
@@ -10782,7 +10783,7 @@ var confirmPaymentSuccessImplementors = []string{"ConfirmPaymentSuccess", "Confi
 func (ec *executionContext) _ConfirmPaymentSuccess(ctx context.Context, sel ast.SelectionSet, obj *payment.ConfirmSuccess) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, confirmPaymentSuccessImplementors)
 
-	out := graphql.NewFieldSet(fields)
+	out := execution.NewFieldSet(fields)
 	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
@@ -10820,7 +10821,7 @@ var createCustomerSuccessImplementors = []string{"CreateCustomerSuccess", "Creat
 func (ec *executionContext) _CreateCustomerSuccess(ctx context.Context, sel ast.SelectionSet, obj *merchant.CreateCustomerSuccess) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, createCustomerSuccessImplementors)
 
-	out := graphql.NewFieldSet(fields)
+	out := execution.NewFieldSet(fields)
 	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
@@ -10858,7 +10859,7 @@ var createPaymentSuccessImplementors = []string{"CreatePaymentSuccess", "CreateP
 func (ec *executionContext) _CreatePaymentSuccess(ctx context.Context, sel ast.SelectionSet, obj *payment.CreateSuccess) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, createPaymentSuccessImplementors)
 
-	out := graphql.NewFieldSet(fields)
+	out := execution.NewFieldSet(fields)
 	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
@@ -10896,7 +10897,7 @@ var currencyMismatchImplementors = []string{"CurrencyMismatch", "DepositFundsRes
 func (ec *executionContext) _CurrencyMismatch(ctx context.Context, sel ast.SelectionSet, obj *ledger.CurrencyMismatch) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, currencyMismatchImplementors)
 
-	out := graphql.NewFieldSet(fields)
+	out := execution.NewFieldSet(fields)
 	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
@@ -10959,7 +10960,7 @@ var customerImplementors = []string{"Customer", "Node"}
 func (ec *executionContext) _Customer(ctx context.Context, sel ast.SelectionSet, obj *merchant.Customer) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, customerImplementors)
 
-	out := graphql.NewFieldSet(fields)
+	out := execution.NewFieldSet(fields)
 	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
@@ -11028,7 +11029,7 @@ var customerConnectionImplementors = []string{"CustomerConnection"}
 func (ec *executionContext) _CustomerConnection(ctx context.Context, sel ast.SelectionSet, obj *answer.Page[*merchant.Customer]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, customerConnectionImplementors)
 
-	out := graphql.NewFieldSet(fields)
+	out := execution.NewFieldSet(fields)
 	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
@@ -11071,7 +11072,7 @@ var customerEdgeImplementors = []string{"CustomerEdge"}
 func (ec *executionContext) _CustomerEdge(ctx context.Context, sel ast.SelectionSet, obj *answer.Edge[*merchant.Customer]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, customerEdgeImplementors)
 
-	out := graphql.NewFieldSet(fields)
+	out := execution.NewFieldSet(fields)
 	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
@@ -11109,7 +11110,7 @@ var depositFundsSuccessImplementors = []string{"DepositFundsSuccess", "DepositFu
 func (ec *executionContext) _DepositFundsSuccess(ctx context.Context, sel ast.SelectionSet, obj *ledger.DepositFundsSuccess) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, depositFundsSuccessImplementors)
 
-	out := graphql.NewFieldSet(fields)
+	out := execution.NewFieldSet(fields)
 	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
@@ -11147,7 +11148,7 @@ var entryImplementors = []string{"Entry", "Node"}
 func (ec *executionContext) _Entry(ctx context.Context, sel ast.SelectionSet, obj *ledger.Entry) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, entryImplementors)
 
-	out := graphql.NewFieldSet(fields)
+	out := execution.NewFieldSet(fields)
 	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
@@ -11217,7 +11218,7 @@ var entryConnectionImplementors = []string{"EntryConnection"}
 func (ec *executionContext) _EntryConnection(ctx context.Context, sel ast.SelectionSet, obj *answer.Page[*ledger.Entry]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, entryConnectionImplementors)
 
-	out := graphql.NewFieldSet(fields)
+	out := execution.NewFieldSet(fields)
 	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
@@ -11260,7 +11261,7 @@ var entryEdgeImplementors = []string{"EntryEdge"}
 func (ec *executionContext) _EntryEdge(ctx context.Context, sel ast.SelectionSet, obj *answer.Edge[*ledger.Entry]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, entryEdgeImplementors)
 
-	out := graphql.NewFieldSet(fields)
+	out := execution.NewFieldSet(fields)
 	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
@@ -11298,7 +11299,7 @@ var eventImplementors = []string{"Event", "Node"}
 func (ec *executionContext) _Event(ctx context.Context, sel ast.SelectionSet, obj *event.Event) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, eventImplementors)
 
-	out := graphql.NewFieldSet(fields)
+	out := execution.NewFieldSet(fields)
 	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
@@ -11368,7 +11369,7 @@ var eventConnectionImplementors = []string{"EventConnection"}
 func (ec *executionContext) _EventConnection(ctx context.Context, sel ast.SelectionSet, obj *answer.Page[*event.Event]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, eventConnectionImplementors)
 
-	out := graphql.NewFieldSet(fields)
+	out := execution.NewFieldSet(fields)
 	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
@@ -11411,7 +11412,7 @@ var eventEdgeImplementors = []string{"EventEdge"}
 func (ec *executionContext) _EventEdge(ctx context.Context, sel ast.SelectionSet, obj *answer.Edge[*event.Event]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, eventEdgeImplementors)
 
-	out := graphql.NewFieldSet(fields)
+	out := execution.NewFieldSet(fields)
 	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
@@ -11449,7 +11450,7 @@ var idempotencyInProgressImplementors = []string{"IdempotencyInProgress", "Creat
 func (ec *executionContext) _IdempotencyInProgress(ctx context.Context, sel ast.SelectionSet, obj *answer.IdempotencyInProgress) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, idempotencyInProgressImplementors)
 
-	out := graphql.NewFieldSet(fields)
+	out := execution.NewFieldSet(fields)
 	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
@@ -11497,7 +11498,7 @@ var idempotencyKeyReusedImplementors = []string{"IdempotencyKeyReused", "CreateC
 func (ec *executionContext) _IdempotencyKeyReused(ctx context.Context, sel ast.SelectionSet, obj *answer.IdempotencyKeyReused) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, idempotencyKeyReusedImplementors)
 
-	out := graphql.NewFieldSet(fields)
+	out := execution.NewFieldSet(fields)
 	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
@@ -11560,7 +11561,7 @@ var idempotentRequestImplementors = []string{"IdempotentRequest"}
 func (ec *executionContext) _IdempotentRequest(ctx context.Context, sel ast.SelectionSet, obj *command.Record) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, idempotentRequestImplementors)
 
-	out := graphql.NewFieldSet(fields)
+	out := execution.NewFieldSet(fields)
 	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
@@ -11614,7 +11615,7 @@ var insufficientFundsImplementors = []string{"InsufficientFunds", "TransferFunds
 func (ec *executionContext) _InsufficientFunds(ctx context.Context, sel ast.SelectionSet, obj *ledger.InsufficientFunds) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, insufficientFundsImplementors)
 
-	out := graphql.NewFieldSet(fields)
+	out := execution.NewFieldSet(fields)
 	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
@@ -11677,7 +11678,7 @@ var invalidStateImplementors = []string{"InvalidState", "ConfirmPaymentResult", 
 func (ec *executionContext) _InvalidState(ctx context.Context, sel ast.SelectionSet, obj *payment.InvalidState) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, invalidStateImplementors)
 
-	out := graphql.NewFieldSet(fields)
+	out := execution.NewFieldSet(fields)
 	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
@@ -11735,7 +11736,7 @@ var merchantImplementors = []string{"Merchant", "Node", "PaymentDestination"}
 func (ec *executionContext) _Merchant(ctx context.Context, sel ast.SelectionSet, obj *merchant.Merchant) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, merchantImplementors)
 
-	out := graphql.NewFieldSet(fields)
+	out := execution.NewFieldSet(fields)
 	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
@@ -11778,7 +11779,7 @@ var moneyImplementors = []string{"Money"}
 func (ec *executionContext) _Money(ctx context.Context, sel ast.SelectionSet, obj *money.Amount) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, moneyImplementors)
 
-	out := graphql.NewFieldSet(fields)
+	out := execution.NewFieldSet(fields)
 	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
@@ -11824,7 +11825,7 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 		Object: "Mutation",
 	})
 
-	out := graphql.NewFieldSet(fields)
+	out := execution.NewFieldSet(fields)
 	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		innerCtx := graphql.WithRootFieldContext(ctx, &graphql.RootFieldContext{
@@ -11906,7 +11907,7 @@ var notFoundImplementors = []string{"NotFound", "OpenAccountResult", "SetAccount
 func (ec *executionContext) _NotFound(ctx context.Context, sel ast.SelectionSet, obj *answer.NotFound) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, notFoundImplementors)
 
-	out := graphql.NewFieldSet(fields)
+	out := execution.NewFieldSet(fields)
 	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
@@ -11959,7 +11960,7 @@ var openAccountSuccessImplementors = []string{"OpenAccountSuccess", "OpenAccount
 func (ec *executionContext) _OpenAccountSuccess(ctx context.Context, sel ast.SelectionSet, obj *ledger.OpenAccountSuccess) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, openAccountSuccessImplementors)
 
-	out := graphql.NewFieldSet(fields)
+	out := execution.NewFieldSet(fields)
 	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
@@ -11997,7 +11998,7 @@ var pageInfoImplementors = []string{"PageInfo"}
 func (ec *executionContext) _PageInfo(ctx context.Context, sel ast.SelectionSet, obj *answer.PageInfo) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, pageInfoImplementors)
 
-	out := graphql.NewFieldSet(fields)
+	out := execution.NewFieldSet(fields)
 	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
@@ -12045,7 +12046,7 @@ var paymentImplementors = []string{"Payment", "Node"}
 func (ec *executionContext) _Payment(ctx context.Context, sel ast.SelectionSet, obj *payment.Payment) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, paymentImplementors)
 
-	out := graphql.NewFieldSet(fields)
+	out := execution.NewFieldSet(fields)
 	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
@@ -12147,7 +12148,7 @@ var paymentConnectionImplementors = []string{"PaymentConnection"}
 func (ec *executionContext) _PaymentConnection(ctx context.Context, sel ast.SelectionSet, obj *answer.Page[*payment.Payment]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, paymentConnectionImplementors)
 
-	out := graphql.NewFieldSet(fields)
+	out := execution.NewFieldSet(fields)
 	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
@@ -12190,7 +12191,7 @@ var paymentEdgeImplementors = []string{"PaymentEdge"}
 func (ec *executionContext) _PaymentEdge(ctx context.Context, sel ast.SelectionSet, obj *answer.Edge[*payment.Payment]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, paymentEdgeImplementors)
 
-	out := graphql.NewFieldSet(fields)
+	out := execution.NewFieldSet(fields)
 	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
@@ -12231,7 +12232,7 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 		Object: "Query",
 	})
 
-	out := graphql.NewFieldSet(fields)
+	out := execution.NewFieldSet(fields)
 	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		innerCtx := graphql.WithRootFieldContext(ctx, &graphql.RootFieldContext{
@@ -12356,7 +12357,7 @@ var setAccountStatusSuccessImplementors = []string{"SetAccountStatusSuccess", "S
 func (ec *executionContext) _SetAccountStatusSuccess(ctx context.Context, sel ast.SelectionSet, obj *ledger.SetAccountStatusSuccess) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, setAccountStatusSuccessImplementors)
 
-	out := graphql.NewFieldSet(fields)
+	out := execution.NewFieldSet(fields)
 	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
@@ -12394,7 +12395,7 @@ var transactionImplementors = []string{"Transaction", "Node"}
 func (ec *executionContext) _Transaction(ctx context.Context, sel ast.SelectionSet, obj *ledger.Transaction) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, transactionImplementors)
 
-	out := graphql.NewFieldSet(fields)
+	out := execution.NewFieldSet(fields)
 	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
@@ -12468,7 +12469,7 @@ var transactionConnectionImplementors = []string{"TransactionConnection"}
 func (ec *executionContext) _TransactionConnection(ctx context.Context, sel ast.SelectionSet, obj *answer.Page[*ledger.Transaction]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, transactionConnectionImplementors)
 
-	out := graphql.NewFieldSet(fields)
+	out := execution.NewFieldSet(fields)
 	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
@@ -12511,7 +12512,7 @@ var transactionEdgeImplementors = []string{"TransactionEdge"}
 func (ec *executionContext) _TransactionEdge(ctx context.Context, sel ast.SelectionSet, obj *answer.Edge[*ledger.Transaction]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, transactionEdgeImplementors)
 
-	out := graphql.NewFieldSet(fields)
+	out := execution.NewFieldSet(fields)
 	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
@@ -12549,7 +12550,7 @@ var transferFundsSuccessImplementors = []string{"TransferFundsSuccess", "Transfe
 func (ec *executionContext) _TransferFundsSuccess(ctx context.Context, sel ast.SelectionSet, obj *ledger.TransferFundsSuccess) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, transferFundsSuccessImplementors)
 
-	out := graphql.NewFieldSet(fields)
+	out := execution.NewFieldSet(fields)
 	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
@@ -12587,7 +12588,7 @@ var validationFailedImplementors = []string{"ValidationFailed", "CreateCustomerR
 func (ec *executionContext) _ValidationFailed(ctx context.Context, sel ast.SelectionSet, obj *answer.ValidationFailed) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, validationFailedImplementors)
 
-	out := graphql.NewFieldSet(fields)
+	out := execution.NewFieldSet(fields)
 	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
@@ -12640,7 +12641,7 @@ var viewerImplementors = []string{"Viewer"}
 func (ec *executionContext) _Viewer(ctx context.Context, sel ast.SelectionSet, obj *auth.Principal) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, viewerImplementors)
 
-	out := graphql.NewFieldSet(fields)
+	out := execution.NewFieldSet(fields)
 	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
@@ -12690,7 +12691,7 @@ var violationImplementors = []string{"Violation"}
 func (ec *executionContext) _Violation(ctx context.Context, sel ast.SelectionSet, obj *answer.Violation) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, violationImplementors)
 
-	out := graphql.NewFieldSet(fields)
+	out := execution.NewFieldSet(fields)
 	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
@@ -12733,7 +12734,7 @@ var __DirectiveImplementors = []string{"__Directive"}
 func (ec *executionContext) ___Directive(ctx context.Context, sel ast.SelectionSet, obj *introspection.Directive) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, __DirectiveImplementors)
 
-	out := graphql.NewFieldSet(fields)
+	out := execution.NewFieldSet(fields)
 	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
@@ -12786,7 +12787,7 @@ var __EnumValueImplementors = []string{"__EnumValue"}
 func (ec *executionContext) ___EnumValue(ctx context.Context, sel ast.SelectionSet, obj *introspection.EnumValue) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, __EnumValueImplementors)
 
-	out := graphql.NewFieldSet(fields)
+	out := execution.NewFieldSet(fields)
 	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
@@ -12834,7 +12835,7 @@ var __FieldImplementors = []string{"__Field"}
 func (ec *executionContext) ___Field(ctx context.Context, sel ast.SelectionSet, obj *introspection.Field) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, __FieldImplementors)
 
-	out := graphql.NewFieldSet(fields)
+	out := execution.NewFieldSet(fields)
 	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
@@ -12892,7 +12893,7 @@ var __InputValueImplementors = []string{"__InputValue"}
 func (ec *executionContext) ___InputValue(ctx context.Context, sel ast.SelectionSet, obj *introspection.InputValue) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, __InputValueImplementors)
 
-	out := graphql.NewFieldSet(fields)
+	out := execution.NewFieldSet(fields)
 	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
@@ -12950,7 +12951,7 @@ var __SchemaImplementors = []string{"__Schema"}
 func (ec *executionContext) ___Schema(ctx context.Context, sel ast.SelectionSet, obj *introspection.Schema) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, __SchemaImplementors)
 
-	out := graphql.NewFieldSet(fields)
+	out := execution.NewFieldSet(fields)
 	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
@@ -13008,7 +13009,7 @@ var __TypeImplementors = []string{"__Type"}
 func (ec *executionContext) ___Type(ctx context.Context, sel ast.SelectionSet, obj *introspection.Type) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, __TypeImplementors)
 
-	out := graphql.NewFieldSet(fields)
+	out := execution.NewFieldSet(fields)
 	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
@@ -13091,7 +13092,7 @@ func (ec *executionContext) ___Type(ctx context.Context, sel ast.SelectionSet, o
 // region    ***************************** type.gotpl *****************************
 
 func (ec *executionContext) marshalNAccount2ᚕᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐAccountᚄ(ctx context.Context, sel ast.SelectionSet, v []*ledger.Account) graphql.Marshaler {
-	ret := scalar.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := execution.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNAccount2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐAccount(ctx, sel, v[i])
@@ -13119,7 +13120,7 @@ func (ec *executionContext) marshalNAccountEdge2githubᚗcomᚋpaygraphᚋpaygra
 }
 
 func (ec *executionContext) marshalNAccountEdge2ᚕgithubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []answer.Edge[*ledger.Account]) graphql.Marshaler {
-	ret := scalar.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := execution.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNAccountEdge2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐEdge(ctx, sel, v[i])
@@ -13270,7 +13271,7 @@ func (ec *executionContext) marshalNCursor2string(ctx context.Context, sel ast.S
 }
 
 func (ec *executionContext) marshalNCustomer2ᚕᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋmerchantᚐCustomerᚄ(ctx context.Context, sel ast.SelectionSet, v []*merchant.Customer) graphql.Marshaler {
-	ret := scalar.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := execution.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNCustomer2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋmerchantᚐCustomer(ctx, sel, v[i])
@@ -13298,7 +13299,7 @@ func (ec *executionContext) marshalNCustomerEdge2githubᚗcomᚋpaygraphᚋpaygr
 }
 
 func (ec *executionContext) marshalNCustomerEdge2ᚕgithubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []answer.Edge[*merchant.Customer]) graphql.Marshaler {
-	ret := scalar.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := execution.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNCustomerEdge2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐEdge(ctx, sel, v[i])
@@ -13365,7 +13366,7 @@ func (ec *executionContext) marshalNEntry2githubᚗcomᚋpaygraphᚋpaygraphᚋl
 }
 
 func (ec *executionContext) marshalNEntry2ᚕgithubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐEntryᚄ(ctx context.Context, sel ast.SelectionSet, v []ledger.Entry) graphql.Marshaler {
-	ret := scalar.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := execution.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNEntry2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐEntry(ctx, sel, v[i])
@@ -13381,7 +13382,7 @@ func (ec *executionContext) marshalNEntry2ᚕgithubᚗcomᚋpaygraphᚋpaygraph�
 }
 
 func (ec *executionContext) marshalNEntry2ᚕᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐEntryᚄ(ctx context.Context, sel ast.SelectionSet, v []*ledger.Entry) graphql.Marshaler {
-	ret := scalar.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := execution.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNEntry2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐEntry(ctx, sel, v[i])
@@ -13424,7 +13425,7 @@ func (ec *executionContext) marshalNEntryEdge2githubᚗcomᚋpaygraphᚋpaygraph
 }
 
 func (ec *executionContext) marshalNEntryEdge2ᚕgithubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []answer.Edge[*ledger.Entry]) graphql.Marshaler {
-	ret := scalar.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := execution.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNEntryEdge2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐEdge(ctx, sel, v[i])
@@ -13455,7 +13456,7 @@ func (ec *executionContext) marshalNErrorCode2githubᚗcomᚋpaygraphᚋpaygraph
 }
 
 func (ec *executionContext) marshalNEvent2ᚕᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋeventᚐEventᚄ(ctx context.Context, sel ast.SelectionSet, v []*event.Event) graphql.Marshaler {
-	ret := scalar.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := execution.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNEvent2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋeventᚐEvent(ctx, sel, v[i])
@@ -13483,7 +13484,7 @@ func (ec *executionContext) marshalNEventEdge2githubᚗcomᚋpaygraphᚋpaygraph
 }
 
 func (ec *executionContext) marshalNEventEdge2ᚕgithubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []answer.Edge[*event.Event]) graphql.Marshaler {
-	ret := scalar.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := execution.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNEventEdge2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐEdge(ctx, sel, v[i])
@@ -13743,7 +13744,7 @@ func (ec *executionContext) marshalNPageInfo2githubᚗcomᚋpaygraphᚋpaygraph�
 }
 
 func (ec *executionContext) marshalNPayment2ᚕᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐPaymentᚄ(ctx context.Context, sel ast.SelectionSet, v []*payment.Payment) graphql.Marshaler {
-	ret := scalar.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := execution.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNPayment2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐPayment(ctx, sel, v[i])
@@ -13771,7 +13772,7 @@ func (ec *executionContext) marshalNPaymentEdge2githubᚗcomᚋpaygraphᚋpaygra
 }
 
 func (ec *executionContext) marshalNPaymentEdge2ᚕgithubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []answer.Edge[*payment.Payment]) graphql.Marshaler {
-	ret := scalar.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := execution.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNPaymentEdge2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐEdge(ctx, sel, v[i])
@@ -13845,7 +13846,7 @@ func (ec *executionContext) unmarshalNScope2ᚕgithubᚗcomᚋpaygraphᚋpaygrap
 }
 
 func (ec *executionContext) marshalNScope2ᚕgithubᚗcomᚋpaygraphᚋpaygraphᚋauthᚐScopeᚄ(ctx context.Context, sel ast.SelectionSet, v []auth.Scope) graphql.Marshaler {
-	ret := scalar.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := execution.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNScope2githubᚗcomᚋpaygraphᚋpaygraphᚋauthᚐScope(ctx, sel, v[i])
@@ -13909,7 +13910,7 @@ func (ec *executionContext) marshalNString2ᚕstringᚄ(ctx context.Context, sel
 }
 
 func (ec *executionContext) marshalNTransaction2ᚕᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐTransactionᚄ(ctx context.Context, sel ast.SelectionSet, v []*ledger.Transaction) graphql.Marshaler {
-	ret := scalar.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := execution.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNTransaction2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐTransaction(ctx, sel, v[i])
@@ -13937,7 +13938,7 @@ func (ec *executionContext) marshalNTransactionEdge2githubᚗcomᚋpaygraphᚋpa
 }
 
 func (ec *executionContext) marshalNTransactionEdge2ᚕgithubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []answer.Edge[*ledger.Transaction]) graphql.Marshaler {
-	ret := scalar.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := execution.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNTransactionEdge2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐEdge(ctx, sel, v[i])
@@ -13992,7 +13993,7 @@ func (ec *executionContext) marshalNViolation2githubᚗcomᚋpaygraphᚋpaygraph
 }
 
 func (ec *executionContext) marshalNViolation2ᚕgithubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐViolationᚄ(ctx context.Context, sel ast.SelectionSet, v []answer.Violation) graphql.Marshaler {
-	ret := scalar.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := execution.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNViolation2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐViolation(ctx, sel, v[i])
@@ -14027,7 +14028,7 @@ func (ec *executionContext) marshalN__Directive2githubᚗcomᚋ99designsᚋgqlge
 }
 
 func (ec *executionContext) marshalN__Directive2ᚕgithubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐDirectiveᚄ(ctx context.Context, sel ast.SelectionSet, v []introspection.Directive) graphql.Marshaler {
-	ret := scalar.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := execution.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalN__Directive2githubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐDirective(ctx, sel, v[i])
@@ -14071,7 +14072,7 @@ func (ec *executionContext) unmarshalN__DirectiveLocation2ᚕstringᚄ(ctx conte
 }
 
 func (ec *executionContext) marshalN__DirectiveLocation2ᚕstringᚄ(ctx context.Context, sel ast.SelectionSet, v []string) graphql.Marshaler {
-	ret := scalar.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := execution.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalN__DirectiveLocation2string(ctx, sel, v[i])
@@ -14099,7 +14100,7 @@ func (ec *executionContext) marshalN__InputValue2githubᚗcomᚋ99designsᚋgqlg
 }
 
 func (ec *executionContext) marshalN__InputValue2ᚕgithubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐInputValueᚄ(ctx context.Context, sel ast.SelectionSet, v []introspection.InputValue) graphql.Marshaler {
-	ret := scalar.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := execution.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalN__InputValue2githubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐInputValue(ctx, sel, v[i])
@@ -14127,7 +14128,7 @@ func (ec *executionContext) marshalN__Type2githubᚗcomᚋ99designsᚋgqlgenᚋg
 }
 
 func (ec *executionContext) marshalN__Type2ᚕgithubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐTypeᚄ(ctx context.Context, sel ast.SelectionSet, v []introspection.Type) graphql.Marshaler {
-	ret := scalar.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := execution.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalN__Type2githubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐType(ctx, sel, v[i])
@@ -14207,7 +14208,7 @@ func (ec *executionContext) marshalOAccountKind2ᚕgithubᚗcomᚋpaygraphᚋpay
 	if v == nil {
 		return graphql.Null
 	}
-	ret := scalar.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := execution.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNAccountKind2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐKind(ctx, sel, v[i])
@@ -14243,7 +14244,7 @@ func (ec *executionContext) marshalOAccountStatus2ᚕgithubᚗcomᚋpaygraphᚋp
 	if v == nil {
 		return graphql.Null
 	}
-	ret := scalar.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := execution.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNAccountStatus2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐStatus(ctx, sel, v[i])
@@ -14461,7 +14462,7 @@ func (ec *executionContext) marshalOEventType2ᚕgithubᚗcomᚋpaygraphᚋpaygr
 	if v == nil {
 		return graphql.Null
 	}
-	ret := scalar.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := execution.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNEventType2githubᚗcomᚋpaygraphᚋpaygraphᚋeventᚐType(ctx, sel, v[i])
@@ -14583,7 +14584,7 @@ func (ec *executionContext) marshalONode2ᚕgithubᚗcomᚋpaygraphᚋpaygraph�
 	if v == nil {
 		return graphql.Null
 	}
-	ret := scalar.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := execution.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalONode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐNode(ctx, sel, v[i])
@@ -14664,7 +14665,7 @@ func (ec *executionContext) marshalOPaymentStatus2ᚕgithubᚗcomᚋpaygraphᚋp
 	if v == nil {
 		return graphql.Null
 	}
-	ret := scalar.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := execution.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNPaymentStatus2githubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐStatus(ctx, sel, v[i])
@@ -14782,7 +14783,7 @@ func (ec *executionContext) marshalOTransactionKind2ᚕgithubᚗcomᚋpaygraph�
 	if v == nil {
 		return graphql.Null
 	}
-	ret := scalar.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := execution.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNTransactionKind2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐTransactionKind(ctx, sel, v[i])
@@ -14822,7 +14823,7 @@ func (ec *executionContext) marshalO__EnumValue2ᚕgithubᚗcomᚋ99designsᚋgq
 	if v == nil {
 		return graphql.Null
 	}
-	ret := scalar.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := execution.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalN__EnumValue2githubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐEnumValue(ctx, sel, v[i])
@@ -14841,7 +14842,7 @@ func (ec *executionContext) marshalO__Field2ᚕgithubᚗcomᚋ99designsᚋgqlgen
 	if v == nil {
 		return graphql.Null
 	}
-	ret := scalar.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := execution.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalN__Field2githubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐField(ctx, sel, v[i])
@@ -14860,7 +14861,7 @@ func (ec *executionContext) marshalO__InputValue2ᚕgithubᚗcomᚋ99designsᚋg
 	if v == nil {
 		return graphql.Null
 	}
-	ret := scalar.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := execution.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalN__InputValue2githubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐInputValue(ctx, sel, v[i])
@@ -14879,7 +14880,7 @@ func (ec *executionContext) marshalO__Type2ᚕgithubᚗcomᚋ99designsᚋgqlgen�
 	if v == nil {
 		return graphql.Null
 	}
-	ret := scalar.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := execution.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalN__Type2githubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐType(ctx, sel, v[i])

@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"github.com/paygraph/paygraph/graph"
-	"github.com/paygraph/paygraph/resolvers/scalar"
+	"github.com/paygraph/paygraph/resolvers/execution"
 )
 
 // The fields that resolvers answer are the methods of the interfaces that gqlgen asks for.
@@ -17,7 +17,7 @@ func init() {
 		for j := range answers.NumMethod() {
 			for _, field := range schema.Types[object.Name].Fields {
 				if strings.EqualFold(field.Name, answers.Method(j).Name) {
-					scalar.Resolved[field] = true
+					execution.Resolved[field] = true
 				}
 			}
 		}

@@ -17,10 +17,11 @@ const generated = "graph/generated.go"
 
 // exchanged calls, each with what takes its place.
 var exchanged = [][2]string{
-	// A goroutine for each element of each list costs more than most elements.
-	{"graphql.MarshalSliceConcurrently(", "scalar.MarshalSlice("},
+	{"graphql.MarshalSliceConcurrently(", "execution.MarshalSlice("},
+	{"graphql.NewFieldSet(", "execution.NewFieldSet("},
 	// The transport refuses @defer, and so no object needs a group and its path for what is deferred.
 	{"graphql.NewDeferredGroup(ctx)", "graphql.DeferredGroup{}"},
+	{`"github.com/paygraph/paygraph/resolvers/scalar"`, "\"github.com/paygraph/paygraph/resolvers/execution\"\n\t\"github.com/paygraph/paygraph/resolvers/scalar\""},
 }
 
 func main() {

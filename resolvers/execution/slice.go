@@ -1,4 +1,4 @@
-package scalar
+package execution
 
 import (
 	"context"
@@ -11,20 +11,18 @@ import (
 // executed.
 var Resolved = map[*ast.FieldDefinition]bool{}
 
-// MarshalSlice is what generated code calls for each list, in the place of gqlgen's own function: where no element can wait for
-// anything, one after the other does it faster than a goroutine each. Where one can, they have to run side by side, so that loaders
-// gather what they ask for.
+// MarshalSlice takes the place of gqlgen's MarshalSliceConcurrently: where no element can wait for anything, one after the other is
+// faster than a goroutine each, and one context serves them all. Where one can, they have to run side by side, so that loaders gather
+// what they ask for.
 func MarshalSlice(ctx context.Context, length int, workers int64, omitPanicHandler bool, marshal func(context.Context, int) graphql.Marshaler) graphql.Array {
 	if length < 2 || waits(graphql.GetFieldContext(ctx).Field.Selections) {
 		return graphql.MarshalSliceConcurrently(ctx, length, workers, omitPanicHandler, marshal)
 	}
 	elements := make(graphql.Array, length)
-	places := make([]graphql.FieldContext, length)
-	numbers := make([]int, length)
-	for i := range length {
-		numbers[i] = i
-		places[i].Index = &numbers[i]
-		elements[i] = recovered(graphql.WithFieldContext(ctx, &places[i]), i, marshal)
+	var place int
+	ctx = graphql.WithFieldContext(ctx, &graphql.FieldContext{Index: &place})
+	for place = range length {
+		elements[place] = recovered(ctx, place, marshal)
 	}
 	return elements
 }
