@@ -83,7 +83,9 @@ type Snapshot struct {
 type view struct {
 	db     *sql.DB
 	mu     sync.Mutex
+	conn   *sql.Conn
 	tx     *sql.Tx
+	failed error // a question that failed has ended the view: all later ones fail likewise
 	closed bool
 }
 
@@ -95,27 +97,43 @@ func (s *Store) Snapshot() *Snapshot {
 
 // Close ends the view.
 func (s *Snapshot) Close() {
-	s.view.mu.Lock()
-	defer s.view.mu.Unlock()
-	s.view.closed = true
-	if s.view.tx != nil {
-		_ = s.view.tx.Rollback() // nothing was written
+	v := s.view
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.closed = true
+	if v.tx != nil {
+		_ = v.tx.Rollback() // nothing was written
+	}
+	if v.conn != nil {
+		_ = v.conn.Close() // back to the pool
 	}
 }
 
-func (v *view) query(ctx context.Context, text string, visit func(scanner) error, arguments ...any) (err error) {
+func (v *view) query(ctx context.Context, text string, visit func(scanner) error, arguments ...any) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.closed {
+	switch {
+	case v.closed:
 		return sql.ErrTxDone
+	case v.failed == nil:
+		v.failed = trouble(v.ask(ctx, text, visit, arguments...))
 	}
-	if v.tx == nil {
-		if v.tx, err = v.db.BeginTx(context.WithoutCancel(ctx), nil); err != nil {
-			return trouble(err)
+	return v.failed
+}
+
+func (v *view) ask(ctx context.Context, text string, visit func(scanner) error, arguments ...any) (err error) {
+	if v.conn == nil {
+		if v.conn, err = v.db.Conn(ctx); err != nil {
+			return err
+		}
+	}
+	if v.tx == nil { // it outlives the question
+		if v.tx, err = v.conn.BeginTx(context.WithoutCancel(ctx), nil); err != nil {
+			return err
 		}
 	}
 	rows, err := v.tx.QueryContext(ctx, text, arguments...)
-	return trouble(visitRows(rows, err, visit))
+	return visitRows(rows, err, visit)
 }
 
 // some finds objects by their identifiers, in any order.

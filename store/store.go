@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"sync"
 	"time"
 
@@ -31,11 +32,12 @@ type Config struct {
 	Log      *slog.Logger     // nil: slog.Default()
 }
 
-// Defaults of Config.
-const (
-	DefaultWriters = 4
-	DefaultReaders = 16
-)
+// DefaultWriters is Config's.
+const DefaultWriters = 4
+
+// DefaultReaders is Config's: what keeps this machine's cores busy. More sessions only take the caches of the database's cores from each
+// other: with 16 for two cores, a page of transactions cost PostgreSQL a third more.
+var DefaultReaders = max(4, 3*runtime.GOMAXPROCS(0))
 
 // statementsKept bounds the texts that a session keeps prepared: batches and filters make many.
 const statementsKept = 128
