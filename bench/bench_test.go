@@ -106,9 +106,9 @@ func missesOneMoreOrLess(t *testing.T, b *bench) {
 			`UPDATE payment SET status = 'SUCCEEDED'`,
 		},
 		{
-			"a transaction more", `INSERT INTO transaction SELECT (jsonb_populate_record(t,
-				'{"id": "00000000-0000-0000-0000-000000000001"}')).* FROM transaction t WHERE kind = 'PAYMENT' LIMIT 1`,
-			`DELETE FROM transaction WHERE id = '00000000-0000-0000-0000-000000000001'`,
+			"a transaction more", `INSERT INTO entry SELECT (jsonb_populate_record(e,
+				'{"transaction_id": "00000000-0000-0000-0000-000000000001", "sequence": -1}')).* FROM entry e WHERE kind = 'PAYMENT' LIMIT 1`,
+			`DELETE FROM entry WHERE transaction_id = '00000000-0000-0000-0000-000000000001'`,
 		},
 	} {
 		changeBehind(t, b, change.do)

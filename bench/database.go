@@ -100,10 +100,10 @@ func (d *database) created(ctx context.Context, dsn, name string) (string, error
 	return address.String(), nil
 }
 
-// stored is how many payments the database holds as succeeded, and how many transactions of payments.
+// stored is how many payments the database holds as succeeded, and how many transactions of payments: their first legs say so.
 func (d *database) stored(ctx context.Context) (payments, transactions int64, err error) {
 	err = d.db.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM payment WHERE status = 'SUCCEEDED'),
-		(SELECT count(*) FROM transaction WHERE kind = 'PAYMENT')`).Scan(&payments, &transactions)
+		(SELECT count(*) FROM entry WHERE kind = 'PAYMENT')`).Scan(&payments, &transactions)
 	return payments, transactions, err
 }
 

@@ -14,6 +14,9 @@ import (
 // MaxLegs bounds the entries of one transaction: a leg's number is one byte of the entry's identifier.
 const MaxLegs = 255
 
+// FirstLeg is the number of a transaction's first leg.
+const FirstLeg = 1
+
 // Books is what a batch offers to decisions that post.
 type Books interface {
 	command.Batch
@@ -81,7 +84,7 @@ func Post(b Books, d Draft) (*Transaction, error) {
 		a.Sequence++
 		b.Changed(a)
 		transaction.Entries[i] = Entry{
-			TransactionID: transaction.ID, Leg: int16(i + 1), AccountID: a.ID, AccountSequence: a.Sequence,
+			TransactionID: transaction.ID, Leg: int16(FirstLeg + i), AccountID: a.ID, AccountSequence: a.Sequence,
 			Direction: leg.Direction, Amount: money.Amount{MinorUnits: leg.Amount, Currency: a.Currency},
 			PostedAfter: a.Posted(), CreatedAt: t,
 		}

@@ -53,7 +53,7 @@ func (t *Transaction) Status() TransactionStatus { return Posted }
 // Entry is one leg of a transaction on one account.
 type Entry struct {
 	TransactionID   TransactionID
-	Leg             int16 // 1, 2 … in the transaction
+	Leg             int16 // FirstLeg and on, in the transaction
 	AccountID       AccountID
 	AccountSequence int64 // 1, 2, 3 … in the account, without a gap
 	Direction       Direction
@@ -91,13 +91,8 @@ func (e *Entry) RunningBalance() money.Amount {
 // State is what an event keeps of the transaction and its entries: enough to build all balances again from the log.
 func (t *Transaction) State() event.State {
 	entries := make([]event.State, len(t.Entries))
-	for i, e := range t.Entries {
-		entries[i] = make(event.State, 0, 160).
-			Text("account", string(e.AccountID)).
-			Int("sequence", e.AccountSequence).
-			Text("direction", string(e.Direction)).
-			Int("amount", e.Amount.MinorUnits).
-			Int("after", e.PostedAfter)
+	for i := range t.Entries {
+		entries[i] = t.Entries[i].State()
 	}
 	return make(event.State, 0, 640).
 		Text("id", string(t.ID)).
@@ -109,6 +104,16 @@ func (t *Transaction) State() event.State {
 		Text("valueDate", t.ValueDate.Format(time.DateOnly)).
 		Time("createdAt", t.CreatedAt).
 		List("entries", entries)
+}
+
+// State is what an event keeps of the entry, in its transaction.
+func (e *Entry) State() event.State {
+	return make(event.State, 0, 160).
+		Text("account", string(e.AccountID)).
+		Int("sequence", e.AccountSequence).
+		Text("direction", string(e.Direction)).
+		Int("amount", e.Amount.MinorUnits).
+		Int("after", e.PostedAfter)
 }
 
 func (l Leg) String() string {

@@ -46,8 +46,7 @@ type batch struct {
 	balances        []*ledger.Account // filled by close
 	newPayments     []*payment.Payment
 	changedPayments []*payment.Payment
-	newTransactions []*ledger.Transaction
-	newEntries      []*ledger.Entry
+	newEntries      []newEntry
 	events          []event.Event
 	records         []*record
 	dirty           []*account
@@ -60,6 +59,12 @@ type account struct {
 	isNew, isDirty bool
 	savedVersion   int32
 	savedSequence  int64
+}
+
+// newEntry is an entry with its transaction, of which the first leg keeps more.
+type newEntry struct {
+	of *ledger.Transaction
+	*ledger.Entry
 }
 
 // Time is the batch's t.
@@ -154,9 +159,8 @@ func (b *batch) ChangedPayment(p *payment.Payment) {
 
 // AddTransaction adds a transaction with its entries.
 func (b *batch) AddTransaction(t *ledger.Transaction) {
-	b.newTransactions = append(b.newTransactions, t)
 	for i := range t.Entries {
-		b.newEntries = append(b.newEntries, &t.Entries[i])
+		b.newEntries = append(b.newEntries, newEntry{t, &t.Entries[i]})
 	}
 }
 

@@ -11,9 +11,8 @@ func lateral(columns, table, alias, condition, end string) string {
 		` ` + end + `) ` + alias
 }
 
-// What belongs to a row of account, entry or transaction.
+// What belongs to a row of account, or to a row that names a transaction.
 var (
-	withBalance     = lateral(`b.debits_posted, b.credits_posted, b.sequence`, `balance`, `b`, `b.account_id = a.id`, `LIMIT 1`)
-	withTransaction = lateral(`t.id, `+transactionColumns, `transaction`, `t`, `t.id = e.transaction_id`, `LIMIT 1`)
-	withEntries     = lateral(entryColumns, `entry`, `e`, `e.transaction_id = t.id`, `OFFSET 0`)
+	withBalance = lateral(`b.debits_posted, b.credits_posted, b.sequence`, `balance`, `b`, `b.account_id = a.id`, `LIMIT 1`)
+	withEntries = lateral(legColumns, `entry`, `e`, `e.transaction_id = t.transaction_id`, `OFFSET 0`)
 )

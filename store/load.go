@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"maps"
 	"slices"
 
@@ -123,12 +124,10 @@ func scanCustomer(scan scanner) (*merchant.Customer, error) {
 	var c merchant.Customer
 	var id answer.UUID
 	var metadata []byte
-	if err := scan(&id, &c.Name, &c.Reference, &metadata, &c.Salt, &c.Version, &c.CreatedAt, &c.UpdatedAt); err != nil {
-		return nil, err
-	}
+	err := scan(&id, &c.Name, &c.Reference, &metadata, &c.Salt, &c.Version, &c.CreatedAt, &c.UpdatedAt)
 	c.ID = merchant.CustomerID(answer.Encode(answer.CustomerPrefix, id))
 	c.CreatedAt, c.UpdatedAt = c.CreatedAt.UTC(), c.UpdatedAt.UTC()
-	return &c, parseMetadata(metadata, &c.Metadata)
+	return &c, errors.Join(err, parseMetadata(metadata, &c.Metadata))
 }
 
 func (w *writer) loadPayments(ctx context.Context, b *batch, ids map[string]bool) error {
@@ -149,15 +148,13 @@ func scanPayment(scan scanner) (*payment.Payment, error) {
 	var id answer.UUID
 	var source, destination nullUUID
 	var metadata []byte
-	if err := scan(&id, &p.Status, &p.Amount.MinorUnits, &p.Amount.Currency, &source, &destination, &p.CapturedMinorUnits,
-		&p.Reference, &metadata, &p.Salt, &p.Version, &p.CreatedAt, &p.UpdatedAt); err != nil {
-		return nil, err
-	}
+	err := scan(&id, &p.Status, &p.Amount.MinorUnits, &p.Amount.Currency, &source, &destination, &p.CapturedMinorUnits,
+		&p.Reference, &metadata, &p.Salt, &p.Version, &p.CreatedAt, &p.UpdatedAt)
 	p.ID = payment.ID(answer.Encode(answer.PaymentPrefix, id))
 	p.SourceAccountID = maybe[ledger.AccountID](answer.AccountPrefix, source)
 	p.DestinationAccountID = maybe[ledger.AccountID](answer.AccountPrefix, destination)
 	p.CreatedAt, p.UpdatedAt = p.CreatedAt.UTC(), p.UpdatedAt.UTC()
-	return &p, parseMetadata(metadata, &p.Metadata)
+	return &p, errors.Join(err, parseMetadata(metadata, &p.Metadata))
 }
 
 func parseMetadata(text []byte, m *answer.Metadata) error {

@@ -83,7 +83,7 @@ func TestNodesKeepNothingStale(t *testing.T) {
 	}
 	expectBalances(t, h, p, want)
 	var lowest, moves, events, last int64
-	must(t, owner(t, h.DSN).QueryRow(`SELECT min(e.posted_after), (SELECT count(*) FROM transaction WHERE kind = 'TRANSFER'),
+	must(t, owner(t, h.DSN).QueryRow(`SELECT min(e.posted_after), (SELECT count(*) FROM entry WHERE kind = 'TRANSFER'),
 		(SELECT count(*) FROM event), (SELECT max(sequence) FROM event)
 		FROM entry e JOIN account a ON a.id = e.account_id WHERE a.customer_id IS NOT NULL`).Scan(&lowest, &moves, &events, &last))
 	if lowest < 0 || moves != moved.Load() || events != last || moved.Load() == 0 || refused.Load() == 0 {

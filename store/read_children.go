@@ -10,7 +10,7 @@ import (
 )
 
 // children finds the rows that belong to each of some parents by one query. Each row begins with the place of its parent, from 1; read
-// gets the columns after it.
+// gets the columns after it, and returns nil where the row is part of the child before.
 func children[T any](ctx context.Context, r Reads, m merchant.ID, prefix answer.Prefix, parents []string, text string,
 	read func(scanner) (*T, error), arguments ...any,
 ) ([][]*T, error) {
@@ -22,10 +22,14 @@ func children[T any](ctx context.Context, r Reads, m merchant.ID, prefix answer.
 	}
 	found := make([][]*T, len(parents))
 	arguments = append([]any{uuidOf(m), wanted.wire()}, arguments...)
+	var place int
+	row := []any{&place}
 	err := r.source.query(ctx, text, func(scan scanner) error {
-		var place int
-		child, err := read(func(columns ...any) error { return scan(append([]any{&place}, columns...)...) })
-		if err == nil {
+		child, err := read(func(columns ...any) error {
+			row = append(row[:1], columns...)
+			return scan(row...)
+		})
+		if err == nil && child != nil {
 			found[place-1] = append(found[place-1], child)
 		}
 		return err
@@ -35,8 +39,8 @@ func children[T any](ctx context.Context, r Reads, m merchant.ID, prefix answer.
 
 // AccountEntries finds the entries of each of some accounts before a number, the newest first.
 func (r Reads) AccountEntries(ctx context.Context, m merchant.ID, accounts []string, before int64, limit int) ([][]*ledger.Entry, error) {
-	return children(ctx, r, m, answer.AccountPrefix, accounts, `SELECT u.place, `+entryColumns+`, t.currency, t.created_at`+each+
-		lateral(entryColumns, `entry`, `e`, `e.account_id = u.id AND e.sequence < $3`, `ORDER BY e.sequence DESC LIMIT $4`)+withTransaction+
+	return children(ctx, r, m, answer.AccountPrefix, accounts, `SELECT u.place, `+entryColumns+each+
+		lateral(entryColumns, `entry`, `e`, `e.account_id = u.id AND e.sequence < $3`, `ORDER BY e.sequence DESC LIMIT $4`)+
 		` ORDER BY u.place, e.sequence DESC`, scanEntry, before, limit)
 }
 
@@ -48,8 +52,8 @@ func (r Reads) Entries(ctx context.Context, m merchant.ID, ids []ledger.EntryID)
 		transaction, leg, _ := id.Locate()
 		parents[i], legs[i] = string(transaction), leg
 	}
-	of, err := children(ctx, r, m, answer.TransactionPrefix, parents, `SELECT u.place, `+entryColumns+`, t.currency, t.created_at`+each+
-		lateral(entryColumns, `entry`, `e`, `e.transaction_id = u.id`, `OFFSET 0`)+withTransaction, scanEntry)
+	of, err := children(ctx, r, m, answer.TransactionPrefix, parents, `SELECT u.place, `+entryColumns+each+
+		lateral(entryColumns, `entry`, `e`, `e.transaction_id = u.id`, `OFFSET 0`), scanEntry)
 	found := make([]*ledger.Entry, len(ids))
 	for i := range of {
 		for _, e := range of[i] {
@@ -61,41 +65,19 @@ func (r Reads) Entries(ctx context.Context, m merchant.ID, ids []ledger.EntryID)
 	return found, err
 }
 
-func scanEntry(scan scanner) (*ledger.Entry, error) {
-	var e ledger.Entry
-	var id, account answer.UUID
-	err := scan(&id, &e.Leg, &account, &e.AccountSequence, &e.Direction, &e.Amount.MinorUnits, &e.PostedAfter, &e.Amount.Currency,
-		&e.CreatedAt)
-	e.TransactionID = ledger.TransactionID(answer.Encode(answer.TransactionPrefix, id))
-	e.AccountID = ledger.AccountID(answer.Encode(answer.AccountPrefix, account))
-	e.CreatedAt = e.CreatedAt.UTC()
-	return &e, err
-}
-
 // AccountTransactions finds the transactions with an entry on each of some accounts before the account's entry of a number, the
 // newest first, with all their entries.
 func (r Reads) AccountTransactions(ctx context.Context, m merchant.ID, accounts []string, before int64, limit int) ([][]*ledger.Transaction, error) {
-	legs, err := children(ctx, r, m, answer.AccountPrefix, accounts, `SELECT u.place, `+legColumns+each+
-		lateral(`own.transaction_id, own.sequence`, `entry`, `own`, `own.account_id = u.id AND own.sequence < $3`, `ORDER BY own.sequence DESC LIMIT $4`)+
-		lateral(`t.id, `+transactionColumns, `transaction`, `t`, `t.id = own.transaction_id`, `LIMIT 1`)+withEntries+
-		` ORDER BY u.place, own.sequence DESC, e.leg`, scanLeg, before, limit)
-	return foldEach(legs), err
+	return children(ctx, r, m, answer.AccountPrefix, accounts, `SELECT u.place, `+legColumns+each+
+		lateral(`t.transaction_id, t.sequence`, `entry`, `t`, `t.account_id = u.id AND t.sequence < $3`, `ORDER BY t.sequence DESC LIMIT $4`)+
+		withEntries+` ORDER BY u.place, t.sequence DESC, e.leg`, fold(), before, limit)
 }
 
 // PaymentTransactions finds the transactions of each of some payments after one, the oldest first, with all their entries.
 func (r Reads) PaymentTransactions(ctx context.Context, m merchant.ID, payments []string, after answer.UUID, limit int) ([][]*ledger.Transaction, error) {
-	legs, err := children(ctx, r, m, answer.PaymentPrefix, payments, `SELECT u.place, `+legColumns+each+
-		lateral(`t.id, `+transactionColumns, `transaction`, `t`, `t.payment_id = u.id AND t.id > $3`, `ORDER BY t.id LIMIT $4`)+withEntries+
-		` ORDER BY u.place, t.id, e.leg`, scanLeg, after.String(), limit)
-	return foldEach(legs), err
-}
-
-func foldEach(legs [][]*leg) [][]*ledger.Transaction {
-	all := make([][]*ledger.Transaction, len(legs))
-	for i := range legs {
-		all[i] = fold(legs[i])
-	}
-	return all
+	return children(ctx, r, m, answer.PaymentPrefix, payments, `SELECT u.place, `+legColumns+each+
+		lateral(`t.transaction_id`, `entry`, `t`, `t.payment_id = u.id AND t.transaction_id > $3`, `ORDER BY t.transaction_id LIMIT $4`)+
+		withEntries+` ORDER BY u.place, e.transaction_id, e.leg`, fold(), after.String(), limit)
 }
 
 // PaymentEvents finds the events of each of some payments after a version, the oldest first.

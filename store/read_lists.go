@@ -127,6 +127,7 @@ func (l *list) limit(n int) {
 	l.text.WriteString(" LIMIT $" + strconv.Itoa(len(l.arguments)))
 }
 
+// gather runs the query. scan returns nil where the row is part of the object before.
 func gather[T any](ctx context.Context, r Reads, l *list, scan func(scanner) (*T, error)) ([]*T, error) {
 	if l.nothing {
 		return nil, nil
@@ -134,7 +135,7 @@ func gather[T any](ctx context.Context, r Reads, l *list, scan func(scanner) (*T
 	var found []*T
 	err := r.source.query(ctx, l.text.String(), func(s scanner) error {
 		object, err := scan(s)
-		if err == nil {
+		if err == nil && object != nil {
 			found = append(found, object)
 		}
 		return err
@@ -186,20 +187,20 @@ func (r Reads) ListPayments(ctx context.Context, m merchant.ID, f payment.Filter
 // ListTransactions finds the merchant's transactions, with their entries. Errors: those of money.Parse for the amounts of the
 // filter.
 func (r Reads) ListTransactions(ctx context.Context, m merchant.ID, f ledger.TransactionFilter, s answer.Slice) ([]*ledger.Transaction, error) {
-	l := newList(m, `SELECT `+legColumns+` FROM (SELECT t.id, `+transactionColumns+` FROM transaction t WHERE t.merchant_id = $1`)
+	l := newList(m, `SELECT `+legColumns+` FROM (SELECT t.transaction_id FROM entry t WHERE t.merchant_id = $1 AND `+isFirstLeg)
 	oneOf(l, "t.kind", f.Kind)
 	l.equal("t.currency", f.Currency)
 	l.id("t.payment_id = ?", answer.PaymentPrefix, f.PaymentID)
-	l.id("EXISTS (SELECT FROM entry e WHERE e.merchant_id = $1 AND e.transaction_id = t.id AND e.account_id = ?)",
+	// Written as EXISTS it is a join, and the planner may read all of the account's entries for each transaction.
+	l.id("? IN (SELECT e.account_id FROM entry e WHERE e.merchant_id = $1 AND e.transaction_id = t.transaction_id)",
 		answer.AccountPrefix, (*string)(f.AccountID))
 	l.created("t.created_at", f.CreatedAt)
 	if err := l.amount("t.amount", f.Amount, f.Currency); err != nil {
 		return nil, err
 	}
-	l.slice("t.id", s)
-	l.text.WriteString(`) t` + withEntries + ` ORDER BY t.id` + descending(s) + `, e.leg`)
-	legs, err := gather(ctx, r, l, scanLeg)
-	return fold(legs), err
+	l.slice("t.transaction_id", s)
+	l.text.WriteString(`) t` + withEntries + ` ORDER BY e.transaction_id` + descending(s) + `, e.leg`)
+	return gather(ctx, r, l, fold())
 }
 
 // ListEvents reads the merchant's log after a number, the oldest first; without types its numbers have no gaps.

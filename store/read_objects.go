@@ -9,7 +9,6 @@ import (
 	"github.com/paygraph/paygraph/event"
 	"github.com/paygraph/paygraph/ledger"
 	"github.com/paygraph/paygraph/merchant"
-	"github.com/paygraph/paygraph/money"
 	"github.com/paygraph/paygraph/payment"
 )
 
@@ -60,57 +59,6 @@ func scanEvent(scan scanner) (*event.Event, error) {
 	e.OccurredAt = e.OccurredAt.UTC()
 	copy(e.Hash[:], hash)
 	return &e, err
-}
-
-// Transactions finds transactions with their entries by their identifiers.
-func (r Reads) Transactions(ctx context.Context, m merchant.ID, ids []string) ([]*ledger.Transaction, error) {
-	legs, err := some(ctx, r, m, answer.TransactionPrefix, ids, `SELECT `+legColumns+each+
-		lateral(`t.id, `+transactionColumns, `transaction`, `t`, `t.id = u.id`, `LIMIT 1`)+withEntries+` ORDER BY t.id, e.leg`, scanLeg)
-	return fold(legs), err
-}
-
-const entryColumns = `e.transaction_id, e.leg, e.account_id, e.sequence, e.direction, e.posted, e.posted_after`
-
-const transactionColumns = `t.kind, t.amount, t.currency, t.payment_id, t.reference, t.salt, t.value_date, t.created_at`
-
-const legColumns = entryColumns + `, ` + transactionColumns
-
-// leg is an entry with the transaction that it is of, which is still without entries.
-type leg struct {
-	entry       ledger.Entry
-	transaction ledger.Transaction
-}
-
-func scanLeg(scan scanner) (*leg, error) {
-	var l leg
-	e, t := &l.entry, &l.transaction
-	var direction, kind, currency string
-	var id, account answer.UUID
-	var paid nullUUID
-	err := scan(&id, &e.Leg, &account, &e.AccountSequence, &direction, &e.Amount.MinorUnits, &e.PostedAfter,
-		&kind, &t.Amount.MinorUnits, &currency, &paid, &t.Reference, &t.Salt, &t.ValueDate, &t.CreatedAt)
-	t.ID = ledger.TransactionID(answer.Encode(answer.TransactionPrefix, id))
-	t.Kind = ledger.TransactionKind(kind)
-	t.Amount.Currency = money.Currency(currency)
-	t.PaymentID = maybe[string](answer.PaymentPrefix, paid)
-	t.ValueDate, t.CreatedAt = t.ValueDate.UTC(), t.CreatedAt.UTC()
-	e.AccountID = ledger.AccountID(answer.Encode(answer.AccountPrefix, account))
-	e.Direction = ledger.Direction(direction)
-	e.TransactionID, e.CreatedAt, e.Amount.Currency = t.ID, t.CreatedAt, t.Amount.Currency
-	return &l, err
-}
-
-// fold makes transactions of legs that are in the order of transactions and legs.
-func fold(legs []*leg) []*ledger.Transaction {
-	var all []*ledger.Transaction
-	for _, l := range legs {
-		if n := len(all); n == 0 || all[n-1].ID != l.transaction.ID {
-			all = append(all, &l.transaction)
-		}
-		of := all[len(all)-1]
-		of.Entries = append(of.Entries, l.entry)
-	}
-	return all
 }
 
 // Record finds what became of the request with a key; nil where there is no record.

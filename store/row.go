@@ -28,6 +28,13 @@ func (r *row) bytea(b []byte)     { r.next().bytea(b) }
 func (r *row) jsonb(text []byte)  { r.next().jsonb(text) }
 func (r *row) date(t time.Time)   { r.next().date(t) }
 
+// nulls leaves out the next n columns.
+func (r *row) nulls(n int) {
+	for range n {
+		r.next().null()
+	}
+}
+
 // id writes an identifier that this process made or checked: one that is none is a defect, and panics.
 func (r *row) id(prefix answer.Prefix, id string) {
 	u, err := answer.Decode(prefix, id)

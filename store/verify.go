@@ -80,16 +80,19 @@ type merchantHead struct {
 	head head
 }
 
-// heads are all merchants with their heads. A merchant without a head, or a head without a merchant, is a discrepancy.
+// heads are all merchants with their heads. A merchant without a head, or a head without a merchant, is a discrepancy: a merchant that
+// has events is missed, and a head that has none should not be there.
 func (r Reads) heads(ctx context.Context) ([]merchantHead, error) {
 	var all []merchantHead
-	err := r.source.query(ctx, `SELECT m.id, h.merchant_id, h.sequence, h.hash, h.at FROM merchant m
-		FULL JOIN head h ON h.merchant_id = m.id ORDER BY COALESCE(m.id, h.merchant_id)`, func(scan scanner) error {
+	err := r.source.query(ctx, `SELECT m.id, h.merchant_id, h.sequence, h.hash, h.at,
+			EXISTS (SELECT FROM event e WHERE e.merchant_id = h.merchant_id)
+		FROM merchant m FULL JOIN head h ON h.merchant_id = m.id ORDER BY m.id IS NOT NULL, COALESCE(m.id, h.merchant_id)`, func(scan scanner) error {
 		var id, headID nullUUID
 		var sequence sql.NullInt64
 		var hash []byte
 		var at sql.NullTime
-		if err := scan(&id, &headID, &sequence, &hash, &at); err != nil {
+		var hasEvents bool
+		if err := scan(&id, &headID, &sequence, &hash, &at, &hasEvents); err != nil {
 			return err
 		}
 		m := merchantHead{id: merchant.ID(answer.Encode(answer.MerchantPrefix, id.UUID)), head: head{sequence: sequence.Int64, at: at.Time.UTC()}}
@@ -97,7 +100,10 @@ func (r Reads) heads(ctx context.Context) ([]merchantHead, error) {
 		switch {
 		case !id.valid:
 			m.id = merchant.ID(answer.Encode(answer.MerchantPrefix, headID.UUID))
-			return Discrepancy{m.id, "merchant", string(m.id), "it has a head, and is not there"}
+			if !hasEvents {
+				return Discrepancy{m.id, "head", string(m.id), "there is no such merchant, and it has no events"}
+			}
+			return Discrepancy{m.id, "merchant", string(m.id), "it has a head and events, and is not there"}
 		case !headID.valid:
 			return Discrepancy{m.id, "head", string(m.id), "it is not there"}
 		}
@@ -119,7 +125,7 @@ type verification struct {
 }
 
 func (v *verification) run(ctx context.Context) error {
-	for _, check := range []func(context.Context) error{v.log, v.accountSums, v.objects, v.missingObjects, v.records} {
+	for _, check := range []func(context.Context) error{v.log, v.objects, v.missingObjects, v.accountSums, v.records} {
 		if err := check(ctx); err != nil {
 			return err
 		}

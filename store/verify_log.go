@@ -1,16 +1,14 @@
 package store
 
 import (
-	"bytes"
 	"context"
 	"encoding/hex"
 	"encoding/json"
 	"strconv"
-	"strings"
+	"time"
 
 	"github.com/paygraph/paygraph/answer"
 	"github.com/paygraph/paygraph/event"
-	"github.com/paygraph/paygraph/ledger"
 )
 
 // page is how many rows verify holds at once.
@@ -31,12 +29,30 @@ type payload struct {
 	Transactions []json.RawMessage `json:"transactions"`
 }
 
-// postings are the ledger transactions that an event keeps: those of its command, or its own object.
-func (p payload) postings(t event.Type) []json.RawMessage {
-	if t.Object() == answer.TransactionPrefix {
-		return []json.RawMessage{p.State}
+// posting is a ledger transaction as an event keeps it.
+type posting struct {
+	ID        string            `json:"id"`
+	Currency  string            `json:"currency"`
+	CreatedAt time.Time         `json:"createdAt"`
+	Entries   []json.RawMessage `json:"entries"`
+	state     json.RawMessage
+	event     int64 // its number
+}
+
+// postings are the transactions that an event keeps: those of its command, or its own object.
+func (p payload) postings(e *event.Event) ([]posting, error) {
+	states := p.Transactions
+	if e.Type.Object() == answer.TransactionPrefix {
+		states = []json.RawMessage{p.State}
 	}
-	return p.Transactions
+	all := make([]posting, len(states))
+	for i, state := range states {
+		all[i].state, all[i].event = state, e.Sequence
+		if err := json.Unmarshal(state, &all[i]); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
 }
 
 // log checks the chain from the first event to the head, and each page's transactions. Identifiers are in the order of numbers, so
@@ -50,7 +66,7 @@ func (v *verification) log(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		var postings []json.RawMessage
+		var all []posting
 		for _, e := range events {
 			p, err := v.chained(last, e)
 			if err != nil {
@@ -60,15 +76,21 @@ func (v *verification) log(ctx context.Context) error {
 				v.begins.set(e.Sequence)
 				request = p.Cause.Request
 			}
-			postings = append(postings, p.postings(e.Type)...)
+			postings, err := p.postings(e)
+			if err != nil {
+				return v.wrong("event", e.Sequence, "what it posted cannot be read: %v", err)
+			}
+			all = append(all, postings...)
 			last = *e
 		}
 		done := len(events) < page
-		if after, err = v.transactions(ctx, after, postings, done); err != nil {
-			return err
-		}
 		if done {
-			return v.atHead(last)
+			if err := v.atHead(last); err != nil {
+				return err
+			}
+		}
+		if after, err = v.transactions(ctx, after, all, done); err != nil || done {
+			return err
 		}
 	}
 }
@@ -107,105 +129,16 @@ func (v *verification) chained(last event.Event, e *event.Event) (p payload, err
 
 func (v *verification) atHead(last event.Event) error {
 	switch {
-	case last.Sequence != v.head.sequence:
+	case v.head.hash == last.Hash && v.head.sequence != last.Sequence:
 		return v.wrong("head", v.merchant, "it says that the last event is %d, and the log ends with %d", v.head.sequence, last.Sequence)
+	case v.head.sequence > last.Sequence:
+		return v.wrong("event", last.Sequence+1, "it is not there; the head says that the last event is %d", v.head.sequence)
+	case v.head.sequence < last.Sequence:
+		return v.wrong("event", v.head.sequence+1, "the head says that the last event is the one before")
 	case last.Hash != v.head.hash:
 		return v.wrong("head", v.merchant, "its hash is not that of the last event")
 	case v.head.at.Before(last.OccurredAt):
 		return v.wrong("head", v.merchant, "its time is before the last event's")
-	}
-	return nil
-}
-
-// transactions checks that the table has the transactions of some events, with their entries, and no others. after is the last one
-// that was checked before; at the end of the log there are none beyond it.
-func (v *verification) transactions(ctx context.Context, after answer.UUID, postings []json.RawMessage, toTheEnd bool) (answer.UUID, error) {
-	until := lastID
-	if !toTheEnd {
-		if len(postings) == 0 {
-			return after, nil
-		}
-		id, err := postedID(postings[len(postings)-1])
-		if err != nil {
-			return after, v.wrong("event", "?", "it posts a transaction without an identifier")
-		}
-		until = id
-	}
-	n := 0
-	for {
-		found, err := v.transactionsBetween(ctx, after, until)
-		if err != nil {
-			return after, err
-		}
-		for _, t := range found {
-			if n == len(postings) {
-				return after, v.wrong("transaction", t.ID, "no event has posted it")
-			}
-			if err := v.transaction(t, postings[n]); err != nil {
-				return after, err
-			}
-			n++
-			after, _ = answer.Decode(answer.TransactionPrefix, string(t.ID))
-		}
-		if len(found) == 0 {
-			break
-		}
-	}
-	if n < len(postings) {
-		return after, v.wrong("transaction", string(postings[n]), "an event has posted it, and it is not there")
-	}
-	return after, nil
-}
-
-var lastID = answer.UUID{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
-
-func postedID(posting json.RawMessage) (answer.UUID, error) {
-	var p struct {
-		ID string `json:"id"`
-	}
-	if err := json.Unmarshal(posting, &p); err != nil {
-		return answer.UUID{}, err
-	}
-	return answer.Decode(answer.TransactionPrefix, p.ID)
-}
-
-func (v *verification) transactionsBetween(ctx context.Context, after, until answer.UUID) ([]*ledger.Transaction, error) {
-	l := newList(v.merchant, `SELECT `+strings.Replace(legColumns, "e.transaction_id", "t.id", 1)+` FROM (SELECT t.id, `+transactionColumns+` FROM transaction t WHERE t.merchant_id = $1`)
-	l.where("t.id > ?", after.String())
-	l.where("t.id <= ?", until.String())
-	l.text.WriteString(` ORDER BY t.id LIMIT ` + strconv.Itoa(page) + `) t
-		LEFT JOIN entry e ON e.merchant_id = $1 AND e.transaction_id = t.id ORDER BY t.id, e.leg`)
-	legs, err := gather(ctx, v.Reads, l, func(scan scanner) (*leg, error) {
-		found, err := scanLeg(scan)
-		if err != nil {
-			return nil, v.wrong("transaction", found.transaction.ID, "it has no entries: %v", err)
-		}
-		return found, nil
-	})
-	return fold(legs), err
-}
-
-// transaction checks one row and its entries: as the log has it, and balanced.
-func (v *verification) transaction(t *ledger.Transaction, posting json.RawMessage) error {
-	if !bytes.Equal(t.State().Close(), posting) {
-		return v.wrong("transaction", t.ID, "it and its entries are %s, and the log says %s", t.State().Close(), posting)
-	}
-	if (t.Salt != nil) != (t.Reference != nil) {
-		return v.wrong("transaction", t.ID, "its salt does not belong to it")
-	}
-	sum := int64(0)
-	for i, e := range t.Entries {
-		if e.Leg != int16(i+1) {
-			return v.wrong("entry", e.ID(), "its leg is %d, and should be %d", e.Leg, i+1)
-		}
-		if e.Direction == ledger.Debit {
-			sum += e.Amount.MinorUnits
-		} else {
-			sum -= e.Amount.MinorUnits
-		}
-	}
-	if sum != 0 {
-		return v.wrong("transaction", t.ID, "its debits exceed its credits by %d", sum)
 	}
 	return nil
 }

@@ -5,70 +5,79 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
-	"strconv"
 
 	"github.com/paygraph/paygraph/answer"
 	"github.com/paygraph/paygraph/event"
 	"github.com/paygraph/paygraph/ledger"
 )
 
+// sums is an account as its entries make it, and as its balance says.
+type sums struct {
+	*ledger.Account
+	saved ledger.Account
+}
+
 // accountSums checks that running balances, entry numbers and balances follow from the entries, account by account.
 func (v *verification) accountSums(ctx context.Context) error {
-	var current *ledger.Account // as its entries make it
-	var saved ledger.Account    // as its balance says
-	finish := func() error {
-		if current == nil || current.DebitsPosted == saved.DebitsPosted && current.CreditsPosted == saved.CreditsPosted && current.Sequence == saved.Sequence {
-			return nil
-		}
-		return v.wrong("balance", current.ID, "it says debits %d, credits %d, entries %d, and the entries say %d, %d, %d", saved.DebitsPosted,
-			saved.CreditsPosted, saved.Sequence, current.DebitsPosted, current.CreditsPosted, current.Sequence)
-	}
-	err := v.source.query(ctx, `SELECT COALESCE(b.account_id, e.account_id), a.kind, b.debits_posted, b.credits_posted, b.sequence,
-			e.sequence, e.direction, e.posted, e.posted_after
-		FROM (SELECT account_id, debits_posted, credits_posted, sequence FROM balance WHERE merchant_id = $1) b
-		FULL JOIN (SELECT account_id, sequence, direction, posted, posted_after FROM entry WHERE merchant_id = $1) e
-			ON e.account_id = b.account_id
-		LEFT JOIN account a ON a.merchant_id = $1 AND a.id = COALESCE(b.account_id, e.account_id)
+	var current sums
+	err := v.source.query(ctx, `SELECT COALESCE(a.id, b.account_id, e.account_id), a.kind, b.debits_posted, b.credits_posted, b.sequence,
+			e.transaction_id, e.leg, e.sequence, e.direction, e.posted, e.posted_after
+		FROM (SELECT id, kind FROM account WHERE merchant_id = $1) a
+		FULL JOIN (SELECT account_id, debits_posted, credits_posted, sequence FROM balance WHERE merchant_id = $1) b ON b.account_id = a.id
+		FULL JOIN (SELECT account_id, transaction_id, leg, sequence, direction, posted, posted_after FROM entry WHERE merchant_id = $1) e
+			ON e.account_id = COALESCE(a.id, b.account_id)
 		ORDER BY 1, e.sequence`, func(scan scanner) error {
 		var id answer.UUID
+		var of nullUUID
 		var kind, direction sql.NullString
-		var debits, credits, entries, sequence, posted, after sql.NullInt64
-		if err := scan(&id, &kind, &debits, &credits, &entries, &sequence, &direction, &posted, &after); err != nil {
+		var debits, credits, entries, number, sequence, posted, after sql.NullInt64
+		if err := scan(&id, &kind, &debits, &credits, &entries, &of, &number, &sequence, &direction, &posted, &after); err != nil {
 			return err
 		}
 		name := ledger.AccountID(answer.Encode(answer.AccountPrefix, id))
-		if !kind.Valid {
-			return v.wrong("account", name, "it has a balance or entries, and is not there")
-		}
-		if !entries.Valid {
-			return v.wrong("balance", name, "it has entries, and is not there")
-		}
-		if current == nil || current.ID != name {
-			if err := finish(); err != nil {
+		switch {
+		case !entries.Valid:
+			return v.wrong("balance", name, "it is not there")
+		case !kind.Valid:
+			return v.wrong("balance", name, "there is no such account")
+		case current.Account == nil || current.ID != name:
+			if err := v.balanced(current); err != nil {
 				return err
 			}
-			current = &ledger.Account{ID: name, Kind: ledger.Kind(kind.String)}
-			saved = ledger.Account{DebitsPosted: debits.Int64, CreditsPosted: credits.Int64, Sequence: entries.Int64}
+			current.Account = &ledger.Account{ID: name, Kind: ledger.Kind(kind.String)}
+			current.saved = ledger.Account{DebitsPosted: debits.Int64, CreditsPosted: credits.Int64, Sequence: entries.Int64}
 		}
-		if !sequence.Valid {
+		if !of.valid {
 			return nil // an account without entries
 		}
-		current.Sequence++
-		if ledger.Direction(direction.String) == ledger.Debit {
-			current.DebitsPosted += posted.Int64
-		} else {
-			current.CreditsPosted += posted.Int64
-		}
-		if sequence.Int64 != current.Sequence || after.Int64 != current.Posted() {
-			return v.wrong("entry", string(name)+" "+strconv.FormatInt(sequence.Int64, 10), "entry %d of the account with %d after it should be entry %d with %d",
-				sequence.Int64, after.Int64, current.Sequence, current.Posted())
+		if current.add(ledger.Direction(direction.String), posted.Int64); sequence.Int64 != current.Sequence || after.Int64 != current.Posted() {
+			l := leg{transactionID: of.UUID}
+			return v.wrong("entry", entryRow(l.of(), int16(number.Int64)), "entry %d of %s with %d after it should be entry %d with %d",
+				sequence.Int64, name, after.Int64, current.Sequence, current.Posted())
 		}
 		return nil
 	}, v.id())
 	if err != nil {
 		return err
 	}
-	return finish()
+	return v.balanced(current)
+}
+
+func (s *sums) add(d ledger.Direction, posted int64) {
+	s.Sequence++
+	if d == ledger.Debit {
+		s.DebitsPosted += posted
+	} else {
+		s.CreditsPosted += posted
+	}
+}
+
+func (v *verification) balanced(s sums) error {
+	if s.Account == nil || s.DebitsPosted == s.saved.DebitsPosted && s.CreditsPosted == s.saved.CreditsPosted && s.Sequence == s.saved.Sequence {
+		return nil
+	}
+	return v.wrong("balance", s.ID, "it says debits %d, credits %d, entries %d, and the entries say %d, %d, %d", s.saved.DebitsPosted,
+		s.saved.CreditsPosted, s.saved.Sequence, s.DebitsPosted, s.CreditsPosted, s.Sequence)
 }
 
 // stateful is an object whose state events keep.
@@ -77,38 +86,46 @@ type stateful interface {
 	State() event.State
 }
 
+// stated is a table of objects whose states events keep.
+type stated struct {
+	table, columns string
+	scan           func(scanner) (object stateful, salted, hasTexts bool, err error)
+}
+
+var statedTables = []stated{
+	{"customer", customerColumns, func(s scanner) (stateful, bool, bool, error) {
+		c, err := scanCustomer(s)
+		return c, c.Salt != nil, true, err
+	}},
+	{"account", accountOwnColumns + `, 0, 0, 0`, func(s scanner) (stateful, bool, bool, error) { // balances are checked with the entries
+		a, err := scanAccount(s)
+		return a, a.Salt != nil, a.Name != "", err
+	}},
+	{"payment", paymentColumns, func(s scanner) (stateful, bool, bool, error) {
+		p, err := scanPayment(s)
+		return p, p.Salt != nil, p.Reference != nil || len(p.Metadata) > 0, err
+	}},
+}
+
 // objects checks that customers, accounts and payments are as their last events say.
 func (v *verification) objects(ctx context.Context) error {
-	for _, kind := range []struct {
-		table, columns, from string
-		scan                 func(scanner) (object stateful, salted, hasTexts bool, err error)
-	}{
-		{"customer", customerColumns, "customer c", func(s scanner) (stateful, bool, bool, error) {
-			c, err := scanCustomer(s)
-			return c, err == nil && c.Salt != nil, true, err
-		}},
-		{"account", accountColumns, "account a LEFT JOIN balance b ON b.merchant_id = a.merchant_id AND b.account_id = a.id", func(s scanner) (stateful, bool, bool, error) {
-			a, err := scanAccount(s)
-			return a, a.Salt != nil, a.Name != "", err
-		}},
-		{"payment", paymentColumns, "payment p", func(s scanner) (stateful, bool, bool, error) {
-			p, err := scanPayment(s)
-			return p, err == nil && p.Salt != nil, err == nil && (p.Reference != nil || len(p.Metadata) > 0), err
-		}},
-	} {
-		alias := kind.table[:1]
-		err := v.source.query(ctx, `SELECT last.payload, `+kind.columns+` FROM `+kind.from+` LEFT JOIN LATERAL (SELECT e.payload FROM event e
+	for _, of := range statedTables {
+		alias := of.table[:1]
+		err := v.source.query(ctx, `SELECT last.payload, `+of.columns+` FROM `+of.table+` `+alias+` LEFT JOIN LATERAL (SELECT e.payload FROM event e
 			WHERE e.merchant_id = `+alias+`.merchant_id AND e.object_id = `+alias+`.id ORDER BY e.object_version DESC LIMIT 1) last ON true
 			WHERE `+alias+`.merchant_id = $1`, func(scan scanner) error {
 			var last []byte
-			object, salted, hasTexts, err := kind.scan(func(columns ...any) error { return scan(append([]any{&last}, columns...)...) })
+			object, salted, hasTexts, err := of.scan(func(columns ...any) error { return scan(append([]any{&last}, columns...)...) })
 			if err != nil {
-				return v.wrong(kind.table, "?", "it cannot be read: %v", err)
+				return v.wrong(of.table, object.NodeID(), "it cannot be read: %v", err)
+			}
+			if err := v.asLogged(of.table, object, last); err != nil {
+				return err
 			}
 			if salted != hasTexts {
-				return v.wrong(kind.table, object.NodeID(), "its salt does not belong to it")
+				return v.wrong(of.table, object.NodeID(), "its salt does not belong to it")
 			}
-			return v.asLogged(kind.table, object, last)
+			return nil
 		}, v.id())
 		if err != nil {
 			return err

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"strconv"
+	"strings"
 
 	"github.com/paygraph/paygraph/answer"
 	"github.com/paygraph/paygraph/event"
@@ -46,13 +47,14 @@ func (v *verification) records(ctx context.Context) error {
 
 func (v *verification) recordsAfter(ctx context.Context, last key) ([]*record, error) {
 	var found []*record
-	err := v.source.query(ctx, `SELECT i.owner, i.key, i.operation, i.fingerprint, i.object_id, i.refusal_values, i.result_version, i.created_at
-		FROM idempotency i WHERE i.merchant_id = $1 AND (i.owner, i.key) > ($2, $3) AND i.refusal IS NULL
+	err := v.source.query(ctx, `SELECT i.owner, i.key, i.operation, i.fingerprint, i.object_id, i.refusal, i.refusal_values, i.result_version,
+			i.created_at
+		FROM idempotency i WHERE i.merchant_id = $1 AND (i.owner, i.key) > ($2, $3) AND (i.refusal IS NULL OR i.object_id IS NOT NULL)
 		ORDER BY i.owner, i.key LIMIT `+strconv.Itoa(page), func(scan scanner) error {
 		var r record
-		err := scan(&r.owner, &r.key, &r.operation, &r.fingerprint, &r.objectID, &r.refusalValues, &r.version, &r.createdAt)
-		if err == nil && (r.objectID == nil || r.refusalValues != nil || r.version < 1 || r.version > resultVersion) {
-			return v.wrong("idempotency", r.key, "it is no record of a success")
+		err := scan(&r.owner, &r.key, &r.operation, &r.fingerprint, &r.objectID, &r.refusalCode, &r.refusalValues, &r.version, &r.createdAt)
+		if err == nil && (r.objectID == nil || r.refusalCode != nil || r.refusalValues != nil || r.version < 1 || r.version > resultVersion) {
+			return v.wrong("idempotency", r.row(), "it is no record of a success")
 		}
 		found = append(found, &r)
 		return err
@@ -67,7 +69,7 @@ func (v *verification) eventsOf(ctx context.Context, records []*record) error {
 	for _, r := range records {
 		id, err := answer.Decode(answer.PrefixOf(*r.objectID), *r.objectID)
 		if err != nil {
-			return v.wrong("idempotency", r.key, "its object %q is no identifier", *r.objectID)
+			return v.wrong("idempotency", r.row(), "its object %q is no identifier", *r.objectID)
 		}
 		objects.uuid(id)
 	}
@@ -87,11 +89,14 @@ func (v *verification) eventsOf(ctx context.Context, records []*record) error {
 		}, v.id(), objects.wire())
 	for i, r := range records {
 		if err == nil && !matched[i] {
-			return v.wrong("idempotency", r.key, "no event is of its request")
+			return v.wrong("idempotency", r.row(), "no event is of its request")
 		}
 	}
 	return err
 }
+
+// row finds a record for a person: its key, after whose it is where that is not the merchant.
+func (r *record) row() string { return strings.TrimPrefix(r.owner+" "+r.key, " ") }
 
 func fits(r *record, e *event.Event) bool {
 	var p payload

@@ -74,24 +74,10 @@ var changes = []change{
 		stamped: []string{"created_at", "updated_at"}, columns: paymentWritten,
 		count: func(b *batch) int { return len(b.changedPayments) },
 		write: func(b *batch, n int, r *row) { r.payment(b.changedPayments[n]) }},
-	{table: "transaction", stamped: []string{"created_at"},
-		columns: []column{uuids("id"), texts("kind"), int8s("amount"), texts("currency"), uuids("payment_id"),
-			texts("reference"), byteas("salt"), dates("value_date")},
-		count: func(b *batch) int { return len(b.newTransactions) },
-		write: func(b *batch, n int, r *row) {
-			t := b.newTransactions[n]
-			r.id(answer.TransactionPrefix, string(t.ID))
-			r.text(string(t.Kind))
-			r.int8(t.Amount.MinorUnits)
-			r.text(string(t.Amount.Currency))
-			r.maybeID(answer.PaymentPrefix, t.PaymentID)
-			r.maybeText(t.Reference)
-			r.bytea(t.Salt)
-			r.date(t.ValueDate)
-		}},
-	{table: "entry",
+	{table: "entry", stamped: []string{"created_at"},
 		columns: []column{uuids("transaction_id"), int2s("leg"), uuids("account_id"), int8s("sequence"), texts("direction"),
-			int8s("posted"), int8s("posted_after")},
+			texts("currency"), int8s("posted"), int8s("posted_after"),
+			texts("kind"), int8s("amount"), uuids("payment_id"), texts("reference"), byteas("salt"), dates("value_date")},
 		count: func(b *batch) int { return len(b.newEntries) },
 		write: func(b *batch, n int, r *row) {
 			e := b.newEntries[n]
@@ -100,8 +86,19 @@ var changes = []change{
 			r.id(answer.AccountPrefix, string(e.AccountID))
 			r.int8(e.AccountSequence)
 			r.text(string(e.Direction))
+			r.text(string(e.Amount.Currency))
 			r.int8(e.Amount.MinorUnits)
 			r.int8(e.PostedAfter)
+			if e.Leg != ledger.FirstLeg {
+				r.nulls(6)
+				return
+			}
+			r.text(string(e.of.Kind))
+			r.int8(e.of.Amount.MinorUnits)
+			r.maybeID(answer.PaymentPrefix, e.of.PaymentID)
+			r.maybeText(e.of.Reference)
+			r.bytea(e.of.Salt)
+			r.date(e.of.ValueDate)
 		}},
 	{table: "event", stamped: []string{"occurred_at"},
 		columns: []column{int8s("sequence"), uuids("id"), texts("type"), uuids("object_id"), int4s("object_version"),
