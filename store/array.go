@@ -9,14 +9,16 @@ import (
 
 // Object identifiers of PostgreSQL's types (catalogue pg_type).
 const (
-	oidBytea = 17
-	oidInt8  = 20
-	oidInt2  = 21
-	oidInt4  = 23
-	oidText  = 25
-	oidDate  = 1082
-	oidUUID  = 2950
-	oidJSONB = 3802
+	oidBool        = 16
+	oidBytea       = 17
+	oidInt8        = 20
+	oidInt2        = 21
+	oidInt4        = 23
+	oidText        = 25
+	oidDate        = 1082
+	oidTimestamptz = 1184
+	oidUUID        = 2950
+	oidJSONB       = 3802
 )
 
 // array is one parameter of a batch statement: a one-dimensional array in PostgreSQL's binary format (array_recv). A batch has

@@ -34,8 +34,11 @@ type source interface {
 type pooled struct{ db *sql.DB }
 
 func (p pooled) query(ctx context.Context, text string, visit func(scanner) error, arguments ...any) error {
-	rows, err := p.db.QueryContext(ctx, text, arguments...)
-	return trouble(visitRows(rows, err, visit))
+	var value []byte
+	if err := p.db.QueryRowContext(ctx, packed(text), arguments...).Scan(&value); err != nil {
+		return trouble(err)
+	}
+	return unpack(value, visit)
 }
 
 // trouble tells the database's troubles from defects: the same question may be answered a moment later.
@@ -132,8 +135,11 @@ func (v *view) ask(ctx context.Context, text string, visit func(scanner) error, 
 			return err
 		}
 	}
-	rows, err := v.tx.QueryContext(ctx, text, arguments...)
-	return visitRows(rows, err, visit)
+	var value []byte
+	if err := v.tx.QueryRowContext(ctx, packed(text), arguments...).Scan(&value); err != nil {
+		return err
+	}
+	return unpack(value, visit)
 }
 
 // some finds objects by their identifiers, in any order.
