@@ -1,4 +1,4 @@
-// Command gen makes graph/ from the schema: gqlgen's own generation, with two of its calls exchanged (docs/decisions/009).
+// Command gen makes graph/ from the schema: gqlgen's own generation, with parts of its output exchanged (docs/decisions/009).
 package main
 
 import (
