@@ -50,7 +50,6 @@ type Draft struct {
 	ObjectID      string
 	ObjectVersion int32
 	State         State   // the object's state after it
-	Detail        State   // what the command says beyond that, such as a reason
 	Postings      []State // the ledger transactions that the command posted, with every entry
 }
 
@@ -100,9 +99,6 @@ func (d Draft) Number(m answer.MerchantID, id ID, sequence int64, prev Hash, at 
 			Text("principal", cause.Principal).
 			Text("request", hex.EncodeToString(cause.Request[:]))).
 		Object("state", d.State)
-	if len(d.Detail) > 0 {
-		payload = payload.Object("detail", d.Detail)
-	}
 	if len(d.Postings) > 0 {
 		payload = payload.List("transactions", d.Postings)
 	}

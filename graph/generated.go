@@ -64,6 +64,7 @@ type ComplexityRoot struct {
 		Kind         func(childComplexity int) int
 		Name         func(childComplexity int) int
 		Status       func(childComplexity int) int
+		StatusReason func(childComplexity int) int
 		Transactions func(childComplexity int, first int32, after *string) int
 		UpdatedAt    func(childComplexity int) int
 		Version      func(childComplexity int) int
@@ -534,6 +535,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Account.Status(childComplexity), true
+	case "Account.statusReason":
+		if e.ComplexityRoot.Account.StatusReason == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Account.StatusReason(childComplexity), true
 	case "Account.transactions":
 		if e.ComplexityRoot.Account.Transactions == nil {
 			break
@@ -2167,6 +2174,8 @@ type Account implements Node @requiresScope(scope: ACCOUNTS_READ) {
   currency: CurrencyCode!
   "What requests may do with it."
   status: AccountStatus!
+  "Why the status last changed; null where it never did."
+  statusReason: String
   "Whose wallet it is; null for the merchant's own accounts."
   customer: Customer
   "What the account holds. All balances of one query are of the same moment."
@@ -2757,7 +2766,7 @@ input SetAccountStatusInput {
   accountId: ID!
   "Its status from now on. CLOSED is final, and needs an empty account."
   status: AccountStatus!
-  "Why: at most 500 characters. It is kept in the log as a salted hash."
+  "Why: at most 500 characters. The account shows it as statusReason; the log has a salted hash of it."
   reason: String!
 }
 
@@ -3195,6 +3204,8 @@ func (ec *executionContext) childFields_Account(ctx context.Context, field graph
 		return ec.fieldContext_Account_currency(ctx, field)
 	case "status":
 		return ec.fieldContext_Account_status(ctx, field)
+	case "statusReason":
+		return ec.fieldContext_Account_statusReason(ctx, field)
 	case "customer":
 		return ec.fieldContext_Account_customer(ctx, field)
 	case "balance":
@@ -4284,6 +4295,13 @@ func (ec *executionContext) _Account_status(ctx context.Context, field graphql.C
 }
 func (ec *executionContext) fieldContext_Account_status(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Account", field, false, false, "AccountStatus")
+}
+
+func (ec *executionContext) _Account_statusReason(ctx context.Context, field graphql.CollectedField, obj *ledger.Account) (ret graphql.Marshaler) {
+	return ec.marshalOString2ᚖstring(ctx, field.Selections, obj.StatusReason)
+}
+func (ec *executionContext) fieldContext_Account_statusReason(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Account", field, false, false, "String")
 }
 
 func (ec *executionContext) _Account_customer(ctx context.Context, field graphql.CollectedField, obj *ledger.Account) (ret graphql.Marshaler) {
@@ -10433,6 +10451,11 @@ func (ec *executionContext) _Account(ctx context.Context, sel ast.SelectionSet, 
 		case "status":
 			out.Values[i] = ec._Account_status(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "statusReason":
+			out.Values[i] = ec._Account_statusReason(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "customer":

@@ -61,6 +61,7 @@ type Account struct {
 	Kind          Kind
 	Currency      money.Currency
 	Status        Status
+	StatusReason  *string // of the last change of status; nil before the first
 	Name          string
 	CustomerID    *merchant.CustomerID // whose wallet it is; nil for the merchant's own accounts
 	DebitsPosted  int64                // minor units
@@ -69,7 +70,7 @@ type Account struct {
 	Version       int32                // counts changes of status, name and limits; not entries
 	CreatedAt     time.Time
 	UpdatedAt     time.Time
-	Salt          []byte // hides the name in the log
+	Salt          []byte // hides name and reason in the log; nil without them
 }
 
 // NodeID is the account's identifier.
@@ -116,6 +117,7 @@ func (a *Account) State() event.State {
 		Text("kind", string(a.Kind)).
 		Text("currency", string(a.Currency)).
 		Text("status", string(a.Status)).
+		Salted("statusReason", a.Salt, answer.Or(a.StatusReason)).
 		Salted("name", a.Salt, a.Name).
 		Text("customer", string(answer.Or(a.CustomerID))).
 		Int("version", int64(a.Version)).

@@ -57,13 +57,16 @@ func (in SetAccountStatusInput) decide(b Batch) (command.Object, error) {
 	case in.Status == Closed && account.Posted() != 0:
 		return nil, AccountNotEmpty{path, string(in.AccountID), account.Balance().Posted}
 	}
-	account.Status = in.Status
+	account.Status, account.StatusReason = in.Status, &in.Reason
+	if account.Salt == nil {
+		account.Salt = b.Salt()
+	}
 	account.Version++
 	account.UpdatedAt = b.Time()
 	b.Changed(account)
 	b.Append(event.Draft{
 		Type: event.AccountStatusChanged, ObjectID: account.NodeID(), ObjectVersion: account.Version,
-		State: account.State(), Detail: event.State(nil).Salted("reason", b.Salt(), in.Reason),
+		State: account.State(),
 	})
 	return account.clone(), nil
 }

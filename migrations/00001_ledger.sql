@@ -59,17 +59,18 @@ CREATE INDEX customer_reference ON customer (merchant_id, reference, id) WHERE r
 
 -- What an account is. Its sums are in balance, a narrow table of their own.
 CREATE TABLE account (
-    merchant_id uuid        NOT NULL REFERENCES merchant (id),
-    id          uuid        NOT NULL,
-    kind        text        NOT NULL,
-    currency    text        NOT NULL,
-    status      text        NOT NULL,
-    name        text        NOT NULL,
-    customer_id uuid,
-    salt        bytea,
-    version     integer     NOT NULL,
-    created_at  timestamptz NOT NULL,
-    updated_at  timestamptz NOT NULL,
+    merchant_id   uuid        NOT NULL REFERENCES merchant (id),
+    id            uuid        NOT NULL,
+    kind          text        NOT NULL,
+    currency      text        NOT NULL,
+    status        text        NOT NULL,
+    status_reason text,                 -- of the last change of status
+    name          text        NOT NULL,
+    customer_id   uuid,
+    salt          bytea,
+    version       integer     NOT NULL,
+    created_at    timestamptz NOT NULL,
+    updated_at    timestamptz NOT NULL,
     PRIMARY KEY (merchant_id, id),
     FOREIGN KEY (merchant_id, customer_id) REFERENCES customer (merchant_id, id)
 );

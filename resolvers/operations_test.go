@@ -119,6 +119,10 @@ func TestEveryMutationAnswersWithEveryField(t *testing.T) {
 			t.Errorf("%s of %v was answered %v", f.Name, input, got)
 		}
 	}
+	got := s.must(t, `query ($id: ID!) { account(id: $id) { status statusReason } }`, vars{"id": s.to})
+	if text(got, "account", "status") != "FROZEN" || text(got, "account", "statusReason") != "a phone call" {
+		t.Errorf("the account that was frozen is %v", got)
+	}
 }
 
 func TestAPaymentIsTold(t *testing.T) {

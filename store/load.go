@@ -57,7 +57,7 @@ var (
 	paymentsByID  = `SELECT ` + paymentColumns + each + lateral(paymentColumns, `payment`, `p`, `p.id = u.id`, `LIMIT 1`)
 )
 
-const accountOwnColumns = `a.id, a.kind, a.currency, a.status, a.name, a.customer_id, a.salt, a.version, a.created_at, a.updated_at`
+const accountOwnColumns = `a.id, a.kind, a.currency, a.status, a.status_reason, a.name, a.customer_id, a.salt, a.version, a.created_at, a.updated_at`
 
 const accountColumns = accountOwnColumns + `, b.debits_posted, b.credits_posted, b.sequence`
 
@@ -100,7 +100,7 @@ func scanAccount(scan scanner) (*ledger.Account, error) {
 	var a ledger.Account
 	var id answer.UUID
 	var customer nullUUID
-	err := scan(&id, &a.Kind, &a.Currency, &a.Status, &a.Name, &customer, &a.Salt, &a.Version, &a.CreatedAt, &a.UpdatedAt,
+	err := scan(&id, &a.Kind, &a.Currency, &a.Status, &a.StatusReason, &a.Name, &customer, &a.Salt, &a.Version, &a.CreatedAt, &a.UpdatedAt,
 		&a.DebitsPosted, &a.CreditsPosted, &a.Sequence)
 	a.ID = ledger.AccountID(answer.Encode(answer.AccountPrefix, id))
 	a.CustomerID = maybe[merchant.CustomerID](answer.CustomerPrefix, customer)

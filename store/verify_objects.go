@@ -99,7 +99,7 @@ var statedTables = []stated{
 	}},
 	{"account", accountOwnColumns + `, 0, 0, 0`, func(s scanner) (stateful, bool, bool, error) { // balances are checked with the entries
 		a, err := scanAccount(s)
-		return a, a.Salt != nil, a.Name != "", err
+		return a, a.Salt != nil, a.Name != "" || a.StatusReason != nil, err
 	}},
 	{"payment", paymentColumns, func(s scanner) (stateful, bool, bool, error) {
 		p, err := scanPayment(s)

@@ -53,7 +53,7 @@ var changes = []change{
 	{table: "account", stamped: []string{"created_at", "updated_at"}, columns: accountWritten,
 		count: func(b *batch) int { return len(b.newAccounts) },
 		write: func(b *batch, n int, r *row) { r.account(b.newAccounts[n]) }},
-	{table: "account", key: "id", mutable: []string{"updated_at", "status", "version"},
+	{table: "account", key: "id", mutable: []string{"updated_at", "status", "status_reason", "salt", "version"},
 		stamped: []string{"created_at", "updated_at"}, columns: accountWritten,
 		count: func(b *batch) int { return len(b.changedAccounts) },
 		write: func(b *batch, n int, r *row) { r.account(b.changedAccounts[n]) }},
@@ -132,7 +132,8 @@ var changes = []change{
 		}},
 }
 
-var accountWritten = []column{uuids("id"), texts("kind"), texts("currency"), texts("status"), texts("name"), uuids("customer_id"),
+var accountWritten = []column{uuids("id"), texts("kind"), texts("currency"), texts("status"), texts("status_reason"),
+	texts("name"), uuids("customer_id"),
 	byteas("salt"), int4s("version")}
 
 func (r *row) account(a *ledger.Account) {
@@ -140,6 +141,7 @@ func (r *row) account(a *ledger.Account) {
 	r.text(string(a.Kind))
 	r.text(string(a.Currency))
 	r.text(string(a.Status))
+	r.maybeText(a.StatusReason)
 	r.text(a.Name)
 	r.maybeID(answer.CustomerPrefix, (*string)(a.CustomerID))
 	r.bytea(a.Salt)
