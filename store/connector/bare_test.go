@@ -5,15 +5,17 @@ import (
 	"database/sql/driver"
 	"errors"
 	"testing"
+
+	"github.com/paygraph/paygraph/store/connector/proxytest"
 )
 
 // TestWhyNotBare shows by lib/pq without the wrapper what the wrapper is for, and that the faults of these tests do strike. Should a
 // release of lib/pq fail one of these, the wrapper's remedy for it can go. TestCut has the same faults with the wrapper.
 func TestWhyNotBare(t *testing.T) {
 	t.Parallel()
-	begin := func(t *testing.T) (*proxy, *sql.DB, string) {
+	begin := func(t *testing.T) (*proxytest.Proxy, *sql.DB, string) {
 		p := newProxy(t)
-		db, err := sql.Open("postgres", dsn(p.address)+"?sslmode=disable&binary_parameters=yes")
+		db, err := sql.Open("postgres", dsn(p.Address)+"?sslmode=disable&binary_parameters=yes")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -26,7 +28,7 @@ func TestWhyNotBare(t *testing.T) {
 	t.Run("an INSERT whose answer was lost runs twice without an error", func(t *testing.T) {
 		t.Parallel()
 		p, db, id := begin(t)
-		p.arm(fault{kind: cutAnswer})
+		p.Arm(proxytest.Fault{Kind: proxytest.CutAnswer})
 		if _, err := db.Exec(insert, id); err != nil {
 			t.Error(err)
 		}
@@ -37,7 +39,7 @@ func TestWhyNotBare(t *testing.T) {
 	t.Run("a COMMIT whose answer was lost is reported as if it could be tried again", func(t *testing.T) {
 		t.Parallel()
 		p, db, id := begin(t)
-		p.arm(fault{kind: cutAnswer, at: 2})
+		p.Arm(proxytest.Fault{Kind: proxytest.CutAnswer, At: 2})
 		err := inTx(db, (*sql.Tx).Commit, func(tx *sql.Tx) error { return result(tx.Exec(insert, id)) })
 		if !errors.Is(err, driver.ErrBadConn) {
 			t.Error(err)
@@ -49,7 +51,7 @@ func TestWhyNotBare(t *testing.T) {
 	t.Run("an error followed by a closed socket spoils the pool", func(t *testing.T) {
 		t.Parallel()
 		p, db, _ := begin(t)
-		p.arm(fault{kind: fakeAnswer, fake: errorMessage("ERROR", "42P01")})
+		p.Arm(proxytest.Fault{Kind: proxytest.FakeAnswer, Fake: proxytest.ErrorMessage("ERROR", "42P01")})
 		if _, err := db.Exec(insert, "x"); code(err) != "42P01" {
 			t.Error(err)
 		}

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/paygraph/paygraph/store/connector/proxytest"
 )
 
 const sleepy = "WITH w AS (" + insert + ") SELECT pg_sleep(60)::text"
@@ -47,15 +49,15 @@ func TestCancel(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p, id := newProxy(t), newID()
-			db := open(t, p.address, Options{})
+			db := open(t, p.Address, Options{})
 			warm(t, db)
 			ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
 			defer cancel()
 			if err := run(ctx, db, id); code(err) != "57014" {
 				t.Error(err)
 			}
-			if p.cancels.Load() != 1 {
-				t.Errorf("%d cancel requests", p.cancels.Load())
+			if p.Cancels.Load() != 1 {
+				t.Errorf("%d cancel requests", p.Cancels.Load())
 			}
 			if n := effects(t, id); n != 0 {
 				t.Errorf("%d effects", n)
@@ -78,10 +80,10 @@ func TestCancelWithoutAnswer(t *testing.T) {
 			if strings.HasPrefix(name, "prepared") {
 				at = 1
 			}
-			db := open(t, p.address, Options{ConnectTimeout: time.Second})
+			db := open(t, p.Address, Options{ConnectTimeout: time.Second})
 			warm(t, db)
-			p.dropCancels.Store(true)
-			p.arm(fault{kind: swallowRequest, at: at})
+			p.DropCancels.Store(true)
+			p.Arm(proxytest.Fault{Kind: proxytest.SwallowRequest, At: at})
 			ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
 			defer cancel()
 			within(t, cancelGrace+2*time.Second, func() {
@@ -97,13 +99,13 @@ func TestCancelWithoutAnswer(t *testing.T) {
 func TestCancelBefore(t *testing.T) {
 	t.Parallel()
 	p := newProxy(t)
-	db := open(t, p.address, Options{})
+	db := open(t, p.Address, Options{})
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	if _, err := db.ExecContext(ctx, insert, newID()); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
-	if x := p.exchanges(); len(x) != 0 {
+	if x := p.Exchanges(); len(x) != 0 {
 		t.Error("something was sent:", x)
 	}
 }
@@ -112,7 +114,7 @@ func TestCancelBefore(t *testing.T) {
 func TestCancelDuringCommit(t *testing.T) {
 	t.Parallel()
 	p, id := newProxy(t), newID()
-	db := open(t, p.address, Options{})
+	db := open(t, p.Address, Options{})
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	tx, err := db.BeginTx(ctx, nil)
@@ -123,9 +125,9 @@ func TestCancelDuringCommit(t *testing.T) {
 		t.Fatal(err)
 	}
 	held := make(chan struct{})
-	p.arm(fault{kind: holdAnswer, held: held})
+	p.Arm(proxytest.Fault{Kind: proxytest.HoldAnswer, Held: held})
 	go func() {
-		for len(p.exchanges()) == 0 {
+		for len(p.Exchanges()) == 0 {
 			time.Sleep(time.Millisecond)
 		}
 		cancel()
@@ -135,7 +137,7 @@ func TestCancelDuringCommit(t *testing.T) {
 	if err := tx.Commit(); err != nil {
 		t.Error(err)
 	}
-	if n := p.cancels.Load(); n != 0 {
+	if n := p.Cancels.Load(); n != 0 {
 		t.Errorf("%d cancel requests", n)
 	}
 	if n := effects(t, id); n != 1 {

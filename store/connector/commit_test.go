@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/paygraph/paygraph/store/connector/proxytest"
 )
 
 // commitDeadline is what the tests give a COMMIT.
@@ -16,9 +18,9 @@ const commitDeadline = 400 * time.Millisecond
 // commitCase is what a transaction that was begun by hand meets at its COMMIT.
 type commitCase struct {
 	name     string
-	more     string                                  // is done in the transaction
-	meddle   func(t *testing.T, p *proxy, id string) // before COMMIT
-	patience time.Duration                           // of the one who commits; commitDeadline if zero
+	more     string                                            // is done in the transaction
+	meddle   func(t *testing.T, p *proxytest.Proxy, id string) // before COMMIT
+	patience time.Duration                                     // of the one who commits; commitDeadline if zero
 	want     string
 	effects  int
 	kept     bool // the connection serves further queries
@@ -30,22 +32,22 @@ var commitCases = []commitCase{
 	{name: "a deferred constraint is violated", more: "INSERT INTO checked VALUES (1), (1)", want: "23505", kept: true},
 	{name: "the server is busy with it at the deadline", more: "INSERT INTO slow VALUES (1)", want: "unknown"},
 	{name: "the backend is ended while it commits", more: "INSERT INTO slow VALUES (1)", patience: time.Minute,
-		meddle: func(t *testing.T, _ *proxy, id string) {
+		meddle: func(t *testing.T, _ *proxytest.Proxy, id string) {
 			done := make(chan struct{})
 			go func() { defer close(done); eventually(t, isActive, id); do(t, terminate, id) }()
 			t.Cleanup(func() { <-done })
 		}, want: "unknown"},
-	{name: "the network swallows the request", meddle: func(_ *testing.T, p *proxy, _ string) {
-		p.arm(fault{kind: swallowRequest})
+	{name: "the network swallows the request", meddle: func(_ *testing.T, p *proxytest.Proxy, _ string) {
+		p.Arm(proxytest.Fault{Kind: proxytest.SwallowRequest})
 	}, want: "unknown"},
-	{name: "the network swallows the answer", meddle: func(_ *testing.T, p *proxy, _ string) {
-		p.arm(fault{kind: swallowAnswer})
+	{name: "the network swallows the answer", meddle: func(_ *testing.T, p *proxytest.Proxy, _ string) {
+		p.Arm(proxytest.Fault{Kind: proxytest.SwallowAnswer})
 	}, want: "unknown", effects: 1},
-	{name: "admin_shutdown is the answer", meddle: func(_ *testing.T, p *proxy, _ string) {
-		p.arm(fault{kind: fakeAnswer, fake: errorMessage("FATAL", "57P01")})
+	{name: "admin_shutdown is the answer", meddle: func(_ *testing.T, p *proxytest.Proxy, _ string) {
+		p.Arm(proxytest.Fault{Kind: proxytest.FakeAnswer, Fake: proxytest.ErrorMessage("FATAL", "57P01")})
 	}, want: "unknown"},
-	{name: "an error is the answer, and the socket is closed", meddle: func(_ *testing.T, p *proxy, _ string) {
-		p.arm(fault{kind: fakeAnswer, fake: errorAnswer("ERROR", "40001")})
+	{name: "an error is the answer, and the socket is closed", meddle: func(_ *testing.T, p *proxytest.Proxy, _ string) {
+		p.Arm(proxytest.Fault{Kind: proxytest.FakeAnswer, Fake: proxytest.ErrorAnswer("ERROR", "40001")})
 	}, want: "40001"},
 }
 
@@ -56,7 +58,7 @@ func TestCommit(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			p, id := newProxy(t), newID()
-			db := open(t, p.address, Options{Settings: map[string]string{"application_name": id}})
+			db := open(t, p.Address, Options{Settings: map[string]string{"application_name": id}})
 			conn := begun(t, db, id)
 			if c.more != "" {
 				_, _ = conn.ExecContext(context.Background(), c.more)
@@ -72,16 +74,16 @@ func TestCommit(t *testing.T) {
 			if n := effects(t, id); n != c.effects {
 				t.Errorf("%d effects; %d were expected", n, c.effects)
 			}
-			if n := p.cancels.Load(); n != 0 {
+			if n := p.Cancels.Load(); n != 0 {
 				t.Errorf("%d cancel requests", n)
 			}
 			if strings.Contains(c.name, "swallows") {
-				within(t, time.Second, func() { <-p.gone }) // the socket is closed, and conn is not yet
+				within(t, time.Second, func() { <-p.Gone }) // the socket is closed, and conn is not yet
 			}
 			_ = conn.Close()
 			time.Sleep(commitDeadline) // a deadline that was left on the socket would pass now
 			twentyQueries(t, db)
-			if kept := p.logins.Load() == 1; kept != c.kept {
+			if kept := p.Logins.Load() == 1; kept != c.kept {
 				t.Errorf("the connection was used for the later queries: %v", kept)
 			}
 		})
@@ -137,9 +139,9 @@ func TestDiscard(t *testing.T) {
 func TestDiscardDoesNotWait(t *testing.T) {
 	t.Parallel()
 	p := newProxy(t)
-	db := open(t, p.address, Options{})
+	db := open(t, p.Address, Options{})
 	conn := begun(t, db, newID())
-	p.arm(fault{kind: swallowRequest})
+	p.Arm(proxytest.Fault{Kind: proxytest.SwallowRequest})
 	if err := Commit(conn, 50*time.Millisecond); code(err) != "unknown" {
 		t.Error(err)
 	}

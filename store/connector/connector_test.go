@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/lib/pq"
+
+	"github.com/paygraph/paygraph/store/connector/proxytest"
 )
 
 func TestSSLMode(t *testing.T) {
@@ -132,16 +134,16 @@ func TestSettings(t *testing.T) {
 func TestFastPaths(t *testing.T) {
 	t.Parallel()
 	p := newProxy(t)
-	db := open(t, p.address, Options{})
+	db := open(t, p.Address, Options{})
 	warm(t, db)
 
 	t.Run("a []byte goes in binary, in one request", func(t *testing.T) {
-		p.arm(fault{})
+		p.Arm(proxytest.Fault{})
 		var sum int64
 		if err := db.QueryRow("SELECT sum(n)::int8 FROM unnest($1::int8[]) n", int8Array(20, 22)).Scan(&sum); err != nil || sum != 42 {
 			t.Error(sum, err)
 		}
-		if x := p.exchanges(); len(x) != 1 || x[0].request != "PBDES" {
+		if x := p.Exchanges(); len(x) != 1 || x[0].Request != "PBDES" {
 			t.Error(x)
 		}
 	})
@@ -174,13 +176,13 @@ func TestFastPaths(t *testing.T) {
 		}
 	})
 	t.Run("a batch by hand is one request", func(t *testing.T) {
-		p.arm(fault{})
+		p.Arm(proxytest.Fault{})
 		if err := onConn(db, func(conn *sql.Conn) error {
 			return fiveRows(conn.QueryContext(context.Background(), "BEGIN; SELECT generate_series(1, 5); COMMIT"))
 		}); err != nil {
 			t.Error(err)
 		}
-		if x := p.exchanges(); len(x) != 1 || x[0].request != "Q" {
+		if x := p.Exchanges(); len(x) != 1 || x[0].Request != "Q" {
 			t.Error(x)
 		}
 	})

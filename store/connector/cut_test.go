@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/paygraph/paygraph/store/connector/proxytest"
 )
 
 // scenario is a use of the pool whose effect is one row with the given id.
@@ -176,17 +178,17 @@ func TestCut(t *testing.T) {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
 			p := newProxy(t)
-			db := open(t, p.address, Options{})
+			db := open(t, p.Address, Options{})
 			if err := s.run(db, newID()); err != nil {
 				t.Fatal("without a fault:", err)
 			}
-			exchanges := p.exchanges()
+			exchanges := p.Exchanges()
 			if len(exchanges) != len(s.requests) {
 				t.Fatalf("%d requests were sent, %d were expected: %v", len(exchanges), len(s.requests), exchanges)
 			}
 			for at, x := range exchanges {
 				for _, f := range faults(at, x) {
-					name := fmt.Sprintf("request %d (%s, %s) %s", at+1, s.requests[at], x.request, f)
+					name := fmt.Sprintf("request %d (%s, %s) %s", at+1, s.requests[at], x.Request, described(f))
 					t.Run(name, func(t *testing.T) { s.cut(t, p, db, f) })
 				}
 			}
@@ -195,45 +197,46 @@ func TestCut(t *testing.T) {
 }
 
 // faults are the places at which an exchange can be cut. End of file and reset take turns.
-func faults(at int, x exchange) []fault {
-	all := []fault{{kind: loseRequest}, {kind: loseRequest, reset: true}, {kind: cutRequest}, {kind: cutRequest, reset: true},
-		{kind: cutAnswer}, {kind: cutAnswer, reset: true}}
+func faults(at int, x proxytest.Exchange) (all []proxytest.Fault) {
+	for _, kind := range []proxytest.Kind{proxytest.LoseRequest, proxytest.CutRequest, proxytest.CutAnswer} {
+		all = append(all, proxytest.Fault{Kind: kind}, proxytest.Fault{Kind: kind, Reset: true})
+	}
 	before := 0
-	for i, length := range x.answer {
-		all = append(all, fault{kind: cutAnswer, bytes: before + length/2, reset: i%2 == 0})
+	for i, length := range x.Answer {
+		all = append(all, proxytest.Fault{Kind: proxytest.CutAnswer, Bytes: before + length/2, Reset: i%2 == 0})
 		before += length
-		if i < len(x.answer)-1 {
-			all = append(all, fault{kind: cutAnswer, bytes: before, reset: i%2 == 1})
+		if i < len(x.Answer)-1 {
+			all = append(all, proxytest.Fault{Kind: proxytest.CutAnswer, Bytes: before, Reset: i%2 == 1})
 		}
 	}
 	for i := range all {
-		all[i].at = at
+		all[i].At = at
 	}
 	return all
 }
 
-func (f fault) String() string {
+func described(f proxytest.Fault) string {
 	end := "end of file"
-	if f.reset {
+	if f.Reset {
 		end = "reset"
 	}
-	switch f.kind {
-	case loseRequest:
+	switch f.Kind {
+	case proxytest.LoseRequest:
 		return "never arrives, " + end
-	case cutRequest:
+	case proxytest.CutRequest:
 		return "arrives in part, " + end
 	default:
-		return fmt.Sprintf("runs, %d bytes of the answer arrive, %s", f.bytes, end)
+		return fmt.Sprintf("runs, %d bytes of the answer arrive, %s", f.Bytes, end)
 	}
 }
 
 // cut runs the scenario with the fault and checks everything that the package promises.
-func (s scenario) cut(t *testing.T, p *proxy, db *sql.DB, f fault) {
+func (s scenario) cut(t *testing.T, p *proxytest.Proxy, db *sql.DB, f proxytest.Fault) {
 	id := newID()
-	p.arm(f)
+	struck := p.Arm(f)
 	err := s.run(db, id)
 
-	switch lost := s.requests[f.at]; {
+	switch lost := s.requests[f.At]; {
 	case lost != harmless && !errors.Is(err, ErrOutcomeUnknown):
 		t.Errorf("the error is %v, not ErrOutcomeUnknown", err)
 	case lost == harmless && err != nil && !errors.Is(err, driver.ErrBadConn):
@@ -244,19 +247,21 @@ func (s scenario) cut(t *testing.T, p *proxy, db *sql.DB, f fault) {
 	if got, want := effects(t, id), s.effects(f, err); got != want {
 		t.Errorf("the effect happened %d times, not %d; the error was %v", got, want, err)
 	}
-	if !p.struck() {
+	select {
+	case <-struck:
+	default:
 		t.Errorf("the fault did not strike")
 	}
 	twentyQueries(t, db)
 }
 
 // effects is how often the effect of the scenario must have happened.
-func (s scenario) effects(f fault, err error) int {
+func (s scenario) effects(f proxytest.Fault, err error) int {
 	for at, request := range s.requests {
 		if request != commits {
 			continue
 		}
-		if err == nil || f.at > at || f.at == at && f.kind == cutAnswer {
+		if err == nil || f.At > at || f.At == at && f.Kind == proxytest.CutAnswer {
 			return 1
 		}
 	}
