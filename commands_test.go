@@ -18,6 +18,8 @@ import (
 
 	"github.com/paygraph/paygraph/auth"
 	"github.com/paygraph/paygraph/store"
+	"github.com/paygraph/paygraph/store/embedded/embeddedtest"
+	"github.com/paygraph/paygraph/store/storetest"
 )
 
 func sortedBalances(accounts []account) string {
@@ -53,7 +55,7 @@ func decode(t *testing.T, text string, into any) {
 
 func TestAMerchantFromItsCreationToItsRevokedCredential(t *testing.T) {
 	t.Parallel()
-	database := []string{"DATABASE_URL=" + emptyDatabase(t)}
+	database := []string{"DATABASE_URL=" + storetest.Empty(t)}
 	wantContains(t, refusal(t, database, "merchant", "list"), "paygraph migrate")
 	wantContains(t, output(t, database, "migrate"), "up to date")
 	p := serve(t, database)
@@ -93,7 +95,7 @@ func TestCommandsWithoutDatabaseURL(t *testing.T) {
 
 func TestADatabaseOfOnesOwnHasNothingOfTheDemo(t *testing.T) {
 	t.Parallel()
-	dsn := emptyDatabase(t)
+	dsn := storetest.Empty(t)
 	database := []string{"DATABASE_URL=" + dsn}
 	p := serve(t, database)
 	if list := output(t, database, "merchant", "list", "--json"); strings.TrimSpace(list) != "[]" {
@@ -129,7 +131,7 @@ func TestADatabaseOfOnesOwnHasNothingOfTheDemo(t *testing.T) {
 
 func TestTwoGatewaysStartAtOnceOnAnEmptyDatabase(t *testing.T) {
 	t.Parallel()
-	database := []string{"DATABASE_URL=" + emptyDatabase(t)}
+	database := []string{"DATABASE_URL=" + storetest.Empty(t)}
 	first, second := run(t, database, "--port=0"), run(t, database, "--port=0")
 	first.awaitReady()
 	second.awaitReady()
@@ -140,7 +142,7 @@ func TestTwoGatewaysStartAtOnceOnAnEmptyDatabase(t *testing.T) {
 
 func TestADatabaseThatComesAndGoes(t *testing.T) {
 	t.Parallel()
-	dsn, _ := url.Parse(emptyDatabase(t))
+	dsn, _ := url.Parse(storetest.Empty(t))
 	way := &way{to: dsn.Host, port: freePort(t)}
 	dsn.Host = fmt.Sprintf("127.0.0.1:%d", way.port)
 	p := run(t, []string{"DATABASE_URL=" + dsn.String()}, "--port=0")
@@ -238,7 +240,7 @@ func TestADatabaseThatCannotBeReachedIsOneSentence(t *testing.T) {
 
 func TestMistakesInTheConfiguration(t *testing.T) {
 	t.Parallel()
-	nowhere := filepath.Join(newFolder(t), "nowhere")
+	nowhere := filepath.Join(embeddedtest.Folder(t), "nowhere")
 	for name, row := range map[string]struct {
 		variable string
 		args     []string

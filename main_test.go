@@ -2,27 +2,23 @@ package main
 
 import (
 	"bytes"
-	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
-	"github.com/paygraph/paygraph/store/connector"
-	"github.com/paygraph/paygraph/store/embedded"
+	"github.com/paygraph/paygraph/store/embedded/embeddedtest"
+	"github.com/paygraph/paygraph/store/storetest"
 )
 
 // These tests build the program once and run it as a person does. patience is what they wait for something on a busy machine.
@@ -30,6 +26,7 @@ const patience = 30 * time.Second
 
 func TestMain(m *testing.M) {
 	code := m.Run()
+	storetest.Stop()
 	for _, undo := range atTheEnd {
 		undo()
 	}
@@ -41,16 +38,13 @@ var (
 	atTheEndMu sync.Mutex
 )
 
-// sharedFolder is a folder for all tests that every user may enter.
+// sharedFolder is a folder for all tests.
 func sharedFolder() (string, error) {
-	dir, err := os.MkdirTemp("", "paygraph-main-")
-	if err != nil {
-		return "", err
-	}
+	dir, err := embeddedtest.NewFolder()
 	atTheEndMu.Lock()
 	defer atTheEndMu.Unlock()
 	atTheEnd = append(atTheEnd, func() { _ = os.RemoveAll(dir) })
-	return dir, os.Chmod(dir, 0o755)
+	return dir, err
 }
 
 // built is the program.
@@ -98,29 +92,7 @@ func usedFolder(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := newFolder(t)
-	if output, err := exec.CommandContext(t.Context(), "cp", "-a", from+"/.", dir).CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, output)
-	}
-	return dir
-}
-
-// newFolder is a folder that the user who runs PostgreSQL for root may enter, which those of t.TempDir are not.
-func newFolder(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "paygraph-main-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := os.RemoveAll(dir); err != nil {
-			t.Error(err)
-		}
-	})
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	return dir
+	return embeddedtest.Copy(t, from)
 }
 
 // environment is ours without what configures the program, and with more.
@@ -324,55 +296,6 @@ func get(address string) (status int, body string, err error) {
 	defer response.Body.Close()
 	text, err := io.ReadAll(response.Body)
 	return response.StatusCode, string(text), err
-}
-
-// cluster is a PostgreSQL that is not the gateway's own, for tests with DATABASE_URL.
-var cluster = sync.OnceValues(func() (string, error) {
-	dir, err := sharedFolder()
-	if err != nil {
-		return "", err
-	}
-	c, err := embedded.Start(context.Background(), embedded.Config{Dir: dir, DieWithParent: true, Settings: map[string]string{"fsync": "off"}})
-	if err != nil {
-		return "", err
-	}
-	atTheEndMu.Lock()
-	defer atTheEndMu.Unlock()
-	atTheEnd = append([]func(){func() { _ = c.Stop(context.Background()) }}, atTheEnd...)
-	return c.DSN(), nil
-})
-
-var databases atomic.Int64
-
-// emptyDatabase is the address of a database without a table, for its owner.
-func emptyDatabase(t *testing.T) string {
-	t.Helper()
-	dsn, err := cluster()
-	if err != nil {
-		t.Fatal(err)
-	}
-	name := fmt.Sprintf("main_%d", databases.Add(1))
-	execute(t, dsn, "CREATE DATABASE "+name)
-	u, _ := url.Parse(dsn)
-	u.Path = "/" + name
-	return u.String()
-}
-
-func open(t *testing.T, dsn string) *sql.DB {
-	t.Helper()
-	db, err := connector.Open(dsn, connector.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
-	return db
-}
-
-func execute(t *testing.T, dsn, statement string) {
-	t.Helper()
-	if _, err := open(t, dsn).ExecContext(t.Context(), statement); err != nil {
-		t.Fatal(err)
-	}
 }
 
 var errNotAnswered = errors.New("the connection was refused or closed")

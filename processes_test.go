@@ -5,12 +5,14 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"github.com/paygraph/paygraph/store/storetest"
 )
 
 // A wallet with fifty cents pays fifty times a cent, through whichever of two processes, and the log has no gap.
 func TestTwoProcessesOnOneDatabase(t *testing.T) {
 	t.Parallel()
-	database := []string{"DATABASE_URL=" + emptyDatabase(t)}
+	database := []string{"DATABASE_URL=" + storetest.Empty(t)}
 	processes := []*program{run(t, database, "--port=0"), run(t, database, "--port=0")}
 	for _, p := range processes {
 		p.awaitReady()

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -15,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/paygraph/paygraph/store/embedded/embeddedtest"
 )
 
 // What section 13 of the design allows a start to take.
@@ -26,7 +27,7 @@ const (
 func TestTheFirstStart(t *testing.T) {
 	t.Parallel()
 	port := freePort(t)
-	p := run(t, []string{"PORT=" + strconv.Itoa(port)}, "--data-dir", newFolder(t))
+	p := run(t, []string{"PORT=" + strconv.Itoa(port)}, "--data-dir", embeddedtest.Folder(t))
 	early := 0
 	for address := fmt.Sprintf("http://127.0.0.1:%d", port); ; time.Sleep(20 * time.Millisecond) {
 		status, body, err := get(address + "/readyz")
@@ -135,7 +136,7 @@ func TestAKillDuringTheFirstStartIsMadeGood(t *testing.T) {
 	t.Parallel()
 	whole := demoClient(t, serve(t, nil, "--data-dir", usedFolder(t)))
 	want := sortedBalances(whole.accounts(t))
-	dir := newFolder(t)
+	dir := embeddedtest.Folder(t)
 	for _, at := range []struct {
 		line  string
 		delay time.Duration
@@ -164,7 +165,7 @@ func TestATakenPortIsOneSentence(t *testing.T) {
 	}
 	defer l.Close()
 	port := strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
-	dir := newFolder(t)
+	dir := embeddedtest.Folder(t)
 	wantContains(t, refusal(t, nil, "--port", port, "--data-dir", dir), port, "taken", "--port")
 	if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
 		t.Errorf("the database was touched: %v, %v", entries, err)
@@ -301,27 +302,15 @@ func TestWhenGoRunIsKilledTheGatewayDrains(t *testing.T) {
 
 func TestAsAnOrdinaryUserWithAClosedHome(t *testing.T) {
 	t.Parallel()
-	if os.Geteuid() != 0 {
-		t.Skip("the other tests are run by an ordinary user")
-	}
-	nobody, err := user.Lookup("nobody")
-	if err != nil {
-		t.Skip(err)
-	}
-	uid, _ := strconv.Atoi(nobody.Uid)
-	gid, _ := strconv.Atoi(nobody.Gid)
-	home := filepath.Join(newFolder(t), "home")
-	if err := errors.Join(os.Mkdir(home, 0o700), os.Chown(home, uid, gid)); err != nil {
-		t.Fatal(err)
-	}
+	home, as := embeddedtest.Ordinary(t)
 	path, err := built()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {
 		cmd := exec.Command(path, "--port=0")
-		cmd.Dir, cmd.Env = home, environment("HOME="+home)
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}
+		as(cmd)
+		cmd.Env = environment("HOME=" + home)
 		p := begin(t, cmd).awaitReady()
 		wantContains(t, p.out.String(), filepath.Join(home, ".local", "state", "paygraph"))
 		demoClient(t, p).twoWallets(t)

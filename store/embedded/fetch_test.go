@@ -14,6 +14,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/paygraph/paygraph/store/embedded/embeddedtest"
 )
 
 // nowhere is where no programs are.
@@ -36,7 +38,7 @@ func TestProgramsAreFetchedOnce(t *testing.T) {
 		}
 	}))
 	defer server.Close()
-	dir := newFolder(t)
+	dir := embeddedtest.Folder(t)
 	var told []string
 	for range 2 {
 		c := start(t, Config{Dir: dir, places: nowhere, Archive: server.URL + "/maven", Progress: func(line string) {
@@ -91,7 +93,7 @@ func TestNothingToFetchFrom(t *testing.T) {
 		forged.URL: "downloaded checksums do not match",
 		mute.URL:   `it says ""`,
 	} {
-		said := refusal(t, Config{Dir: newFolder(t), places: nowhere, Archive: address})
+		said := refusal(t, Config{Dir: embeddedtest.Folder(t), places: nowhere, Archive: address})
 		wantContains(t, said, "PostgreSQL is not installed, and fetching it failed ("+why)
 		wantContains(t, said, "apt-get install postgresql")
 		wantContains(t, said, "brew install postgresql")
@@ -100,7 +102,7 @@ func TestNothingToFetchFrom(t *testing.T) {
 
 func TestProgramsThatAreTooOld(t *testing.T) {
 	t.Parallel()
-	old := newFolder(t)
+	old := embeddedtest.Folder(t)
 	for _, name := range []string{"postgres", "initdb", "pg_ctl"} {
 		script := "#!/bin/sh\necho '" + name + " (PostgreSQL) 13.4 (Debian 13.4-1)'\n"
 		if err := os.WriteFile(filepath.Join(old, name), []byte(script), 0o755); err != nil {
@@ -109,14 +111,14 @@ func TestProgramsThatAreTooOld(t *testing.T) {
 	}
 	dead := httptest.NewServer(nil)
 	dead.Close()
-	said := refusal(t, Config{Dir: newFolder(t), places: []string{old}, Archive: dead.URL})
+	said := refusal(t, Config{Dir: embeddedtest.Folder(t), places: []string{old}, Archive: dead.URL})
 	wantContains(t, said, "PostgreSQL 13.4 in "+old+" is too old, for paygraph needs 15 or later, and fetching it failed")
 }
 
 // installed are small programs in an archive's layout that run those installed on this machine, wherever these keep their files.
 func installed(t *testing.T) map[string]string {
 	t.Helper()
-	f, err := openFolder(newFolder(t))
+	f, err := openFolder(embeddedtest.Folder(t))
 	if err != nil {
 		t.Fatal(err)
 	}

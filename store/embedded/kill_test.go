@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/paygraph/paygraph/store/embedded/embeddedtest"
 )
 
 func TestAfterTheGatewayWasKilled(t *testing.T) {
@@ -57,7 +59,7 @@ func TestTheServerDiesWithItsGateway(t *testing.T) {
 
 func TestAGatewayKilledWhileItMadeTheCluster(t *testing.T) {
 	t.Parallel()
-	dir := newFolder(t)
+	dir := embeddedtest.Folder(t)
 	for _, after := range []time.Duration{0, 500 * time.Millisecond} {
 		g := startGateway(t, gatewayConfig{Dir: dir}, "making the database cluster")
 		time.Sleep(after)

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -18,6 +17,7 @@ import (
 	"time"
 
 	"github.com/paygraph/paygraph/store/connector"
+	"github.com/paygraph/paygraph/store/embedded/embeddedtest"
 )
 
 // patience is what a test waits for something to happen on a busy machine.
@@ -41,7 +41,7 @@ var made []string // what model has made
 
 // model is a folder with a cluster, made once. A copy of it takes a tenth of the time.
 var model = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "paygraph-embedded-model-")
+	dir, err := embeddedtest.NewFolder()
 	if err != nil {
 		return "", err
 	}
@@ -60,11 +60,7 @@ func usedFolder(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := newFolder(t)
-	if output, err := exec.CommandContext(t.Context(), "cp", "-a", from+"/.", dir).CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, output)
-	}
-	return dir
+	return embeddedtest.Copy(t, from)
 }
 
 // gatewayConfig is as much of a Config as can be handed to another process.
@@ -134,24 +130,6 @@ func (g *gateway) kill() {
 
 // quick are the settings of tests, which may lose data when the machine fails.
 var quick = map[string]string{"fsync": "off", "shared_buffers": "16MB", "max_connections": "20"}
-
-// newFolder is a folder that the user who runs PostgreSQL for root may enter, which those of t.TempDir are not.
-func newFolder(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "paygraph-embedded-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := os.RemoveAll(dir); err != nil {
-			t.Error(err)
-		}
-	})
-	if err := os.Chmod(dir, 0o711); err != nil {
-		t.Fatal(err)
-	}
-	return dir
-}
 
 // start starts a cluster that lives as long as the test.
 func start(t *testing.T, c Config) *Cluster {
@@ -254,18 +232,8 @@ func waitUntilGone(t *testing.T, pid int) {
 // closed to others.
 func TestAsAnOrdinaryUser(t *testing.T) {
 	t.Parallel()
-	if os.Geteuid() != 0 {
-		t.Skip("the other tests are run by an ordinary user")
-	}
-	nobody, err := user.Lookup("nobody")
-	if err != nil {
-		t.Skip(err)
-	}
-	uid, _ := strconv.Atoi(nobody.Uid)
-	gid, _ := strconv.Atoi(nobody.Gid)
-	dir := newFolder(t)
-	home := filepath.Join(dir, "home")
-	program := filepath.Join(dir, "embedded.test") // the folder that it is in now may be closed to that user
+	home, as := embeddedtest.Ordinary(t)
+	program := filepath.Join(embeddedtest.Folder(t), "embedded.test") // the folder that it is in now may be closed to that user
 	text, err := os.ReadFile(os.Args[0])
 	if err != nil {
 		t.Fatal(err)
@@ -273,17 +241,10 @@ func TestAsAnOrdinaryUser(t *testing.T) {
 	if err := os.WriteFile(program, text, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Mkdir(home, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chown(home, uid, gid); err != nil {
-		t.Fatal(err)
-	}
 	cmd := exec.CommandContext(t.Context(), program, "-test.v", "-test.timeout=90s", "-test.run",
 		"TestFirstStart|TestDefaultDir|Killed|Dies|Stale|FetchedOnce|TooOld|AFolder")
-	cmd.Dir = home
+	as(cmd)
 	cmd.Env = append(os.Environ(), "HOME="+home, "TMPDIR="+home, "XDG_STATE_HOME=")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}
 	output, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, output)

@@ -6,11 +6,13 @@ import (
 	"path/filepath"
 	"strconv"
 	"testing"
+
+	"github.com/paygraph/paygraph/store/embedded/embeddedtest"
 )
 
 func TestAFolderWithSomebodysFilesIsLeftAlone(t *testing.T) {
 	t.Parallel()
-	dir := newFolder(t)
+	dir := embeddedtest.Folder(t)
 	diary := filepath.Join(dir, clusterName)
 	if err := os.WriteFile(diary, []byte("dear diary"), 0o600); err != nil {
 		t.Fatal(err)
@@ -36,7 +38,7 @@ func TestAFolderOfSomebodyElse(t *testing.T) {
 			t.Skip(err)
 		}
 		uid, _ := strconv.Atoi(nobody.Uid)
-		dir = newFolder(t)
+		dir = embeddedtest.Folder(t)
 		if err := os.Chown(dir, uid, -1); err != nil {
 			t.Fatal(err)
 		}
@@ -49,7 +51,7 @@ func TestAFolderThatCannotBeWritten(t *testing.T) {
 	if os.Geteuid() == 0 {
 		t.Skip("root may write everywhere")
 	}
-	dir := newFolder(t)
+	dir := embeddedtest.Folder(t)
 	if err := os.Chmod(dir, 0o500); err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +64,7 @@ func TestAFolderInAHomeThatIsClosed(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("it is our own home, in which all tests are run")
 	}
-	dir := newFolder(t)
+	dir := embeddedtest.Folder(t)
 	if err := os.Chmod(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}

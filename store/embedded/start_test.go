@@ -12,11 +12,12 @@ import (
 	"time"
 
 	"github.com/paygraph/paygraph/store/connector"
+	"github.com/paygraph/paygraph/store/embedded/embeddedtest"
 )
 
 func TestFirstStart(t *testing.T) {
 	t.Parallel()
-	dir := newFolder(t)
+	dir := embeddedtest.Folder(t)
 	began := time.Now()
 	c := start(t, Config{Dir: dir, Settings: map[string]string{}})
 	t.Log("the first start took", time.Since(began))
@@ -122,7 +123,7 @@ func TestSettingsComeAfterTheDefaultsAndMayChange(t *testing.T) {
 
 func TestOnlyOneOfManyAtOnceGetsTheFolder(t *testing.T) {
 	t.Parallel()
-	dir := filepath.Join(newFolder(t), "new")
+	dir := filepath.Join(embeddedtest.Folder(t), "new")
 	results := make(chan error)
 	clusters := make(chan *Cluster, 8)
 	for range cap(clusters) {
@@ -207,7 +208,7 @@ func TestStopWithoutTimeLeft(t *testing.T) {
 
 func TestAnInterruptedStart(t *testing.T) {
 	t.Parallel()
-	dir := newFolder(t)
+	dir := embeddedtest.Folder(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	_, err := Start(ctx, Config{Dir: dir, Settings: quick, Progress: func(line string) {
 		if strings.HasPrefix(line, "making") {

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"net/url"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -23,6 +22,7 @@ import (
 	"github.com/paygraph/paygraph/store"
 	"github.com/paygraph/paygraph/store/connector"
 	"github.com/paygraph/paygraph/store/embedded"
+	"github.com/paygraph/paygraph/store/embedded/embeddedtest"
 )
 
 const template = "paygraph_template"
@@ -46,6 +46,12 @@ func Main(m *testing.M) {
 		_ = p.Value.Set(parallelTests)
 	}
 	code := m.Run()
+	Stop()
+	os.Exit(code)
+}
+
+// Stop ends the cluster, if it was started. It is for a TestMain that cannot use Main.
+func Stop() {
 	if cluster.running != nil {
 		_ = cluster.admin.Close()
 		_ = cluster.running.Stop(context.Background())
@@ -53,20 +59,15 @@ func Main(m *testing.M) {
 	if cluster.dir != "" {
 		_ = os.RemoveAll(cluster.dir)
 	}
-	os.Exit(code)
 }
 
 func start() {
-	cluster.dir, cluster.err = os.MkdirTemp("", "paygraph-test-")
-	if cluster.err != nil {
-		return
-	}
-	if cluster.err = os.Chmod(cluster.dir, 0o755); cluster.err != nil { // the user who runs PostgreSQL for root enters it
+	if cluster.dir, cluster.err = embeddedtest.NewFolder(); cluster.err != nil {
 		return
 	}
 	ctx := context.Background()
 	cluster.running, cluster.err = embedded.Start(ctx, embedded.Config{
-		Dir: filepath.Join(cluster.dir, "cluster"), DieWithParent: true,
+		Dir: cluster.dir, DieWithParent: true,
 		Settings: map[string]string{"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "max_connections": "400"},
 	})
 	if cluster.err != nil {
@@ -90,11 +91,13 @@ func named(database string) string {
 // DSN names a fresh database with all migrations, for its owner. It is dropped after the test.
 func DSN(t testing.TB) string {
 	t.Helper()
-	cluster.once.Do(start)
-	if cluster.err != nil {
-		t.Fatalf("the test's database: %v", cluster.err)
-	}
 	return copied(t, template)
+}
+
+// Empty names a fresh database without a table, for its owner. It is dropped after the test.
+func Empty(t testing.TB) string {
+	t.Helper()
+	return copied(t, "template1")
 }
 
 // Clone names a copy of a database to which nobody is connected. It is dropped after the test.
@@ -109,6 +112,10 @@ func Clone(t testing.TB, dsn string) string {
 
 func copied(t testing.TB, template string) string {
 	t.Helper()
+	cluster.once.Do(start)
+	if cluster.err != nil {
+		t.Fatalf("the test's database: %v", cluster.err)
+	}
 	name := fmt.Sprintf("test_%d", cluster.database.Add(1))
 	if _, err := cluster.admin.ExecContext(t.Context(), "CREATE DATABASE "+name+" TEMPLATE "+template); err != nil {
 		t.Fatalf("the test's database: %v", err)
