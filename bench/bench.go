@@ -67,7 +67,7 @@ func open(ctx context.Context, o options, stderr io.Writer) (_ *bench, err error
 		return nil, err
 	}
 	go func(g *gateway) {
-		<-g.ended
+		<-g.Ended
 		b.ask(errGatewayEnded)
 	}(b.gateway)
 	return b, b.populate(b.alive)

@@ -11,11 +11,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/paygraph/paygraph/store/embedded/child"
 )
 
 const (
@@ -31,9 +32,7 @@ type gateway struct {
 	dsn     string
 	address string // host and port
 	log     string // the file that it writes to
-	process *os.Process
-	ended   chan struct{} // closed when it has ended
-	outcome error         // how; valid once ended
+	*child.Child
 }
 
 // buildGateway builds the product into dir. It works in any folder of the module, as `go run ./bench` does.
@@ -64,10 +63,7 @@ func startGateway(ctx context.Context, program, dsn, dir string) (*gateway, erro
 	if err != nil {
 		return nil, err
 	}
-	g := &gateway{
-		program: program, dsn: dsn, address: net.JoinHostPort("127.0.0.1", port), log: filepath.Join(dir, "gateway.log"),
-		ended: make(chan struct{}),
-	}
+	g := &gateway{program: program, dsn: dsn, address: net.JoinHostPort("127.0.0.1", port), log: filepath.Join(dir, "gateway.log")}
 	log, err := os.Create(g.log)
 	if err != nil {
 		return nil, err
@@ -76,32 +72,16 @@ func startGateway(ctx context.Context, program, dsn, dir string) (*gateway, erro
 	cmd := exec.Command(program)
 	cmd.Env = environment(dsn, port)
 	cmd.Stdout, cmd.Stderr = log, log
-	dieWithParent(cmd)
-	if err := g.launch(cmd); err != nil {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	child.DieWithParent(cmd.SysProcAttr, syscall.SIGTERM)
+	if g.Child, err = child.Start(cmd); err != nil {
 		return nil, err
 	}
 	if err := g.awaitReady(ctx); err != nil {
-		_ = g.process.Kill()
-		<-g.ended
+		g.Kill()
 		return nil, fmt.Errorf("the gateway did not become ready: %w; its log ends with:\n%s", err, g.lastWords())
 	}
 	return g, nil
-}
-
-// launch starts the gateway from a thread that lives as long as it does: for the kernel that thread is the parent.
-func (g *gateway) launch(cmd *exec.Cmd) error {
-	started := make(chan error)
-	go func() {
-		runtime.LockOSThread() // and never unlocked: the thread ends with this function
-		err := cmd.Start()
-		g.process = cmd.Process
-		started <- err
-		if err == nil {
-			g.outcome = cmd.Wait()
-			close(g.ended)
-		}
-	}()
-	return <-started
 }
 
 func (g *gateway) awaitReady(ctx context.Context) error {
@@ -114,8 +94,8 @@ func (g *gateway) awaitReady(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
-		case <-g.ended:
-			return fmt.Errorf("it ended: %w", errors.Join(g.outcome))
+		case <-g.Ended:
+			return fmt.Errorf("it ended: %w", errors.Join(g.Outcome))
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
@@ -151,18 +131,17 @@ func (g *gateway) status(ctx context.Context, method, path, body string) int {
 // stop lets the gateway drain and end. A second stop does nothing.
 func (g *gateway) stop() error {
 	http.DefaultClient.CloseIdleConnections()
-	if err := g.process.Signal(syscall.SIGTERM); errors.Is(err, os.ErrProcessDone) {
+	if err := g.Process.Signal(syscall.SIGTERM); errors.Is(err, os.ErrProcessDone) {
 		return nil
 	}
 	select {
-	case <-g.ended:
-		if g.outcome != nil {
-			return fmt.Errorf("the gateway's stop: %w; its log ends with:\n%s", g.outcome, g.lastWords())
+	case <-g.Ended:
+		if g.Outcome != nil {
+			return fmt.Errorf("the gateway's stop: %w; its log ends with:\n%s", g.Outcome, g.lastWords())
 		}
 		return nil
 	case <-time.After(stopWithin):
-		_ = g.process.Kill()
-		<-g.ended
+		g.Kill()
 		return fmt.Errorf("the gateway did not stop within %v and was killed", stopWithin)
 	}
 }

@@ -36,7 +36,7 @@ func (b *bench) usage() usage {
 		return u
 	}
 	u.known, u.client = true, self.own
-	gateway, _ := processTime(b.gateway.process.Pid)
+	gateway, _ := processTime(b.gateway.Process.Pid)
 	u.gateway = gateway.own
 	if session, ok := processTime(b.database.pid); ok {
 		u.postgres = familyTime(session.parent)

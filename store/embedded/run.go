@@ -14,6 +14,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/paygraph/paygraph/store/embedded/child"
 )
 
 // account is the user who runs PostgreSQL's programs: the one who runs us, but postgres or nobody instead of root, whom
@@ -108,7 +110,7 @@ func (f *folder) finish(cmd *exec.Cmd, stdin io.Reader) (string, error) {
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, &output, &output
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = time.Second
-	dieWithParent(cmd.SysProcAttr, syscall.SIGKILL)
+	child.DieWithParent(cmd.SysProcAttr, syscall.SIGKILL)
 	runtime.LockOSThread() // the kernel takes the thread that forked for the parent
 	defer runtime.UnlockOSThread()
 	err := cmd.Run()

@@ -7,12 +7,12 @@ import (
 	"io"
 	"net"
 	"os"
-	"os/exec"
-	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/paygraph/paygraph/store/embedded/child"
 )
 
 const (
@@ -26,9 +26,8 @@ const (
 
 // server is a running postmaster, our child.
 type server struct {
-	process *os.Process
-	port    int
-	ended   chan struct{} // closed when it has ended
+	*child.Child
+	port int
 }
 
 var errPortTaken = errors.New("every port that was tried is taken")
@@ -72,10 +71,10 @@ func startOnce(ctx context.Context, f *folder, p programs, c Config, log *os.Fil
 		"-c", "config_file="+f.path(clusterName, configFile), "-p", strconv.Itoa(port))
 	cmd.Stdout, cmd.Stderr = log, log
 	if c.DieWithParent {
-		dieWithParent(cmd.SysProcAttr, syscall.SIGINT) // shut down fast: no recovery at the next start
+		child.DieWithParent(cmd.SysProcAttr, syscall.SIGINT) // shut down fast: no recovery at the next start
 	}
-	s := &server{port: port, ended: make(chan struct{})}
-	if err := s.launch(cmd); err != nil {
+	s := &server{port: port}
+	if s.Child, err = child.Start(cmd); err != nil {
 		return nil, err
 	}
 	if err := s.await(ctx, f, c); err != nil {
@@ -95,22 +94,6 @@ func startOnce(ctx context.Context, f *folder, p programs, c Config, log *os.Fil
 	return s, nil
 }
 
-// launch starts the postmaster from a thread that lives as long as it does: for the kernel that thread is the parent.
-func (s *server) launch(cmd *exec.Cmd) error {
-	started := make(chan error)
-	go func() {
-		runtime.LockOSThread() // and never unlocked: the thread ends with this function
-		err := cmd.Start()
-		s.process = cmd.Process
-		started <- err
-		if err == nil {
-			_ = cmd.Wait()
-			close(s.ended)
-		}
-	}()
-	return <-started
-}
-
 // await returns when the server accepts connections, which it says in the file postmaster.pid, as pg_ctl's wait does.
 func (s *server) await(ctx context.Context, f *folder, c Config) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, readyLimit, errors.New("it was not ready after "+readyLimit.String()))
@@ -122,14 +105,14 @@ func (s *server) await(ctx context.Context, f *folder, c Config) error {
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
-		case <-s.ended:
+		case <-s.Ended:
 			return errors.New("it ended at once")
 		case <-long:
 			c.Progress("waiting for PostgreSQL, which recovers first if it was killed")
 		case <-tick.C:
 			text, _ := os.ReadFile(f.path(clusterName, "data", "postmaster.pid"))
 			line := strings.Split(string(text), "\n") // pid, folder, start, port, socket folder, address, shared memory, status
-			if len(line) > 7 && line[0] == strconv.Itoa(s.process.Pid) && strings.TrimSpace(line[7]) == "ready" {
+			if len(line) > 7 && line[0] == strconv.Itoa(s.Process.Pid) && strings.TrimSpace(line[7]) == "ready" {
 				return nil
 			}
 		}
@@ -138,20 +121,19 @@ func (s *server) await(ctx context.Context, f *folder, c Config) error {
 
 // stop tells the server to shut down fast, and after ctx has ended, at once.
 func (s *server) stop(ctx context.Context) error {
-	if err := s.process.Signal(syscall.SIGINT); err != nil {
+	if err := s.Process.Signal(syscall.SIGINT); err != nil {
 		return err
 	}
 	select {
-	case <-s.ended:
+	case <-s.Ended:
 		return nil
 	case <-ctx.Done():
 	}
-	_ = s.process.Signal(syscall.SIGQUIT)
+	_ = s.Process.Signal(syscall.SIGQUIT)
 	select {
-	case <-s.ended:
+	case <-s.Ended:
 	case <-time.After(quickly):
-		_ = s.process.Kill()
-		<-s.ended
+		s.Kill()
 	}
 	return fmt.Errorf("PostgreSQL did not shut down in time and was ended; it will recover at the next start: %w", ctx.Err())
 }
