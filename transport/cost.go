@@ -40,7 +40,11 @@ func (c *cost) of(variables map[string]any, page int) int {
 // longest is the length of the list that arguments ask for; where they ask for none, it is a page.
 func longest(lengths []length, variables map[string]any, page int) (n int) {
 	for _, l := range lengths {
-		switch value := variables[l.variable].(type) {
+		var value any
+		if l.variable != "" { // a request may also have a value under the empty name
+			value = variables[l.variable]
+		}
+		switch value := value.(type) {
 		case nil:
 			n = max(n, l.otherwise)
 		case []any:

@@ -97,6 +97,7 @@ func TestLimits(t *testing.T) {
 		"a variable length within":       {`query($n: Int!) { payments(first: 10) { children(first: $n) { id } } }`, `{"n":20}`, "", ""},
 		"a variable length within, both": {`query($n: Int!) { payments(first: $n) { children(first: $n) { id } } }`, `{"n":25}`, complexity, ""},
 		"the greater of two lengths":     {`query($n: Int) { payments(first: 5, last: $n) { children(first: 10) { id } } }`, `{"n":50}`, complexity, ""},
+		"a value without a name":         {`query($n: Int) { payments(first: 50, last: $n) { children(first: 10) { id } } }`, `{"n":1,"":1}`, complexity, ""},
 		"more than a page is a page":     {`query($n: Int!) { payments(first: $n) { id } }`, `{"n":2000000000}`, "", ""},
 		"less than nothing":              {`query($n: Int!) { payments(first: $n) { id amount } }`, `{"n":0}`, "", ""},
 		"many ids":                       {`query($i: [ID!]!) { nodes(ids: $i) { id } }`, `{"i":[1` + strings.Repeat(",1", 499) + `]}`, complexity, ""},
