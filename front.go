@@ -26,6 +26,7 @@ const (
 	drainTime     = 15 * time.Second       // for running requests, once the gateway was asked to stop
 	silentTime    = 500 * time.Millisecond // for connections on which nothing has come yet, then
 	startingRetry = "1"                    // seconds after which a client tries again
+	startingMs    = 1000                   // the same in milliseconds
 )
 
 // front is the HTTP server. It listens before there is anything behind it, and says so.
@@ -101,7 +102,8 @@ func (f *front) pass(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Refresh", startingRetry)
 	}
 	answerJSON(w, http.StatusServiceUnavailable, map[string]any{"errors": []any{map[string]any{
-		"message": "not ready: " + s.reason, "extensions": map[string]any{"code": "NOT_READY", "retryable": true},
+		"message":    "not ready: " + s.reason,
+		"extensions": map[string]any{"code": "NOT_READY", "retryable": true, "retryAfterMs": startingMs},
 	}}})
 }
 
@@ -119,6 +121,7 @@ func (f *front) ready(w http.ResponseWriter, r *http.Request) {
 
 func answerHealth(w http.ResponseWriter, reason string) {
 	if reason != "" {
+		w.Header().Set("Retry-After", startingRetry)
 		answerJSON(w, http.StatusServiceUnavailable, map[string]string{"status": "unavailable", "reason": reason})
 		return
 	}

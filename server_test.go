@@ -48,7 +48,7 @@ func TestTheFirstStart(t *testing.T) {
 			t.Errorf("/healthz: %d", status)
 		}
 		if status, body, _ := get(address + "/graphql?query={__typename}"); status == http.StatusServiceUnavailable {
-			wantContains(t, body, "NOT_READY")
+			wantContains(t, body, "NOT_READY", `"retryAfterMs":1000`)
 		}
 	}
 	if early < 5 {

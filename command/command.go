@@ -59,7 +59,7 @@ type Result struct {
 }
 
 // Committer takes commands for a merchant's serial section, waits for the commit, and returns the result, the refusal, or an
-// error: ErrOutcomeUnknown, ErrUnavailable, ErrInternal.
+// error: ErrOutcomeUnknown, ErrUnavailable, ErrRateLimited, ErrInternal.
 type Committer[B any] interface {
 	Commit(ctx context.Context, c Command[B]) (Result, error)
 }

@@ -26,6 +26,7 @@ var table = []struct {
 	{ErrBadUserInput, transport.BadUserInput},
 	{command.ErrOutcomeUnknown, "OUTCOME_UNKNOWN"},
 	{command.ErrUnavailable, "UNAVAILABLE"},
+	{command.ErrRateLimited, "RATE_LIMITED"},
 	{command.ErrInternal, transport.Internal},
 	{errTimeUp, "UNAVAILABLE"},
 }

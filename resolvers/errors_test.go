@@ -31,6 +31,7 @@ var mapped = map[string]error{
 	"resolvers.ErrBadUserInput": ErrBadUserInput,
 	"command.ErrOutcomeUnknown": command.ErrOutcomeUnknown,
 	"command.ErrUnavailable":    command.ErrUnavailable,
+	"command.ErrRateLimited":    command.ErrRateLimited,
 	"command.ErrInternal":       command.ErrInternal,
 }
 
@@ -134,6 +135,9 @@ func TestWhatAClientSeesOfAnError(t *testing.T) {
 	}{
 		"what is in the table, without what it wraps": {
 			fmt.Errorf("%w: %w", command.ErrUnavailable, secret), "UNAVAILABLE", command.ErrUnavailable.Error(),
+		},
+		"a merchant that floods": {
+			fmt.Errorf("%w: %w", command.ErrRateLimited, secret), "RATE_LIMITED", command.ErrRateLimited.Error(),
 		},
 		"a bad argument, with what is wrong": {fmt.Errorf("%w: first is small", ErrBadUserInput), "BAD_USER_INPUT", "bad input: first is small"},
 		"a bad scalar":                       {fmt.Errorf("input: %w", scalar.FormError("no number")), "BAD_USER_INPUT", "no number"},

@@ -76,6 +76,8 @@ func (s *Store) commit(ctx context.Context, r *request) (command.Result, error) 
 	defer leave()
 	result, err := s.queue.Do(ctx, m, r)
 	switch {
+	case errors.Is(err, groupcommit.ErrKeyFull):
+		return result, fmt.Errorf("%w: %w", command.ErrRateLimited, err)
 	case errors.Is(err, groupcommit.ErrFull), errors.Is(err, groupcommit.ErrClosed):
 		return result, fmt.Errorf("%w: %w", command.ErrUnavailable, err)
 	case errors.Is(err, groupcommit.ErrTimeUp) && first:

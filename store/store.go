@@ -110,7 +110,9 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	}
 	s.fingerprinters.New = func() any { return command.NewFingerprinter(secret) }
 	known := newCaches()
-	limits := groupcommit.Limits{Writers: c.Writers, Batch: maxBatch, Waiting: maxWaiting, Patience: callerPatience}
+	limits := groupcommit.Limits{
+		Writers: c.Writers, Batch: maxBatch, Waiting: maxWaiting, WaitingOfKey: maxWaitingOfOne, Patience: callerPatience,
+	}
 	s.queue = groupcommit.New(limits, func(int) groupcommit.Writer[merchant.ID, *request, command.Result] {
 		return &writer{
 			pool: writers, caches: known, log: c.Log, codec: s.codec, texts: map[uint32]string{}, columns: map[int][]array{},

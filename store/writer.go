@@ -21,7 +21,8 @@ import (
 // Limits of the write path.
 const (
 	maxBatch        = 256
-	maxWaiting      = 20_000
+	maxWaiting      = 20_000 // commands of all merchants
+	maxWaitingOfOne = 5_000  // commands of one merchant: twenty batches, which a healthy database writes in about a second
 	callerPatience  = 10 * time.Second
 	attemptDeadline = 8 * time.Second
 	commitDeadline  = 5 * time.Second

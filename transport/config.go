@@ -36,8 +36,8 @@ type Config struct {
 	Introspection func(auth.Principal) bool
 
 	// PresentError maps what a resolver returned to what the client sees: the message and extensions.code, and
-	// extensions.retryable where the default of the code is wrong. The transport adds path, locations and requestId. Where it
-	// is nil every error is logged and shown as INTERNAL.
+	// extensions.retryable and retryAfterMs (an int) where the defaults of the code are wrong. The transport adds path, locations and
+	// requestId. Where it is nil every error is logged and shown as INTERNAL.
 	PresentError func(ctx context.Context, err error) *gqlerror.Error
 
 	// Begin prepares the context of one query or mutation; done is called when it has been answered. It may be nil.

@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"runtime/debug"
+	"strconv"
+	"time"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/ast"
@@ -35,6 +38,10 @@ const (
 	maxErrors       = 20  // of one answer to a document or request that is refused
 	maxMessage      = 500 // bytes of a validation error's message
 	internalMessage = "internal error"
+
+	// A client that is to come back waits for this time and up to as long again, so that those who were sent away together do not come
+	// back together.
+	retryAfter = time.Second
 )
 
 var errNoTokens = errors.New("transport: no tokens are accepted here")
@@ -89,7 +96,8 @@ func statusOf(errs gqlerror.List) int {
 	return http.StatusBadRequest
 }
 
-// complete gives an error the extensions that every error has: code, requestId and retryable.
+// complete gives an error the extensions that every error has, code, requestId and retryable, and one that was caused by too much work
+// or by something that is away, when to come back: retryAfterMs.
 func complete(err *gqlerror.Error, requestID string) {
 	if err.Extensions == nil {
 		err.Extensions = make(map[string]any, 3)
@@ -100,14 +108,27 @@ func complete(err *gqlerror.Error, requestID string) {
 		err.Extensions["code"] = code
 	}
 	err.Extensions["requestId"] = requestID
-	if _, ok := err.Extensions["retryable"].(bool); !ok {
-		switch code {
-		case rateLimited, unavailable, notReady, outcomeUnknown:
-			err.Extensions["retryable"] = true
-		default:
-			err.Extensions["retryable"] = false
-		}
+	comesBack := code == rateLimited || code == unavailable || code == notReady
+	retryable, ok := err.Extensions["retryable"].(bool)
+	if !ok {
+		retryable = comesBack || code == outcomeUnknown
+		err.Extensions["retryable"] = retryable
 	}
+	if _, ok := err.Extensions["retryAfterMs"].(int); !ok && comesBack && retryable {
+		err.Extensions["retryAfterMs"] = int((retryAfter + rand.N(retryAfter)).Milliseconds())
+	}
+}
+
+// retryAfterHeader is when to come back in whole seconds (RFC 9110, section 10.2.3), by the first error; empty: it does not say.
+func retryAfterHeader(errs gqlerror.List) string {
+	if len(errs) == 0 {
+		return ""
+	}
+	ms, ok := errs[0].Extensions["retryAfterMs"].(int)
+	if !ok {
+		return ""
+	}
+	return strconv.Itoa((ms + 999) / 1000)
 }
 
 // panicked is what a panic in a resolver becomes on its way to present.

@@ -196,6 +196,11 @@ func writeRefusal(w http.ResponseWriter, refused *requestError, media, id string
 	for _, err := range refused.errors {
 		complete(err, id)
 	}
+	if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
+		if seconds := retryAfterHeader(refused.errors); seconds != "" {
+			header.Set("Retry-After", seconds)
+		}
+	}
 	write(w, status, media, &graphql.Response{Errors: refused.errors})
 }
 

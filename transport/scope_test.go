@@ -49,6 +49,9 @@ func TestCredentials(t *testing.T) {
 				case 503:
 					wantCode = "UNAVAILABLE"
 				}
+				if (a.header.Get("Retry-After") != "") != (c.want == 503) {
+					t.Errorf("%d with Retry-After %q", c.want, a.header.Get("Retry-After"))
+				}
 				if a.header.Get("WWW-Authenticate") != wantChallenge || a.code() != wantCode {
 					t.Errorf("%q %s", a.header.Get("WWW-Authenticate"), a.text)
 				}

@@ -13,6 +13,8 @@ import (
 var (
 	// ErrFull says that the queue has no room. Nothing was done.
 	ErrFull = errors.New("the queue is full")
+	// ErrKeyFull says that as many items wait under this key as may. Nothing was done, and other keys are not concerned.
+	ErrKeyFull = errors.New("the key's queue is full")
 	// ErrClosed says that the queue takes nothing more. Nothing was done.
 	ErrClosed = errors.New("the queue is closed")
 	// ErrTimeUp says that the caller's time was up before its item was settled. The item goes on.
@@ -21,10 +23,11 @@ var (
 
 // Limits of a queue.
 type Limits struct {
-	Writers  int           // batches in flight at once, each with another key
-	Batch    int           // items in one batch
-	Waiting  int           // items that wait, in all keys together
-	Patience time.Duration // how long Do waits at most
+	Writers      int           // batches in flight at once, each with another key
+	Batch        int           // items in one batch
+	Waiting      int           // items that wait, in all keys together
+	WaitingOfKey int           // items that wait under one key, so that it leaves room for others
+	Patience     time.Duration // how long Do waits at most
 }
 
 // Writer does the work. Write settles every item of the batch before it returns; it is called by one goroutine at a time.
@@ -80,8 +83,8 @@ func New[K comparable, C, R any](limits Limits, writer func(n int) Writer[K, C, 
 }
 
 // Do puts a command into its key's queue and waits for its answer, for the queue's patience or the context's deadline, whichever
-// ends first; the end of the context alone does not take the command back. Errors: ErrFull, ErrClosed, ErrTimeUp, and what the
-// writer settles with.
+// ends first; the end of the context alone does not take the command back. Errors: ErrFull, ErrKeyFull, ErrClosed, all three at once,
+// ErrTimeUp, and what the writer settles with.
 func (q *Queue[K, C, R]) Do(ctx context.Context, key K, c C) (R, error) {
 	item := &Item[C, R]{Command: c, Deadline: time.Now().Add(q.limits.Patience), done: make(chan struct{})}
 	if deadline, ok := ctx.Deadline(); ok && deadline.Before(item.Deadline) {
@@ -109,11 +112,13 @@ func (q *Queue[K, C, R]) put(key K, item *Item[C, R]) error {
 	if q.closed {
 		return ErrClosed
 	}
-	if q.waiting >= q.limits.Waiting {
-		return ErrFull
-	}
 	l := q.lines[key]
-	if l == nil {
+	switch {
+	case l != nil && len(l.items) >= q.limits.WaitingOfKey:
+		return ErrKeyFull
+	case q.waiting >= q.limits.Waiting:
+		return ErrFull
+	case l == nil:
 		l = &line[C, R]{}
 		q.lines[key] = l
 	}

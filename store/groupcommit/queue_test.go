@@ -52,7 +52,7 @@ func begin(limits groupcommit.Limits, takes time.Duration) (q *queue, batches *[
 	}), batches, closed
 }
 
-var limits = groupcommit.Limits{Writers: 1, Batch: 4, Waiting: 100, Patience: time.Minute}
+var limits = groupcommit.Limits{Writers: 1, Batch: 4, Waiting: 100, WaitingOfKey: 100, Patience: time.Minute}
 
 // put lets commands wait one after the other, in this order.
 func put(all *sync.WaitGroup, q *queue, key string, numbers ...int) {
@@ -97,7 +97,7 @@ func TestTheKeyThatWaitsLongestComesFirst(t *testing.T) {
 func TestAKeyHasOneBatchInFlight(t *testing.T) {
 	t.Parallel()
 	many := limits
-	many.Writers, many.Waiting = 4, 1000
+	many.Writers, many.Waiting, many.WaitingOfKey = 4, 1000, 1000
 	var inFlight [3]atomic.Int32
 	var most atomic.Int32
 	q := groupcommit.New(many, func(int) groupcommit.Writer[string, int, string] { return counting{&inFlight, &most} })
@@ -169,6 +169,35 @@ func TestAFullQueueTakesNothing(t *testing.T) {
 		}
 		q.Close()
 		expect(t, "batches", *batches, []string{"a[1]", "b[4]", "a[2 3]", "c[6]"})
+	})
+}
+
+// TestAKeyThatFloodsLeavesRoomForOthers has a key that asks for more than its share while the writer is busy with it.
+func TestAKeyThatFloodsLeavesRoomForOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		shared := limits
+		shared.Waiting, shared.WaitingOfKey = 5, 3
+		q, batches, _ := begin(shared, time.Second)
+		var all sync.WaitGroup
+		put(&all, q, "flood", 1, 2, 3, 4)
+		start := time.Now()
+		for n := range 10 {
+			if _, err := q.Do(t.Context(), "flood", 5+n); !errors.Is(err, groupcommit.ErrKeyFull) {
+				t.Errorf("got %v, want ErrKeyFull", err)
+			}
+		}
+		expect(t, "time until the refusals", time.Since(start), time.Duration(0))
+		put(&all, q, "b", 1)
+		put(&all, q, "c", 1)
+		if _, err := q.Do(t.Context(), "d", 1); !errors.Is(err, groupcommit.ErrFull) {
+			t.Errorf("got %v, want ErrFull", err)
+		}
+		all.Wait()
+		if got, err := q.Do(t.Context(), "flood", 20); err != nil || got != "flood20" {
+			t.Errorf("when there is room again: %s, %v", got, err)
+		}
+		q.Close()
+		expect(t, "batches", *batches, []string{"flood[1]", "b[1]", "c[1]", "flood[2 3 4]", "flood[20]"})
 	})
 }
 
