@@ -69,16 +69,22 @@ func TestTheFirstStart(t *testing.T) {
 	}
 }
 
+// servePaid serves from the folder and makes a payment. books is what the ledger shows then.
+func servePaid(t *testing.T, dir, key string) (p *program, books string) {
+	t.Helper()
+	p = serve(t, nil, "--data-dir", dir)
+	c := demoClient(t, p)
+	from, to := c.twoWallets(t)
+	if status, err := c.pay(key, from, to); status != "SUCCEEDED" {
+		t.Fatalf("%s, %v", status, err)
+	}
+	return p, c.books(t)
+}
+
 func TestALaterStartKeepsTheDataAndFreshForgetsThem(t *testing.T) {
 	t.Parallel()
 	dir := usedFolder(t)
-	first := serve(t, nil, "--data-dir", dir)
-	c := demoClient(t, first)
-	from, to := c.twoWallets(t)
-	if status, err := c.pay("paid-between-starts", from, to); status != "SUCCEEDED" {
-		t.Fatalf("%s, %v", status, err)
-	}
-	before := c.books(t)
+	first, before := servePaid(t, dir, "paid-between-starts")
 	if first.stop(); first.cmd.ProcessState.ExitCode() != 0 {
 		t.Errorf("SIGTERM: exit status %d", first.cmd.ProcessState.ExitCode())
 	}
@@ -119,13 +125,7 @@ func TestStartsAreQuick(t *testing.T) {
 func TestAfterAKillTheNextStartGoesOn(t *testing.T) {
 	t.Parallel()
 	dir := usedFolder(t)
-	first := serve(t, nil, "--data-dir", dir)
-	c := demoClient(t, first)
-	from, to := c.twoWallets(t)
-	if status, err := c.pay("paid-before-the-kill", from, to); status != "SUCCEEDED" {
-		t.Fatalf("%s, %v", status, err)
-	}
-	before := c.books(t)
+	first, before := servePaid(t, dir, "paid-before-the-kill")
 	first.kill()
 	if after := demoClient(t, serve(t, nil, "--data-dir", dir)).books(t); after != before {
 		t.Errorf("the books were\n%s\nand are\n%s", before, after)

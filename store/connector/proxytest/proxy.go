@@ -5,6 +5,7 @@ package proxytest
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -69,7 +70,7 @@ const (
 // New starts a proxy in front of the server at an address, host and port, for as long as the test lasts.
 func New(t testing.TB, backend string) *Proxy {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,7 +149,7 @@ func (p *Proxy) track(conn net.Conn) (untrack func()) {
 // serve is one connection from the first byte to the last.
 func (p *Proxy) serve(client net.Conn) {
 	defer p.track(client)()
-	backend, err := net.Dial("tcp", p.backend)
+	backend, err := new(net.Dialer).DialContext(context.Background(), "tcp", p.backend)
 	if err != nil {
 		return
 	}
