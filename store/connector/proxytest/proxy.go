@@ -104,6 +104,13 @@ func (p *Proxy) Arm(f Fault) (struck <-chan struct{}) {
 	return p.struck
 }
 
+// Connections is how many are open, those of clients and those to the server.
+func (p *Proxy) Connections() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.open)
+}
+
 // Exchanges returns what was seen since Arm.
 func (p *Proxy) Exchanges() []Exchange {
 	p.mu.Lock()
