@@ -1,7 +1,6 @@
 package store
 
 import (
-	"database/sql"
 	"encoding/binary"
 	"encoding/hex"
 	"testing"
@@ -47,7 +46,7 @@ func TestUnpack(t *testing.T) {
 		var n2 int
 		var at, day time.Time
 		var bytes, json, none []byte
-		var yes sql.NullBool
+		var yes bool
 		var noText, text *string
 		var noID nullUUID
 		if err := scan(&id, &direction, &n8, &n4, &n2, &at, &day, &bytes, &json, &yes, &noText, &noID, &none, &text); err != nil {
@@ -56,7 +55,7 @@ func TestUnpack(t *testing.T) {
 		if id.String() != "0192a3b4-c5d6-7e8f-9a0b-0c1d2e3f4a5b" || direction != ledger.Debit || n8 != -2 || n4 != 3 || n2 != 4 ||
 			!at.Equal(time.Date(2026, 11, 24, 9, 30, 0, 1000, time.UTC)) || at.Location() != time.UTC ||
 			!day.Equal(time.Date(2026, 11, 24, 0, 0, 0, 0, time.UTC)) || string(bytes) != "\x00\xff" || string(json) != `{"a": "b"}` ||
-			!yes.Bool || !yes.Valid || noText != nil || noID.valid || none != nil || text == nil || *text != "x" {
+			!yes || noText != nil || noID.valid || none != nil || text == nil || *text != "x" {
 			t.Error(id, direction, n8, n4, n2, at, day, bytes, string(json), yes, noText, noID, none, text)
 		}
 		return nil

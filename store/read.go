@@ -25,20 +25,22 @@ type Reads struct {
 	codec  codec
 }
 
-// source runs a query and visits its rows.
+// source runs a query of one column, bytea, and visits its values. They are good until the visit ends.
 type source interface {
-	query(ctx context.Context, text string, visit func(scanner) error, arguments ...any) error
+	values(ctx context.Context, text string, visit func([]byte) error, arguments ...any) error
+}
+
+// query runs a query and visits its rows.
+func (r Reads) query(ctx context.Context, text string, visit func(scanner) error, arguments ...any) error {
+	return r.source.values(ctx, packed(text), func(value []byte) error { return unpack(value, visit) }, arguments...)
 }
 
 // pooled asks on any connection: each question sees everything that was committed before it.
 type pooled struct{ db *sql.DB }
 
-func (p pooled) query(ctx context.Context, text string, visit func(scanner) error, arguments ...any) error {
-	var value []byte
-	if err := p.db.QueryRowContext(ctx, packed(text), arguments...).Scan(&value); err != nil {
-		return trouble(err)
-	}
-	return unpack(value, visit)
+func (p pooled) values(ctx context.Context, text string, visit func([]byte) error, arguments ...any) error {
+	rows, err := p.db.QueryContext(ctx, text, arguments...)
+	return trouble(visitValues(rows, err, visit))
 }
 
 // trouble tells the database's troubles from defects: the same question may be answered a moment later.
@@ -61,6 +63,16 @@ var troubleClasses = []string{"08", "53", "57", "58", "40", "55"}
 func isNetwork(err error) bool {
 	_, ok := errors.AsType[net.Error](err)
 	return ok
+}
+
+func visitValues(rows *sql.Rows, err error, visit func([]byte) error) error {
+	var value sql.RawBytes
+	return visitRows(rows, err, func(scan scanner) error {
+		if err := scan(&value); err != nil {
+			return err
+		}
+		return visit(value)
+	})
 }
 
 func visitRows(rows *sql.Rows, err error, visit func(scanner) error) error {
@@ -112,7 +124,7 @@ func (s *Snapshot) Close() {
 	}
 }
 
-func (v *view) query(ctx context.Context, text string, visit func(scanner) error, arguments ...any) error {
+func (v *view) values(ctx context.Context, text string, visit func([]byte) error, arguments ...any) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	switch {
@@ -124,7 +136,7 @@ func (v *view) query(ctx context.Context, text string, visit func(scanner) error
 	return v.failed
 }
 
-func (v *view) ask(ctx context.Context, text string, visit func(scanner) error, arguments ...any) (err error) {
+func (v *view) ask(ctx context.Context, text string, visit func([]byte) error, arguments ...any) (err error) {
 	if v.conn == nil {
 		if v.conn, err = v.db.Conn(ctx); err != nil {
 			return err
@@ -135,11 +147,8 @@ func (v *view) ask(ctx context.Context, text string, visit func(scanner) error, 
 			return err
 		}
 	}
-	var value []byte
-	if err := v.tx.QueryRowContext(ctx, packed(text), arguments...).Scan(&value); err != nil {
-		return err
-	}
-	return unpack(value, visit)
+	rows, err := v.tx.QueryContext(ctx, text, arguments...)
+	return visitValues(rows, err, visit)
 }
 
 // some finds objects by their identifiers, in any order.
@@ -155,7 +164,7 @@ func some[T any](ctx context.Context, r Reads, m merchant.ID, prefix answer.Pref
 		return nil, nil
 	}
 	var found []*T
-	err := r.source.query(ctx, text, func(s scanner) error {
+	err := r.query(ctx, text, func(s scanner) error {
 		object, err := scan(s)
 		if err == nil {
 			found = append(found, object)

@@ -9,9 +9,9 @@ import (
 	"github.com/paygraph/paygraph/merchant"
 )
 
-// children finds the rows that belong to each of some parents by one query. Each row begins with the place of its parent, from 1; read
-// gets the columns after it, and returns nil where the row is part of the child before.
-func children[T any](ctx context.Context, r Reads, m merchant.ID, prefix answer.Prefix, parents []string, text string,
+// children finds the rows that belong to each of some parents by one query, which knows the parent as u.id. read returns nil where the
+// row is part of the child before.
+func children[T any](ctx context.Context, r Reads, m merchant.ID, prefix answer.Prefix, parents []string, query string,
 	read func(scanner) (*T, error), arguments ...any,
 ) ([][]*T, error) {
 	wanted := array{oid: oidUUID}
@@ -20,18 +20,18 @@ func children[T any](ctx context.Context, r Reads, m merchant.ID, prefix answer.
 		u, _ := answer.Decode(prefix, id) // one that is none is all zeros, and finds nothing
 		wanted.uuid(u)
 	}
-	found := make([][]*T, len(parents))
+	found := make([][]*T, 0, len(parents))
 	arguments = append([]any{uuidOf(m), wanted.wire()}, arguments...)
-	var place int
-	row := []any{&place}
-	err := r.source.query(ctx, text, func(scan scanner) error {
-		child, err := read(func(columns ...any) error {
-			row = append(row[:1], columns...)
-			return scan(row...)
+	err := r.source.values(ctx, packedForEach(query), func(value []byte) error {
+		var of []*T
+		err := unpack(value, func(scan scanner) error {
+			child, err := read(scan)
+			if err == nil && child != nil {
+				of = append(of, child)
+			}
+			return err
 		})
-		if err == nil && child != nil {
-			found[place-1] = append(found[place-1], child)
-		}
+		found = append(found, of)
 		return err
 	}, arguments...)
 	return found, err
@@ -39,9 +39,9 @@ func children[T any](ctx context.Context, r Reads, m merchant.ID, prefix answer.
 
 // AccountEntries finds the entries of each of some accounts before a number, the newest first.
 func (r Reads) AccountEntries(ctx context.Context, m merchant.ID, accounts []string, before int64, limit int) ([][]*ledger.Entry, error) {
-	return children(ctx, r, m, answer.AccountPrefix, accounts, `SELECT u.place, `+entryColumns+each+
-		lateral(entryColumns, `entry`, `e`, `e.account_id = u.id AND e.sequence < $3`, `ORDER BY e.sequence DESC LIMIT $4`)+
-		` ORDER BY u.place, e.sequence DESC`, scanEntry, before, limit)
+	return children(ctx, r, m, answer.AccountPrefix, accounts, `SELECT `+entryColumns+` FROM `+
+		part(entryColumns, `entry`, `e`, `e.account_id = u.id AND e.sequence < $3`, `ORDER BY e.sequence DESC LIMIT $4`)+
+		` ORDER BY e.sequence DESC`, scanEntry, before, limit)
 }
 
 // Entries finds entries by their identifiers; the result has nil for those that are not there.
@@ -52,8 +52,8 @@ func (r Reads) Entries(ctx context.Context, m merchant.ID, ids []ledger.EntryID)
 		transaction, leg, _ := id.Locate()
 		parents[i], legs[i] = string(transaction), leg
 	}
-	of, err := children(ctx, r, m, answer.TransactionPrefix, parents, `SELECT u.place, `+entryColumns+each+
-		lateral(entryColumns, `entry`, `e`, `e.transaction_id = u.id`, `OFFSET 0`), scanEntry)
+	of, err := children(ctx, r, m, answer.TransactionPrefix, parents, `SELECT `+entryColumns+` FROM `+
+		part(entryColumns, `entry`, `e`, `e.transaction_id = u.id`, `OFFSET 0`), scanEntry)
 	found := make([]*ledger.Entry, len(ids))
 	for i := range of {
 		for _, e := range of[i] {
@@ -68,28 +68,28 @@ func (r Reads) Entries(ctx context.Context, m merchant.ID, ids []ledger.EntryID)
 // AccountTransactions finds the transactions with an entry on each of some accounts before the account's entry of a number, the
 // newest first, with all their entries.
 func (r Reads) AccountTransactions(ctx context.Context, m merchant.ID, accounts []string, before int64, limit int) ([][]*ledger.Transaction, error) {
-	return children(ctx, r, m, answer.AccountPrefix, accounts, `SELECT u.place, `+legColumns+each+
-		lateral(`t.transaction_id, t.sequence`, `entry`, `t`, `t.account_id = u.id AND t.sequence < $3`, `ORDER BY t.sequence DESC LIMIT $4`)+
-		withEntries+` ORDER BY u.place, t.sequence DESC, e.leg`, fold(), before, limit)
+	return children(ctx, r, m, answer.AccountPrefix, accounts, `SELECT `+legColumns+` FROM `+
+		part(`t.transaction_id, t.sequence`, `entry`, `t`, `t.account_id = u.id AND t.sequence < $3`, `ORDER BY t.sequence DESC LIMIT $4`)+
+		withEntries+` ORDER BY t.sequence DESC, e.leg`, fold(), before, limit)
 }
 
 // PaymentTransactions finds the transactions of each of some payments after one, the oldest first, with all their entries.
 func (r Reads) PaymentTransactions(ctx context.Context, m merchant.ID, payments []string, after answer.UUID, limit int) ([][]*ledger.Transaction, error) {
-	return children(ctx, r, m, answer.PaymentPrefix, payments, `SELECT u.place, `+legColumns+each+
-		lateral(`t.transaction_id`, `entry`, `t`, `t.payment_id = u.id AND t.transaction_id > $3`, `ORDER BY t.transaction_id LIMIT $4`)+
-		withEntries+` ORDER BY u.place, e.transaction_id, e.leg`, fold(), after.String(), limit)
+	return children(ctx, r, m, answer.PaymentPrefix, payments, `SELECT `+legColumns+` FROM `+
+		part(`t.transaction_id`, `entry`, `t`, `t.payment_id = u.id AND t.transaction_id > $3`, `ORDER BY t.transaction_id LIMIT $4`)+
+		withEntries+` ORDER BY e.transaction_id, e.leg`, fold(), after.String(), limit)
 }
 
 // PaymentEvents finds the events of each of some payments after a version, the oldest first.
 func (r Reads) PaymentEvents(ctx context.Context, m merchant.ID, payments []string, after int64, limit int) ([][]*event.Event, error) {
-	return children(ctx, r, m, answer.PaymentPrefix, payments, `SELECT u.place, `+eventColumns+each+
-		lateral(eventColumns, `event`, `e`, `e.object_id = u.id AND e.object_version > $3`, `ORDER BY e.object_version LIMIT $4`)+
-		` ORDER BY u.place, e.object_version`, scanEvent, after, limit)
+	return children(ctx, r, m, answer.PaymentPrefix, payments, `SELECT `+eventColumns+` FROM `+
+		part(eventColumns, `event`, `e`, `e.object_id = u.id AND e.object_version > $3`, `ORDER BY e.object_version LIMIT $4`)+
+		` ORDER BY e.object_version`, scanEvent, after, limit)
 }
 
 // CustomerAccounts finds the accounts of each of some customers before one, the newest first.
 func (r Reads) CustomerAccounts(ctx context.Context, m merchant.ID, customers []string, before answer.UUID, limit int) ([][]*ledger.Account, error) {
-	return children(ctx, r, m, answer.CustomerPrefix, customers, `SELECT u.place, `+accountColumns+each+
-		lateral(accountOwnColumns, `account`, `a`, `a.customer_id = u.id AND a.id < $3`, `ORDER BY a.id DESC LIMIT $4`)+withBalance+
-		` ORDER BY u.place, a.id DESC`, scanAccount, before.String(), limit)
+	return children(ctx, r, m, answer.CustomerPrefix, customers, `SELECT `+accountColumns+` FROM `+
+		part(accountOwnColumns, `account`, `a`, `a.customer_id = u.id AND a.id < $3`, `ORDER BY a.id DESC LIMIT $4`)+withBalance+
+		` ORDER BY a.id DESC`, scanAccount, before.String(), limit)
 }

@@ -15,8 +15,8 @@ import (
 
 // Transactions finds transactions with their entries by their identifiers.
 func (r Reads) Transactions(ctx context.Context, m merchant.ID, ids []string) ([]*ledger.Transaction, error) {
-	found, err := children(ctx, r, m, answer.TransactionPrefix, ids, `SELECT u.place, `+legColumns+each+
-		lateral(legColumns, `entry`, `e`, `e.transaction_id = u.id`, `OFFSET 0`)+` ORDER BY u.place, e.leg`, fold())
+	found, err := children(ctx, r, m, answer.TransactionPrefix, ids, `SELECT `+legColumns+
+		` FROM `+part(legColumns, `entry`, `e`, `e.transaction_id = u.id`, `OFFSET 0`)+` ORDER BY e.leg`, fold())
 	return slices.Concat(found...), err
 }
 

@@ -19,7 +19,7 @@ func (r Reads) Merchant(ctx context.Context, m merchant.ID) (*merchant.Merchant,
 		return nil, nil //nolint:nilerr // an identifier that is none finds nothing
 	}
 	var found *merchant.Merchant
-	err = r.source.query(ctx, `SELECT id, name, created_at FROM merchant WHERE id = $1`, func(scan scanner) (err error) {
+	err = r.query(ctx, `SELECT id, name, created_at FROM merchant WHERE id = $1`, func(scan scanner) (err error) {
 		found, err = scanMerchant(scan)
 		return err
 	}, id.String())
@@ -64,7 +64,7 @@ func scanEvent(scan scanner) (*event.Event, error) {
 // Record finds what became of the request with a key; nil where there is no record.
 func (r Reads) Record(ctx context.Context, m merchant.ID, k string) (*command.Record, error) {
 	var found *record
-	err := r.source.query(ctx, `SELECT i.operation, i.object_id, i.refusal, i.refusal_values, i.result_version, i.created_at
+	err := r.query(ctx, `SELECT i.operation, i.object_id, i.refusal, i.refusal_values, i.result_version, i.created_at
 		FROM idempotency i WHERE i.merchant_id = $1 AND i.owner = '' AND i.key = $2`, func(scan scanner) error {
 		found = &record{key: k}
 		return scan(&found.operation, &found.objectID, &found.refusalCode, &found.refusalValues, &found.version, &found.createdAt)

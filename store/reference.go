@@ -135,7 +135,7 @@ func (s *Store) Credential(ctx context.Context, clientID string) (auth.Credentia
 // SigningKeys are all keys that sign tokens, the newest first.
 func (s *Store) SigningKeys(ctx context.Context) ([]auth.SigningKey, error) {
 	var keys []auth.SigningKey
-	err := s.source.query(ctx, `SELECT id, previous, format, private_key, created_at FROM signing_key ORDER BY created_at DESC, id`,
+	err := s.query(ctx, `SELECT id, previous, format, private_key, created_at FROM signing_key ORDER BY created_at DESC, id`,
 		func(scan scanner) error {
 			var k auth.SigningKey
 			err := scan(&k.ID, &k.Previous, &k.Format, &k.Private, &k.CreatedAt)

@@ -70,9 +70,9 @@ func (a *Admin) Verify(ctx context.Context, expect *Expectation, visit func(Veri
 // inTransaction asks within one transaction.
 type inTransaction struct{ tx *sql.Tx }
 
-func (t inTransaction) query(ctx context.Context, text string, visit func(scanner) error, arguments ...any) error {
+func (t inTransaction) values(ctx context.Context, text string, visit func([]byte) error, arguments ...any) error {
 	rows, err := t.tx.QueryContext(ctx, text, arguments...)
-	return visitRows(rows, err, visit)
+	return visitValues(rows, err, visit)
 }
 
 type merchantHead struct {
@@ -84,7 +84,7 @@ type merchantHead struct {
 // has events is missed, and a head that has none should not be there.
 func (r Reads) heads(ctx context.Context) ([]merchantHead, error) {
 	var all []merchantHead
-	err := r.source.query(ctx, `SELECT m.id, h.merchant_id, h.sequence, h.hash, h.at,
+	err := r.query(ctx, `SELECT m.id, h.merchant_id, h.sequence, h.hash, h.at,
 			EXISTS (SELECT FROM event e WHERE e.merchant_id = h.merchant_id)
 		FROM merchant m FULL JOIN head h ON h.merchant_id = m.id ORDER BY m.id IS NOT NULL, COALESCE(m.id, h.merchant_id)`, func(scan scanner) error {
 		var id, headID nullUUID

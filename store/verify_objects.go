@@ -20,7 +20,7 @@ type sums struct {
 // accountSums checks that running balances, entry numbers and balances follow from the entries, account by account.
 func (v *verification) accountSums(ctx context.Context) error {
 	var current sums
-	err := v.source.query(ctx, `SELECT COALESCE(a.id, b.account_id, e.account_id), a.kind, b.debits_posted, b.credits_posted, b.sequence,
+	err := v.query(ctx, `SELECT COALESCE(a.id, b.account_id, e.account_id), a.kind, b.debits_posted, b.credits_posted, b.sequence,
 			e.transaction_id, e.leg, e.sequence, e.direction, e.posted, e.posted_after
 		FROM (SELECT id, kind FROM account WHERE merchant_id = $1) a
 		FULL JOIN (SELECT account_id, debits_posted, credits_posted, sequence FROM balance WHERE merchant_id = $1) b ON b.account_id = a.id
@@ -111,7 +111,7 @@ var statedTables = []stated{
 func (v *verification) objects(ctx context.Context) error {
 	for _, of := range statedTables {
 		alias := of.table[:1]
-		err := v.source.query(ctx, `SELECT last.payload, `+of.columns+` FROM `+of.table+` `+alias+` LEFT JOIN LATERAL (SELECT e.payload FROM event e
+		err := v.query(ctx, `SELECT last.payload, `+of.columns+` FROM `+of.table+` `+alias+` LEFT JOIN LATERAL (SELECT e.payload FROM event e
 			WHERE e.merchant_id = `+alias+`.merchant_id AND e.object_id = `+alias+`.id ORDER BY e.object_version DESC LIMIT 1) last ON true
 			WHERE `+alias+`.merchant_id = $1`, func(scan scanner) error {
 			var last []byte
@@ -154,7 +154,7 @@ func (v *verification) missingObjects(ctx context.Context) error {
 		table string
 		by    event.Type
 	}{{"customer", event.CustomerCreated}, {"account", event.AccountOpened}, {"payment", event.PaymentCreated}, {"payment", event.PaymentSucceeded}} {
-		err := v.source.query(ctx, `SELECT e.object_id FROM event e WHERE e.merchant_id = $1 AND e.type = $2
+		err := v.query(ctx, `SELECT e.object_id FROM event e WHERE e.merchant_id = $1 AND e.type = $2
 			AND NOT EXISTS (SELECT FROM `+made.table+` o WHERE o.merchant_id = $1 AND o.id = e.object_id) ORDER BY e.sequence LIMIT 1`,
 			func(scan scanner) error {
 				var id answer.UUID

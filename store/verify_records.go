@@ -47,7 +47,7 @@ func (v *verification) records(ctx context.Context) error {
 
 func (v *verification) recordsAfter(ctx context.Context, last key) ([]*record, error) {
 	var found []*record
-	err := v.source.query(ctx, `SELECT i.owner, i.key, i.operation, i.fingerprint, i.object_id, i.refusal, i.refusal_values, i.result_version,
+	err := v.query(ctx, `SELECT i.owner, i.key, i.operation, i.fingerprint, i.object_id, i.refusal, i.refusal_values, i.result_version,
 			i.created_at
 		FROM idempotency i WHERE i.merchant_id = $1 AND (i.owner, i.key) > ($2, $3) AND (i.refusal IS NULL OR i.object_id IS NOT NULL)
 		ORDER BY i.owner, i.key LIMIT `+strconv.Itoa(page), func(scan scanner) error {
@@ -74,7 +74,7 @@ func (v *verification) eventsOf(ctx context.Context, records []*record) error {
 		objects.uuid(id)
 	}
 	matched := make([]bool, len(records))
-	err := v.source.query(ctx, `SELECT u.place, `+eventColumns+each+lateral(eventColumns, `event`, `e`, `e.object_id = u.id`, `OFFSET 0`),
+	err := v.query(ctx, `SELECT u.place, `+eventColumns+each+lateral(eventColumns, `event`, `e`, `e.object_id = u.id`, `OFFSET 0`),
 		func(scan scanner) error {
 			var place int
 			e, err := scanEvent(func(columns ...any) error { return scan(append([]any{&place}, columns...)...) })
