@@ -143,7 +143,7 @@ func (v *view) ask(ctx context.Context, text string, visit func([]byte) error, a
 		}
 	}
 	if v.tx == nil { // it outlives the question
-		if v.tx, err = v.conn.BeginTx(context.WithoutCancel(ctx), nil); err != nil {
+		if v.tx, err = v.conn.BeginTx(context.WithoutCancel(ctx), &sql.TxOptions{ReadOnly: true}); err != nil {
 			return err
 		}
 	}

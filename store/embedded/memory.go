@@ -36,3 +36,8 @@ func memory() int {
 	}
 	return 0
 }
+
+// keepMemory has glibc's malloc keep what a query gives back (mallopt(3), for the server and its sessions; other C libraries ignore it).
+// By default it returns what lies free beyond 128 kB to the kernel, and takes it again, page by page, for the next query: on a virtual
+// machine that was now and then half of what a read cost.
+var keepMemory = []string{"MALLOC_TRIM_THRESHOLD_=67108864", "MALLOC_TOP_PAD_=1048576"}

@@ -69,6 +69,7 @@ func startOnce(ctx context.Context, f *folder, p programs, c Config, log *os.Fil
 	// Its life is not the context's, which is that of the start.
 	cmd := f.command(context.WithoutCancel(ctx), p.program("postgres"), "-D", f.path(clusterName, "data"),
 		"-c", "config_file="+f.path(clusterName, configFile), "-p", strconv.Itoa(port))
+	cmd.Env = append(cmd.Env, keepMemory...)
 	cmd.Stdout, cmd.Stderr = log, log
 	if c.DieWithParent {
 		child.DieWithParent(cmd.SysProcAttr, syscall.SIGINT) // shut down fast: no recovery at the next start
