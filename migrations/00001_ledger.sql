@@ -1,7 +1,7 @@
 -- +goose Up
 -- The merchant is the first column of every key of a tenant's table, so that the tables can be distributed by it.
--- merchant, credential, signing_key and secret are reference data. Tables that grow with payments have no foreign key to merchant:
--- thousands of locks a second on its one row cost more than the writing itself, and their other keys lead there.
+-- merchant, credential, signing_key and secret are reference data. Tables that grow with payments have no foreign keys: each would lock a
+-- row for every payment, which costs more than it protects (docs/decisions/012).
 
 CREATE TABLE merchant (
     id         uuid        NOT NULL PRIMARY KEY,
@@ -103,9 +103,7 @@ CREATE TABLE payment (
     version                integer     NOT NULL,
     created_at             timestamptz NOT NULL,
     updated_at             timestamptz NOT NULL,
-    PRIMARY KEY (merchant_id, id),
-    FOREIGN KEY (merchant_id, source_account_id) REFERENCES account (merchant_id, id),
-    FOREIGN KEY (merchant_id, destination_account_id) REFERENCES account (merchant_id, id)
+    PRIMARY KEY (merchant_id, id)
 );
 CREATE INDEX payment_reference ON payment (merchant_id, reference, id) WHERE reference IS NOT NULL;
 
@@ -129,8 +127,6 @@ CREATE TABLE entry (
     reference      text,
     salt           bytea,
     PRIMARY KEY (merchant_id, transaction_id, leg),
-    FOREIGN KEY (merchant_id, account_id) REFERENCES account (merchant_id, id),
-    FOREIGN KEY (merchant_id, payment_id) REFERENCES payment (merchant_id, id),
     CONSTRAINT entry_first_leg CHECK (CASE leg WHEN 1 THEN num_nulls(kind, amount, value_date) = 0
         ELSE num_nonnulls(kind, amount, value_date, payment_id, reference, salt) = 0 END)
 );

@@ -141,12 +141,14 @@ func (b *batch) Payment(id payment.ID) *payment.Payment { return b.payments[id] 
 
 // AddPayment adds a payment that the command creates.
 func (b *batch) AddPayment(p *payment.Payment) {
+	b.mustKnow(p.SourceAccountID, p.DestinationAccountID)
 	b.newPayments = append(b.newPayments, p)
 	b.payments[p.ID], b.paymentAt[p.ID] = p, &b.newPayments
 }
 
 // ChangedPayment notes that the command changed a payment: the struct that it gives takes the place of the one that was loaded.
 func (b *batch) ChangedPayment(p *payment.Payment) {
+	b.mustKnow(p.SourceAccountID, p.DestinationAccountID)
 	list := b.paymentAt[p.ID]
 	if list == nil {
 		list = &b.changedPayments
@@ -160,7 +162,18 @@ func (b *batch) ChangedPayment(p *payment.Payment) {
 // AddTransaction adds a transaction with its entries.
 func (b *batch) AddTransaction(t *ledger.Transaction) {
 	for i := range t.Entries {
+		b.mustKnow(&t.Entries[i].AccountID)
 		b.newEntries = append(b.newEntries, newEntry{t, &t.Entries[i]})
+	}
+}
+
+// mustKnow panics where a command writes the name of an account that is not this merchant's: one that it has neither read nor opened. It
+// stands for a foreign key (docs/decisions/012).
+func (b *batch) mustKnow(ids ...*ledger.AccountID) {
+	for _, id := range ids {
+		if id != nil && b.accounts[*id] == nil {
+			panic("store: account " + string(*id) + " is written and was not read")
+		}
 	}
 }
 

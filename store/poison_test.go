@@ -28,7 +28,7 @@ var poisons = map[string]command.Decision[payment.Batch]{
 	},
 	"a success without an object": func(payment.Batch) (command.Object, error) { return nil, nil },
 	"a violated constraint":       func(b payment.Batch) (command.Object, error) { return written(b, nil, -1), nil },
-	"a violated foreign key": func(b payment.Batch) (command.Object, error) {
+	"an account that is not there": func(b payment.Batch) (command.Object, error) {
 		nobody := ledger.AccountID(b.NewID(answer.AccountPrefix))
 		return written(b, &nobody, 1), nil
 	},

@@ -90,11 +90,11 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if c.Readers == 0 {
 		c.Readers = DefaultReaders
 	}
-	writers, err := pool(c.DSN, c.Writers+1, writerSettings) // one more for keys and secrets
+	writers, err := pool(c.DSN, c.Writers+1, connector.Options{Settings: writerSettings, NoCancel: true}) // one more for keys and secrets
 	if err != nil {
 		return nil, err
 	}
-	readers, err := pool(c.DSN, c.Readers, readerSettings)
+	readers, err := pool(c.DSN, c.Readers, connector.Options{Settings: readerSettings})
 	if err != nil {
 		return nil, errors.Join(err, writers.Close())
 	}
@@ -160,8 +160,9 @@ func pinned(settings map[string]string) map[string]string {
 	return settings
 }
 
-func pool(dsn string, size int, settings map[string]string) (*sql.DB, error) {
-	db, err := connector.Open(dsn, connector.Options{Settings: settings, Statements: statementsKept})
+func pool(dsn string, size int, o connector.Options) (*sql.DB, error) {
+	o.Statements = statementsKept
+	db, err := connector.Open(dsn, o)
 	if err != nil {
 		return nil, err
 	}

@@ -75,6 +75,11 @@ type Options struct {
 	// text once a session. Zero: none.
 	Statements int
 
+	// NoCancel leaves out the request to cancel by which lib/pq follows a context's end: what the server has begun it goes on with, until
+	// an answer or its own statement_timeout. The session is given up all the same. For statements that take a moment and are not to be
+	// taken back; lib/pq then needs no goroutine a statement to watch the context, which is 6 % of a lone payment's time.
+	NoCancel bool
+
 	// Dial replaces the dialler and with it TCPUserTimeout; for tests.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
@@ -95,7 +100,7 @@ func Open(dsn string, o Options) (*sql.DB, error) {
 	if dial == nil {
 		dial = dialer(cfg.ConnectTimeout, o.TCPUserTimeout)
 	}
-	return sql.OpenDB(&connector{cfg: cfg, dial: dial, statements: o.Statements}), nil
+	return sql.OpenDB(&connector{cfg: cfg, dial: dial, statements: o.Statements, noCancel: o.NoCancel}), nil
 }
 
 // config merges the DSN and the options into lib/pq's configuration.
@@ -159,6 +164,7 @@ type connector struct {
 	cfg        pq.Config
 	dial       dialFunc
 	statements int
+	noCancel   bool
 }
 
 // Connect implements [driver.Connector].
@@ -173,7 +179,7 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connector: connect: %w", err)
 	}
-	return &session{pq: conn.(pqConn), wire: tap.last.Load(), kept: newKept(c.statements)}, nil
+	return &session{pq: conn.(pqConn), wire: tap.last.Load(), kept: newKept(c.statements), noCancel: c.noCancel}, nil
 }
 
 // Driver implements [driver.Connector].

@@ -31,6 +31,16 @@ type session struct {
 	wire  *wire
 	spent atomic.Bool // had trouble: no further request is sent
 	kept  *kept       // nil where no statements are kept prepared
+
+	noCancel bool // lib/pq does not see contexts end
+}
+
+// seen is what lib/pq gets to see of the context of a statement.
+func (s *session) seen(ctx context.Context) context.Context {
+	if s.noCancel {
+		return context.WithoutCancel(ctx)
+	}
+	return ctx
 }
 
 // request is one exchange with the server: begin, then lib/pq's call, then one of the ends.
@@ -87,7 +97,7 @@ func (s *session) ExecContext(ctx context.Context, query string, args []driver.N
 	if err != nil {
 		return nil, err
 	}
-	res, err := s.pq.ExecContext(ctx, query, args)
+	res, err := s.pq.ExecContext(s.seen(ctx), query, args)
 	return res, req.end(err)
 }
 
@@ -104,7 +114,7 @@ func (s *session) QueryContext(ctx context.Context, query string, args []driver.
 	if err != nil {
 		return nil, err
 	}
-	return req.rows(s.pq.QueryContext(ctx, query, args))
+	return req.rows(s.pq.QueryContext(s.seen(ctx), query, args))
 }
 
 // simple sends one statement without parameters or context, and returns the tag of the answer.

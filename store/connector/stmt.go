@@ -43,7 +43,7 @@ func (st *statement) ExecContext(ctx context.Context, args []driver.NamedValue) 
 	if err != nil {
 		return nil, err
 	}
-	res, err := st.pq.ExecContext(ctx, args)
+	res, err := st.pq.ExecContext(st.s.seen(ctx), args)
 	return res, req.end(err)
 }
 
@@ -53,7 +53,7 @@ func (st *statement) QueryContext(ctx context.Context, args []driver.NamedValue)
 	if err != nil {
 		return nil, err
 	}
-	return req.rows(st.pq.QueryContext(ctx, args))
+	return req.rows(st.pq.QueryContext(st.s.seen(ctx), args))
 }
 
 // Close implements [driver.Stmt].
