@@ -96,6 +96,30 @@ func TestCancelWithoutAnswer(t *testing.T) {
 	}
 }
 
+// TestNoCancel ends the context of a statement that is not to be cancelled: the server goes on, and the session is given up.
+func TestNoCancel(t *testing.T) {
+	t.Parallel()
+	for name, run := range sleepers {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p, id := newProxy(t), newID()
+			db := open(t, p.Address, Options{NoCancel: true, Settings: map[string]string{"statement_timeout": "20s"}})
+			warm(t, db)
+			ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
+			defer cancel()
+			within(t, cancelGrace+2*time.Second, func() {
+				if err := run(ctx, db, id); code(err) != "unknown" {
+					t.Error(err)
+				}
+			})
+			if n := p.Cancels.Load(); n != 0 {
+				t.Errorf("%d cancel requests", n)
+			}
+			twentyQueries(t, db)
+		})
+	}
+}
+
 func TestCancelBefore(t *testing.T) {
 	t.Parallel()
 	p := newProxy(t)
