@@ -30,6 +30,7 @@ var defaults = map[string]string{
 	"fsync":                   "on",
 	"synchronous_commit":      "on",
 	"max_wal_size":            "4GB",
+	"min_wal_size":            "1GB", // log files that were written once are used again: making a new one stops all commits for some 50 ms
 	"wal_compression":         "on",
 	"jit":                     "off",
 	"timezone":                "UTC",
