@@ -17,6 +17,7 @@ import (
 	"github.com/paygraph/paygraph/ledger"
 	"github.com/paygraph/paygraph/merchant"
 	"github.com/paygraph/paygraph/payment"
+	"github.com/paygraph/paygraph/resolvers/execution"
 )
 
 // Reads is what resolvers ask of a store.
@@ -41,7 +42,7 @@ type Operations struct {
 	Snapshot func() Snapshot
 }
 
-// gathering is how long a loader waits for sibling fields, which gqlgen runs side by side.
+// gathering is how long a loader waits for sibling fields, which gqlgen runs side by side, where there are any.
 const gathering = 500 * time.Microsecond
 
 type operationKey struct{}
@@ -85,13 +86,18 @@ func from(ctx context.Context) *reader {
 	op.mu.Lock()
 	defer op.mu.Unlock()
 	if op.reader == nil {
-		reads := op.operations.Now
-		if graphql.GetOperationContext(ctx).Operation.Operation == ast.Query {
+		operation := graphql.GetOperationContext(ctx).Operation
+		all, together := execution.Resolvers(operation.SelectionSet)
+		reads, wait := op.operations.Now, gathering
+		if operation.Operation == ast.Query && all > 1 { // one question is of one moment by itself
 			op.snapshot = op.operations.Snapshot()
 			reads = op.snapshot
 		}
-		op.reader = newReader(reads, auth.FromContext(ctx))
-		op.reader.ofOneMoment = op.snapshot != nil
+		if together < 2 {
+			wait = 0
+		}
+		op.reader = newReader(reads, auth.FromContext(ctx), wait)
+		op.reader.ofOneMoment = operation.Operation == ast.Query
 	}
 	return op.reader
 }
@@ -111,21 +117,21 @@ func (op *operation) end() {
 	}
 }
 
-func newReader(reads Reads, p auth.Principal) *reader {
+func newReader(reads Reads, p auth.Principal, wait time.Duration) *reader {
 	return &reader{
 		Reads:               reads,
-		merchants:           byID(p, ownMerchant(reads)),
-		customers:           byID(p, reads.Customers),
-		accounts:            byID(p, reads.Accounts),
-		transactions:        byID(p, reads.Transactions),
-		payments:            byID(p, reads.Payments),
-		entries:             byID(p, entriesByID(reads)),
-		events:              byID(p, reads.Events),
-		accountEntries:      byParent(p, reads.AccountEntries),
-		accountTransactions: byParent(p, reads.AccountTransactions),
-		paymentTransactions: byParent(p, reads.PaymentTransactions),
-		paymentEvents:       byParent(p, reads.PaymentEvents),
-		customerAccounts:    byParent(p, reads.CustomerAccounts),
+		merchants:           byID(p, wait, ownMerchant(reads)),
+		customers:           byID(p, wait, reads.Customers),
+		accounts:            byID(p, wait, reads.Accounts),
+		transactions:        byID(p, wait, reads.Transactions),
+		payments:            byID(p, wait, reads.Payments),
+		entries:             byID(p, wait, entriesByID(reads)),
+		events:              byID(p, wait, reads.Events),
+		accountEntries:      byParent(p, wait, reads.AccountEntries),
+		accountTransactions: byParent(p, wait, reads.AccountTransactions),
+		paymentTransactions: byParent(p, wait, reads.PaymentTransactions),
+		paymentEvents:       byParent(p, wait, reads.PaymentEvents),
+		customerAccounts:    byParent(p, wait, reads.CustomerAccounts),
 	}
 }
 
@@ -155,7 +161,7 @@ func entriesByID(reads Reads) func(context.Context, merchant.ID, []string) ([]*l
 }
 
 // byID loads objects by their identifiers. A principal without a merchant finds nothing.
-func byID[T command.Object](p auth.Principal, find func(context.Context, merchant.ID, []string) ([]T, error)) *dataloadgen.Loader[string, T] {
+func byID[T command.Object](p auth.Principal, wait time.Duration, find func(context.Context, merchant.ID, []string) ([]T, error)) *dataloadgen.Loader[string, T] {
 	return dataloadgen.NewLoader(func(ctx context.Context, ids []string) ([]T, []error) {
 		objects := make([]T, len(ids))
 		if p.Merchant == "" {
@@ -173,7 +179,7 @@ func byID[T command.Object](p auth.Principal, find func(context.Context, merchan
 			objects[places[object.NodeID()]] = object
 		}
 		return objects, nil
-	}, dataloadgen.WithWait(gathering))
+	}, dataloadgen.WithWait(wait))
 }
 
 // part is a part of the list that belongs to one object.
@@ -188,7 +194,7 @@ type slice[A comparable] struct {
 }
 
 // byParent loads parts of the lists that belong to objects: those with the same beginning and length by one question.
-func byParent[A comparable, T any](p auth.Principal, find func(context.Context, merchant.ID, []string, A, int) ([][]T, error)) *dataloadgen.Loader[part[A], []T] {
+func byParent[A comparable, T any](p auth.Principal, wait time.Duration, find func(context.Context, merchant.ID, []string, A, int) ([][]T, error)) *dataloadgen.Loader[part[A], []T] {
 	return dataloadgen.NewLoader(func(ctx context.Context, parts []part[A]) ([][]T, []error) {
 		lists := make([][]T, len(parts))
 		places := map[slice[A]][]int{}
@@ -209,5 +215,5 @@ func byParent[A comparable, T any](p auth.Principal, find func(context.Context, 
 			}
 		}
 		return lists, nil
-	}, dataloadgen.WithWait(gathering))
+	}, dataloadgen.WithWait(wait))
 }

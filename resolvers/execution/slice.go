@@ -40,21 +40,31 @@ func recovered(ctx context.Context, i int, marshal func(context.Context, int) gr
 
 // waits says whether a selection has a field that a resolver answers.
 func waits(selections ast.SelectionSet) bool {
+	all, _ := Resolvers(selections)
+	return all > 0
+}
+
+// Resolvers counts the fields of a selection that resolvers answer: all of them, and those whose resolvers can be at work at the same
+// time. In lists they are many.
+func Resolvers(selections ast.SelectionSet) (all, together int) {
+	const many = 1_000
 	for _, selection := range selections {
+		var inAll, inTogether int
 		switch s := selection.(type) {
 		case *ast.Field:
-			if Resolved[s.Definition] || waits(s.SelectionSet) {
-				return true
+			inAll, inTogether = Resolvers(s.SelectionSet)
+			if Resolved[s.Definition] { // its own children come after it
+				inAll, inTogether = inAll+1, max(inTogether, 1)
+			}
+			if inAll > 0 && s.Definition.Type.Elem != nil { // a list's resolver may look for each object by itself, as nodes does
+				inAll, inTogether = many, many
 			}
 		case *ast.InlineFragment:
-			if waits(s.SelectionSet) {
-				return true
-			}
+			inAll, inTogether = Resolvers(s.SelectionSet)
 		case *ast.FragmentSpread:
-			if waits(s.Definition.SelectionSet) {
-				return true
-			}
+			inAll, inTogether = Resolvers(s.Definition.SelectionSet)
 		}
+		all, together = all+inAll, together+inTogether
 	}
-	return false
+	return all, together
 }

@@ -17,6 +17,8 @@ type plain struct {
 func (p *plain) Name() string { return "plain" }
 
 // GenerateCode implements plugin.CodeGenerator.
+//
+//nolint:unparam // the interface has an error
 func (p *plain) GenerateCode(data *codegen.Data) error {
 	objects := map[string]bool{} // those with such fields only, as far as is known
 	for _, o := range data.Objects {
