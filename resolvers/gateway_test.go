@@ -161,6 +161,9 @@ func (c *client) post(ctx context.Context, body []byte) (*reply, error) {
 		return nil, err
 	}
 	r := &reply{status: response.StatusCode, text: string(text)}
+	if name := nameTwice(json.NewDecoder(bytes.NewReader(text))); name != "" {
+		return nil, fmt.Errorf("%q stands twice in an object of %s", name, text)
+	}
 	if err := json.Unmarshal(text, r); err != nil {
 		return nil, fmt.Errorf("%w in %s", err, text)
 	}
@@ -255,3 +258,26 @@ var keys atomic.Int64
 
 // key is an idempotency key that no other call of the test run gets.
 func key() string { return fmt.Sprintf("resolvers-test-%016d", keys.Add(1)) }
+
+// nameTwice reads one value, and finds a name that an object in it has twice.
+func nameTwice(d *json.Decoder) (name string) {
+	open, _ := d.Token()
+	names := map[string]bool{}
+	for (open == json.Delim('{') || open == json.Delim('[')) && d.More() {
+		if open == json.Delim('{') {
+			token, _ := d.Token()
+			if own := token.(string); names[own] {
+				return own
+			} else {
+				names[own] = true
+			}
+		}
+		if inner := nameTwice(d); inner != "" {
+			return inner
+		}
+	}
+	if open == json.Delim('{') || open == json.Delim('[') {
+		_, _ = d.Token()
+	}
+	return ""
+}

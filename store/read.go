@@ -9,6 +9,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/lib/pq"
 
@@ -98,9 +99,8 @@ type Snapshot struct {
 type view struct {
 	db     *sql.DB
 	mu     sync.Mutex
-	conn   *sql.Conn
-	tx     *sql.Tx
-	failed error // a question that failed has ended the view: all later ones fail likewise
+	conn   *sql.Conn // in the transaction
+	failed error     // a question that failed has ended the view: all later ones fail likewise
 	closed bool
 }
 
@@ -116,13 +116,18 @@ func (s *Snapshot) Close() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.closed = true
-	if v.tx != nil {
-		_ = v.tx.Rollback() // nothing was written
+	if v.conn == nil {
+		return
 	}
-	if v.conn != nil {
-		_ = v.conn.Close() // back to the pool
+	ctx, cancel := context.WithTimeout(context.Background(), rollbackDeadline)
+	defer cancel()
+	if _, err := v.conn.ExecContext(ctx, "ROLLBACK"); err != nil { // nothing was written
+		connector.Discard(v.conn)
 	}
+	_ = v.conn.Close()
 }
+
+const rollbackDeadline = 2 * time.Second
 
 func (v *view) values(ctx context.Context, text string, visit func([]byte) error, arguments ...any) error {
 	v.mu.Lock()
@@ -137,17 +142,18 @@ func (v *view) values(ctx context.Context, text string, visit func([]byte) error
 }
 
 func (v *view) ask(ctx context.Context, text string, visit func([]byte) error, arguments ...any) (err error) {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
 	if v.conn == nil {
 		if v.conn, err = v.db.Conn(ctx); err != nil {
 			return err
 		}
-	}
-	if v.tx == nil { // it outlives the question
-		if v.tx, err = v.conn.BeginTx(context.WithoutCancel(ctx), &sql.TxOptions{ReadOnly: true}); err != nil {
+		if _, err := v.conn.ExecContext(ctx, "BEGIN READ ONLY"); err != nil {
 			return err
 		}
 	}
-	rows, err := v.tx.QueryContext(ctx, text, arguments...)
+	rows, err := v.conn.QueryContext(ctx, text, arguments...)
 	return visitValues(rows, err, visit)
 }
 

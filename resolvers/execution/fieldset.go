@@ -5,6 +5,7 @@ package execution
 import (
 	"context"
 	"io"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -20,7 +21,7 @@ type FieldSet struct {
 	waiting []func(context.Context)
 }
 
-// NewFieldSet begins the answer of an object with these fields, no two of which have the same alias.
+// NewFieldSet begins the answer of an object with these fields.
 func NewFieldSet(fields []graphql.CollectedField) *FieldSet {
 	return &FieldSet{fields: fields, Values: make([]graphql.Marshaler, len(fields))}
 }
@@ -72,12 +73,17 @@ func (s *FieldSet) Dispatch(ctx context.Context) {
 	others.Wait()
 }
 
-// MarshalGQL writes the object. Aliases are names, in which nothing has to be escaped.
+// MarshalGQL writes the object. Aliases are names, in which nothing has to be escaped. One may come twice, from a fragment on a union and
+// from one on its member, which gqlgen does not merge: they are the same field, and the first is written.
 func (s *FieldSet) MarshalGQL(w io.Writer) {
 	separator := `{"`
 	for i := range s.fields {
+		alias := s.fields[i].Alias
+		if slices.ContainsFunc(s.fields[:i], func(f graphql.CollectedField) bool { return f.Alias == alias }) {
+			continue
+		}
 		_, _ = io.WriteString(w, separator)
-		_, _ = io.WriteString(w, s.fields[i].Alias)
+		_, _ = io.WriteString(w, alias)
 		_, _ = io.WriteString(w, `":`)
 		s.Values[i].MarshalGQL(w)
 		separator = `,"`

@@ -52,7 +52,7 @@ func (p *plain) GenerateCode(data *codegen.Data) error {
 func isPlain(f *codegen.Field, objects map[string]bool) bool {
 	t := f.TypeReference
 	switch {
-	case f.Object.Root, f.IsResolver, f.MethodHasContext, f.IsMethod() && !f.NoErr, f.VOkFunc, f.IsMap(), len(f.Args) > 0, t.IsSlice():
+	case f.Object.Root, f.IsResolver, f.MethodHasContext, f.IsMethod() && !f.NoErr, f.VOkFunc, f.IsMap(), len(f.Args) > 0, f.HasDirectives(), t.IsSlice():
 		return false
 	case t.GQL.NonNull && t.IsNilable(): // a null would be an error, which needs its path
 		return false

@@ -135,7 +135,7 @@ func (s *session) PrepareContext(ctx context.Context, query string) (driver.Stmt
 	if err != nil {
 		return nil, err
 	}
-	inner, err := s.pq.PrepareContext(ctx, query)
+	inner, err := s.pq.PrepareContext(s.seen(ctx), query)
 	if err := req.endHarmless(err); err != nil {
 		return nil, err
 	}
@@ -167,7 +167,7 @@ func (s *session) Ping(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return req.endHarmless(s.pq.Ping(ctx))
+	return req.endHarmless(s.pq.Ping(s.seen(ctx)))
 }
 
 // CheckNamedValue implements [driver.NamedValueChecker].
