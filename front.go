@@ -42,14 +42,17 @@ type front struct {
 type state struct {
 	reason  string // why it is not ready; empty: it is, if check says so
 	handler http.Handler
-	check   func(context.Context) error
+	check   check
 }
+
+// check says whether the database answers, and whether it commits on a standby too before it answers.
+type check func(context.Context) (synchronous bool, err error)
 
 func newFront(listener net.Listener, log *slog.Logger) *front {
 	f := &front{listener: listener, ended: make(chan error, 1), silent: silent{connections: map[net.Conn]bool{}}}
 	f.starting("the gateway is starting")
 	mux := http.NewServeMux()
-	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { answerHealth(w, "") })
+	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { answerHealth(w, "", nil) })
 	mux.HandleFunc("/readyz", f.ready)
 	mux.HandleFunc("/", f.pass)
 	f.server = &http.Server{
@@ -64,8 +67,8 @@ func newFront(listener net.Listener, log *slog.Logger) *front {
 func (f *front) starting(reason string) { f.state.Store(&state{reason: reason}) }
 
 // admit lets requests in.
-func (f *front) admit(handler http.Handler, check func(context.Context) error) {
-	f.state.Store(&state{handler: handler, check: remembered(check)})
+func (f *front) admit(handler http.Handler, c check) {
+	f.state.Store(&state{handler: handler, check: remembered(c)})
 }
 
 // serve returns when the context has ended and running requests are finished.
@@ -107,25 +110,36 @@ func (f *front) pass(w http.ResponseWriter, r *http.Request) {
 	}}})
 }
 
-// ready is /readyz: whether a request that comes now would be served.
+// ready is /readyz: whether a request that comes now would be served, and whether what was answered outlives the database's machine.
 func (f *front) ready(w http.ResponseWriter, r *http.Request) {
 	s := f.state.Load()
-	reason := s.reason
-	if reason == "" {
-		if err := s.check(r.Context()); err != nil {
-			reason = "the database does not answer"
-		}
-	}
-	answerHealth(w, reason)
-}
-
-func answerHealth(w http.ResponseWriter, reason string) {
-	if reason != "" {
-		w.Header().Set("Retry-After", startingRetry)
-		answerJSON(w, http.StatusServiceUnavailable, map[string]string{"status": "unavailable", "reason": reason})
+	if s.reason != "" {
+		answerHealth(w, s.reason, nil)
 		return
 	}
-	answerJSON(w, http.StatusOK, map[string]string{"status": "ok"})
+	synchronous, err := s.check(r.Context())
+	if err != nil {
+		answerHealth(w, "the database does not answer", nil)
+		return
+	}
+	answerHealth(w, "", &synchronous)
+}
+
+// health is the answer of /healthz and /readyz.
+type health struct {
+	Status string `json:"status"`
+	Reason string `json:"reason,omitempty"`
+	// SynchronousReplication false: a failover of the database can lose the last payments that were answered.
+	SynchronousReplication *bool `json:"synchronousReplication,omitempty"`
+}
+
+func answerHealth(w http.ResponseWriter, reason string, synchronous *bool) {
+	if reason != "" {
+		w.Header().Set("Retry-After", startingRetry)
+		answerJSON(w, http.StatusServiceUnavailable, health{Status: "unavailable", Reason: reason})
+		return
+	}
+	answerJSON(w, http.StatusOK, health{Status: "ok", SynchronousReplication: synchronous})
 }
 
 func answerJSON(w http.ResponseWriter, status int, body any) {
@@ -136,20 +150,21 @@ func answerJSON(w http.ResponseWriter, status int, body any) {
 }
 
 // remembered asks the database anew only after readyAge, however many ask: /readyz is open to everybody.
-func remembered(check func(context.Context) error) func(context.Context) error {
+func remembered(c check) check {
 	var mu sync.Mutex
 	var at time.Time
-	var last error
-	return func(ctx context.Context) error {
+	var last bool
+	var lastErr error
+	return func(ctx context.Context) (bool, error) {
 		mu.Lock()
 		defer mu.Unlock()
 		if time.Since(at) > readyAge {
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readyTime)
 			defer cancel()
-			last = check(ctx)
+			last, lastErr = c(ctx)
 			at = time.Now()
 		}
-		return last
+		return last, lastErr
 	}
 }
 

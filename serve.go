@@ -50,7 +50,7 @@ func (serveCommand) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	defer g.close()
-	f.admit(g.handler, g.check)
+	f.admit(g.handler, g.store.Synchronous)
 	a.log.Info("ready", "address", f.url(), "after", time.Since(begin).Round(time.Millisecond))
 	_, _ = fmt.Fprint(a.stdout, a.banner(f, g))
 	return f.serve(ctx, a.log)
@@ -146,12 +146,6 @@ func (g *gateway) close() {
 		_ = g.store.Close()
 	}
 	g.stopDatabase()
-}
-
-// check says whether the database answers.
-func (g *gateway) check(ctx context.Context) error {
-	_, err := g.store.SigningKeys(ctx)
-	return err
 }
 
 // handler wires everything that clients reach.

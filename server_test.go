@@ -32,6 +32,7 @@ func TestTheFirstStart(t *testing.T) {
 	for address := fmt.Sprintf("http://127.0.0.1:%d", port); ; time.Sleep(20 * time.Millisecond) {
 		status, body, err := get(address + "/readyz")
 		if err == nil && status == http.StatusOK {
+			wantContains(t, body, `"status":"ok"`, `"synchronousReplication":false`)
 			break
 		}
 		if time.Since(p.begun) > patience {

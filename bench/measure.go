@@ -162,10 +162,7 @@ func (b *bench) payments(name string, clients int, t traffic) step {
 }
 
 func (b *bench) reads(name string, make func(*tenant) (traffic, error)) step {
-	return step{key{name, b.Readers}, func(ctx context.Context) (load, error) {
-		if err := b.database.settle(ctx); err != nil { // of the payments before, as pgbench does of its own
-			return load{}, err
-		}
+	return step{key{name, b.Readers}, func(context.Context) (load, error) {
 		t, err := make(b.one)
 		return load{traffic: t, clients: b.Readers, lead: b.length() / 2}, err
 	}}
@@ -216,6 +213,9 @@ func (b *bench) round(ctx context.Context, all *results, s step) (figure, error)
 		return figure{}, err
 	}
 	l.lead, l.length = max(l.lead, b.lead()), b.length()
+	if err := b.database.settle(ctx); err != nil { // of the rounds before, as pgbench does of its own tables
+		return figure{}, err
+	}
 	if err := b.database.checkpoint(ctx); err != nil {
 		return figure{}, err
 	}

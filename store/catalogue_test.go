@@ -16,6 +16,7 @@ import (
 	"github.com/paygraph/paygraph/ledger"
 	"github.com/paygraph/paygraph/merchant"
 	"github.com/paygraph/paygraph/payment"
+	"github.com/paygraph/paygraph/store"
 	"github.com/paygraph/paygraph/store/storetest"
 )
 
@@ -248,4 +249,14 @@ func literal(e ast.Expr) (text string, ok bool) {
 		return "{" + e.Name + "}", false
 	}
 	return "", false
+}
+
+func TestTablesOfBeforeTheReleaseAreRefused(t *testing.T) {
+	t.Parallel()
+	dsn := storetest.Empty(t)
+	_, err := owner(t, dsn).Exec(`CREATE TABLE transaction (id uuid)`)
+	must(t, err)
+	if err := store.Migrate(t.Context(), dsn); err == nil || !strings.Contains(err.Error(), "--fresh") {
+		t.Error(err)
+	}
 }

@@ -75,9 +75,20 @@ func Migrate(ctx context.Context, dsn string) error {
 	if _, err := turn.ExecContext(ctx, "SELECT pg_advisory_xact_lock(7377000141)"); err != nil {
 		return err
 	}
+	var old bool
+	if err := turn.QueryRowContext(ctx, "SELECT to_regclass('public.transaction') IS NOT NULL").Scan(&old); err != nil {
+		return err
+	}
+	if old {
+		return errBeforeRelease
+	}
 	_, err = provider.Up(ctx)
 	return err
 }
+
+// errBeforeRelease refuses tables as they were before the first release, of which there is no way to today's.
+var errBeforeRelease = errors.New("the database has the tables of a version before the first release: begin with an empty one " +
+	"(--fresh, where it is the gateway's own)")
 
 // Open connects to a database that Migrate has brought up to date, and starts the writers.
 func Open(ctx context.Context, c Config) (*Store, error) {
@@ -170,6 +181,15 @@ func pool(dsn string, size int, o connector.Options) (*sql.DB, error) {
 	db.SetMaxIdleConns(size)
 	db.SetConnMaxIdleTime(10 * time.Minute)
 	return db, nil
+}
+
+// Synchronous says whether the database answers a commit only when a standby has it too. It asks on the writers' pool, which no query of a
+// client can keep busy.
+func (s *Store) Synchronous(ctx context.Context) (bool, error) {
+	var synchronous bool
+	err := s.writers.QueryRowContext(ctx, `SELECT current_setting('synchronous_standby_names') <> ''
+		AND current_setting('synchronous_commit') IN ('on', 'remote_apply')`).Scan(&synchronous)
+	return synchronous, err
 }
 
 const secretLength = 32

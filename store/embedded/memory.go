@@ -12,7 +12,7 @@ import (
 // database's alone; here the gateway, and somebody's editor, live on it too.
 const (
 	leastBuffers = 128
-	mostBuffers  = 1024
+	mostBuffers  = 4096
 	bufferShare  = 8 // one part in so many
 )
 
