@@ -170,12 +170,17 @@ func some[T any](ctx context.Context, r Reads, m merchant.ID, prefix answer.Pref
 		return nil, nil
 	}
 	var found []*T
-	err := r.query(ctx, text, func(s scanner) error {
+	err := r.query(ctx, text, collect(&found, scan), uuidOf(m), wanted.wire())
+	return found, err
+}
+
+// collect visits rows and appends what scan makes of each: nothing where it returns nil, for a row that is part of the object before.
+func collect[T any](found *[]*T, scan func(scanner) (*T, error)) func(scanner) error {
+	return func(s scanner) error {
 		object, err := scan(s)
-		if err == nil {
-			found = append(found, object)
+		if err == nil && object != nil {
+			*found = append(*found, object)
 		}
 		return err
-	}, uuidOf(m), wanted.wire())
-	return found, err
+	}
 }

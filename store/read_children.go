@@ -24,13 +24,7 @@ func children[T any](ctx context.Context, r Reads, m merchant.ID, prefix answer.
 	arguments = append([]any{uuidOf(m), wanted.wire()}, arguments...)
 	err := r.source.values(ctx, packedForEach(query), func(value []byte) error {
 		var of []*T
-		err := unpack(value, func(scan scanner) error {
-			child, err := read(scan)
-			if err == nil && child != nil {
-				of = append(of, child)
-			}
-			return err
-		})
+		err := unpack(value, collect(&of, read))
 		found = append(found, of)
 		return err
 	}, arguments...)

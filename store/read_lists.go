@@ -133,13 +133,7 @@ func gather[T any](ctx context.Context, r Reads, l *list, scan func(scanner) (*T
 		return nil, nil
 	}
 	var found []*T
-	err := r.query(ctx, l.text.String(), func(s scanner) error {
-		object, err := scan(s)
-		if err == nil && object != nil {
-			found = append(found, object)
-		}
-		return err
-	}, l.arguments...)
+	err := r.query(ctx, l.text.String(), collect(&found, scan), l.arguments...)
 	return found, err
 }
 

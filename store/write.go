@@ -133,8 +133,7 @@ var changes = []change{
 }
 
 var accountWritten = []column{uuids("id"), texts("kind"), texts("currency"), texts("status"), texts("status_reason"),
-	texts("name"), uuids("customer_id"),
-	byteas("salt"), int4s("version")}
+	texts("name"), uuids("customer_id"), byteas("salt"), int4s("version")}
 
 func (r *row) account(a *ledger.Account) {
 	r.id(answer.AccountPrefix, string(a.ID))
