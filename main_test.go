@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -17,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/paygraph/paygraph/store/embedded"
 	"github.com/paygraph/paygraph/store/embedded/embeddedtest"
 	"github.com/paygraph/paygraph/store/storetest"
 )
@@ -279,12 +279,11 @@ func wantContains(t *testing.T, text string, parts ...string) {
 
 func freePort(t *testing.T) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := embedded.FreePort(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	return port
 }
 
 // get asks for a path. The error is the connection's.

@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/paygraph/paygraph/store/embedded"
 	"github.com/paygraph/paygraph/store/embedded/child"
 )
 
@@ -59,10 +60,11 @@ func environment(dsn, port string) []string {
 
 // startGateway runs the program on a free port, and returns when it is ready.
 func startGateway(ctx context.Context, program, dsn, dir string) (*gateway, error) {
-	port, err := freePort()
+	free, err := embedded.FreePort(ctx)
 	if err != nil {
 		return nil, err
 	}
+	port := strconv.Itoa(free)
 	g := &gateway{program: program, dsn: dsn, address: net.JoinHostPort("127.0.0.1", port), log: filepath.Join(dir, "gateway.log")}
 	log, err := os.Create(g.log)
 	if err != nil {
@@ -167,13 +169,4 @@ func (g *gateway) verify(ctx context.Context) (string, error) {
 func (g *gateway) lastWords() string {
 	text, _ := os.ReadFile(g.log)
 	return string(text[max(0, len(text)-logShown):])
-}
-
-func freePort() (string, error) {
-	listener, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = listener.Close() }()
-	return strconv.Itoa(listener.Addr().(*net.TCPAddr).Port), nil
 }

@@ -43,7 +43,7 @@ type Config struct {
 	Archive       string            // address of the Maven repository to fetch programs from; "" means the library's
 
 	places []string                           // patterns of folders to look for programs in; nil means PATH and the usual places
-	port   func(context.Context) (int, error) // picks a port that was free a moment ago; nil means freePort
+	port   func(context.Context) (int, error) // picks a port that was free a moment ago; nil means FreePort
 }
 
 // Cluster is a running PostgreSQL server and the lock on its folder.

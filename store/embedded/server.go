@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"strconv"
@@ -17,6 +18,8 @@ import (
 
 const (
 	logLimit   = 16 << 20         // bytes after which the log is put aside at a start; one old log is kept
+	firstPort  = 20_000           // Linux gives out ports from 32,768 by itself, others from 49,152
+	ports      = 12_000           // as many from firstPort are picked from
 	portTries  = 10               // how often another free port is tried when somebody was quicker
 	readyLimit = 10 * time.Minute // what a start may take; only recovery from a crash takes long
 	longWait   = 3 * time.Second  // after this the person at the terminal is told
@@ -54,7 +57,7 @@ func startServer(ctx context.Context, f *folder, p programs, c Config) (*server,
 }
 
 func startOnce(ctx context.Context, f *folder, p programs, c Config, log *os.File) (*server, error) {
-	pick := freePort
+	pick := FreePort
 	if c.port != nil {
 		pick = c.port
 	}
@@ -149,11 +152,15 @@ func openLog(f *folder) (*os.File, error) {
 	return os.OpenFile(f.path("log"), os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
 }
 
-func freePort(ctx context.Context) (int, error) {
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp4", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
+// FreePort is a port of 127.0.0.1 at which nobody listens. It lies below those that systems give out by themselves to whoever asks for
+// any, so that it is still free a while later.
+func FreePort(ctx context.Context) (port int, err error) {
+	for range portTries {
+		port = firstPort + rand.IntN(ports)
+		var listener net.Listener
+		if listener, err = new(net.ListenConfig).Listen(ctx, "tcp4", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil {
+			return port, listener.Close()
+		}
 	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().(*net.TCPAddr).Port, nil
+	return 0, err
 }

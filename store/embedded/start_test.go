@@ -163,7 +163,7 @@ func TestAPortThatSomebodyElseTookMeanwhile(t *testing.T) {
 		if tries++; tries < 3 {
 			return taken.Addr().(*net.TCPAddr).Port, nil
 		}
-		return freePort(ctx)
+		return FreePort(ctx)
 	}})
 	ask(t, c, "SELECT 1")
 	if tries != 3 {
