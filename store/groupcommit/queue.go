@@ -55,13 +55,15 @@ func (i *Item[C, R]) Settle(result R, err error) {
 	close(i.done)
 }
 
-// Queue is a queue a key in front of a pool of writers. The key that has waited longest comes first.
+// Queue is a queue a key in front of a pool of writers. The key that has waited longest comes first, and the writer that has worked
+// last takes it: its database session, with plans and mapped pages, is warm, while one that takes over after a pause is slow for a
+// dozen batches.
 type Queue[K comparable, C, R any] struct {
 	limits  Limits
 	mu      sync.Mutex
-	wake    *sync.Cond
 	lines   map[K]*line[C, R]
-	ready   []K // keys with items and no batch in flight, the longest waiting first
+	ready   []K             // keys with items and no batch in flight, the longest waiting first
+	idle    []chan struct{} // what wakes the writers that have nothing to do, the one that worked last at the end
 	waiting int
 	closed  bool
 	writers sync.WaitGroup
@@ -75,7 +77,6 @@ type line[C, R any] struct {
 // New starts the writers, each made by the function with its number.
 func New[K comparable, C, R any](limits Limits, writer func(n int) Writer[K, C, R]) *Queue[K, C, R] {
 	q := &Queue[K, C, R]{limits: limits, lines: map[K]*line[C, R]{}}
-	q.wake = sync.NewCond(&q.mu)
 	for n := range limits.Writers {
 		q.writers.Go(func() { q.run(writer(n)) })
 	}
@@ -126,15 +127,25 @@ func (q *Queue[K, C, R]) put(key K, item *Item[C, R]) error {
 	q.waiting++
 	if !l.inFlight && len(l.items) == 1 {
 		q.ready = append(q.ready, key)
-		q.wake.Signal()
+		q.wake(1)
 	}
 	return nil
 }
 
+// wake wakes as many idle writers, or all there are.
+func (q *Queue[K, C, R]) wake(n int) {
+	rest := max(0, len(q.idle)-n)
+	for _, wake := range q.idle[rest:] {
+		wake <- struct{}{}
+	}
+	q.idle = q.idle[:rest]
+}
+
 func (q *Queue[K, C, R]) run(w Writer[K, C, R]) {
 	defer w.Close()
+	wake := make(chan struct{}, 1)
 	for {
-		key, batch, ok := q.take()
+		key, batch, ok := q.take(wake)
 		if !ok {
 			return
 		}
@@ -144,7 +155,7 @@ func (q *Queue[K, C, R]) run(w Writer[K, C, R]) {
 }
 
 // take waits for a key that is ready and takes a batch of its items, in the order in which they came.
-func (q *Queue[K, C, R]) take() (K, []*Item[C, R], bool) {
+func (q *Queue[K, C, R]) take(wake chan struct{}) (K, []*Item[C, R], bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for len(q.ready) == 0 {
@@ -152,7 +163,10 @@ func (q *Queue[K, C, R]) take() (K, []*Item[C, R], bool) {
 			var none K
 			return none, nil, false
 		}
-		q.wake.Wait()
+		q.idle = append(q.idle, wake)
+		q.mu.Unlock()
+		<-wake
+		q.mu.Lock()
 	}
 	key := q.ready[0]
 	q.ready = q.ready[1:]
@@ -165,6 +179,7 @@ func (q *Queue[K, C, R]) take() (K, []*Item[C, R], bool) {
 	return key, batch, true
 }
 
+// finish lets the next batch of the key go. It wakes nobody: its writer takes next what has waited longest.
 func (q *Queue[K, C, R]) finish(key K) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -175,11 +190,8 @@ func (q *Queue[K, C, R]) finish(key K) {
 	} else {
 		q.ready = append(q.ready, key)
 	}
-	if len(q.ready) > 0 {
-		q.wake.Signal()
-	}
 	if q.closed && q.waiting == 0 {
-		q.wake.Broadcast()
+		q.wake(len(q.idle))
 	}
 }
 
@@ -187,7 +199,7 @@ func (q *Queue[K, C, R]) finish(key K) {
 func (q *Queue[K, C, R]) Close() {
 	q.mu.Lock()
 	q.closed = true
-	q.wake.Broadcast()
+	q.wake(len(q.idle))
 	q.mu.Unlock()
 	q.writers.Wait()
 }

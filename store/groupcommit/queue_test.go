@@ -152,6 +152,57 @@ func TestWritersWorkOnOtherKeysAtOnce(t *testing.T) {
 	})
 }
 
+// TestTheWriterThatWorkedLastWorksNext has pauses between the batches, in which all writers are idle.
+func TestTheWriterThatWorkedLastWorksNext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		three := limits
+		three.Writers = 3
+		var mu sync.Mutex
+		var worked []int
+		q := groupcommit.New(three, func(n int) groupcommit.Writer[string, int, string] {
+			return named{n, func(n int) { mu.Lock(); worked = append(worked, n); mu.Unlock() }}
+		})
+		synctest.Wait()
+		ask := func(key string, seconds int) { _, _ = q.Do(t.Context(), key, seconds) }
+		for range 4 {
+			ask("a", 1)
+			synctest.Wait()
+		}
+		expect(t, "alone", worked, slices.Repeat(worked[:1], 4))
+		var all sync.WaitGroup
+		put(&all, q, "a", 1)
+		put(&all, q, "b", 2)
+		all.Wait()
+		synctest.Wait()
+		worked = worked[4:]
+		if worked[0] == worked[1] {
+			t.Errorf("writer %d worked on two keys at once", worked[0])
+		}
+		for range 4 {
+			ask("c", 1)
+			synctest.Wait()
+		}
+		expect(t, "after two", worked[2:], slices.Repeat(worked[1:2], 4))
+		q.Close()
+	})
+}
+
+// named is a writer that works as many seconds as its first command says.
+type named struct {
+	number int
+	works  func(number int)
+}
+
+func (w named) Write(_ string, batch []*item) {
+	w.works(w.number)
+	time.Sleep(time.Duration(batch[0].Command) * time.Second)
+	for _, it := range batch {
+		it.Settle("", nil)
+	}
+}
+
+func (w named) Close() {}
+
 func TestAFullQueueTakesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		small := limits
