@@ -144,7 +144,7 @@ func (w *writer) attempt(m merchant.ID, items []*item) (err error) {
 func (w *writer) write(ctx context.Context, b *batch) error {
 	b.close()
 	stamp := mathrand.Int64()
-	if err := w.send(ctx, b, stamp); err != nil {
+	if err := w.send(connector.WithCommit(ctx), b, stamp); err != nil {
 		return err
 	}
 	if err := connector.Commit(w.conn, commitDeadline); err != nil {

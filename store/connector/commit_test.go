@@ -115,6 +115,116 @@ func begun(t *testing.T, db *sql.DB, id string) *sql.Conn {
 	return conn
 }
 
+// behindCase is what a statement with which COMMIT is sent meets.
+type behindCase struct {
+	name           string
+	statement      string
+	says, thenSays string // the statement and COMMIT
+	effects        int
+}
+
+var behindCases = []behindCase{
+	{name: "it is done", statement: insert, says: "ok", thenSays: "ok", effects: 2},
+	{name: "the statement fails", statement: "SELECT 1 / (length($1) - length($1))", says: "22012", thenSays: "failed transaction"},
+	{name: "the statement does not exist", statement: "SELECT nothing($1)", says: "42883", thenSays: "failed transaction"},
+	{name: "a deferred constraint is violated", statement: "INSERT INTO checked SELECT 1 FROM generate_series(1, 1 + length($1))", says: "ok",
+		thenSays: "23505"},
+}
+
+// TestWithCommit sends COMMIT together with a statement, where there is no TLS, and one after the other where there is.
+func TestWithCommit(t *testing.T) {
+	t.Parallel()
+	for _, sslmode := range []string{"disable", "require"} {
+		for _, c := range behindCases {
+			t.Run(c.name+", sslmode="+sslmode, func(t *testing.T) {
+				t.Parallel()
+				for _, kept := range []int{0, 10} {
+					id := newID()
+					db, err := Open(dsn(server)+"?sslmode="+sslmode, Options{Statements: kept, NoCancel: true})
+					if err != nil {
+						t.Fatal(err)
+					}
+					defer db.Close()
+					conn := begun(t, db, id)
+					if _, err := conn.ExecContext(WithCommit(context.Background()), c.statement, id); code(err) != c.says {
+						t.Errorf("the statement: %v; %s was expected", err, c.says)
+					}
+					if err := Commit(conn, commitDeadline); code(err) != c.thenSays {
+						t.Errorf("COMMIT: %v; %s was expected", err, c.thenSays)
+					}
+					if n := effects(t, id); n != c.effects {
+						t.Errorf("%d effects; %d were expected", n, c.effects)
+					}
+					var n int
+					if err := conn.QueryRowContext(context.Background(), "SELECT 42").Scan(&n); err != nil || n != 42 {
+						t.Errorf("then the connection answers %d, %v", n, err)
+					}
+					_ = conn.Close()
+					twentyQueries(t, db)
+				}
+			})
+		}
+	}
+}
+
+// TestWithCommitIsOneWay has a network that brings the answers late: both the statement and COMMIT have been done by then.
+func TestWithCommitIsOneWay(t *testing.T) {
+	t.Parallel()
+	p, id := newProxy(t), newID()
+	db := open(t, p.Address, Options{Statements: 10})
+	conn := begun(t, db, id)
+	late := make(chan struct{})
+	struck := p.Arm(proxytest.Fault{Kind: proxytest.HoldAnswer, Statement: "INSERT", Held: late})
+	go func() {
+		defer close(late)
+		<-struck
+		eventually(t, "SELECT count(*) = 2 FROM effect WHERE id = $1", id)
+	}()
+	if _, err := conn.ExecContext(WithCommit(context.Background()), insert, id); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestOnlyCommitFollowsWithCommit: another request would be given the answer to COMMIT.
+func TestOnlyCommitFollowsWithCommit(t *testing.T) {
+	t.Parallel()
+	id := newID()
+	db := open(t, server, Options{})
+	conn := begun(t, db, id)
+	if _, err := conn.ExecContext(WithCommit(context.Background()), insert, id); err != nil {
+		t.Error(err)
+	}
+	if _, err := conn.ExecContext(context.Background(), "SELECT 1"); code(err) != "never sent" {
+		t.Error(err)
+	}
+	_ = conn.Close()
+	if n := db.Stats().OpenConnections; n != 0 {
+		t.Errorf("%d connections are kept", n)
+	}
+	eventually(t, "SELECT count(*) = 2 FROM effect WHERE id = $1", id)
+	twentyQueries(t, db)
+}
+
+// TestWithCommitIsNotCancelled ends the context: the request to cancel could hit COMMIT.
+func TestWithCommitIsNotCancelled(t *testing.T) {
+	t.Parallel()
+	p, id := newProxy(t), newID()
+	db := open(t, p.Address, Options{Settings: map[string]string{"statement_timeout": "20s"}})
+	conn := begun(t, db, id)
+	ctx, cancel := context.WithTimeout(WithCommit(context.Background()), 200*time.Millisecond)
+	defer cancel()
+	within(t, cancelGrace+2*time.Second, func() {
+		if _, err := conn.ExecContext(ctx, sleepy, id); code(err) != "unknown" {
+			t.Error(err)
+		}
+	})
+	if n := p.Cancels.Load(); n != 0 {
+		t.Errorf("%d cancel requests", n)
+	}
+	Discard(conn)
+	twentyQueries(t, db)
+}
+
 func TestDiscard(t *testing.T) {
 	t.Parallel()
 	id := newID()

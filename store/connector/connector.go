@@ -179,7 +179,9 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connector: connect: %w", err)
 	}
-	return &session{pq: conn.(pqConn), wire: tap.last.Load(), kept: newKept(c.statements), noCancel: c.noCancel}, nil
+	return &session{
+		pq: conn.(pqConn), wire: tap.last.Load(), kept: newKept(c.statements), noCancel: c.noCancel, plain: c.cfg.SSLMode == pq.SSLModeDisable,
+	}, nil
 }
 
 // Driver implements [driver.Connector].

@@ -26,6 +26,7 @@ const (
 	harmless = "harmless"           // changes nothing: may be sent again, and its loss is never an unknown outcome
 	inside   = "inside transaction" // changes nothing unless a later one commits
 	commits  = "commits"            // when it has run, the effect is there
+	together = "with COMMIT"        // COMMIT is sent together with it: when it has run, that runs
 )
 
 const insert = "INSERT INTO effect (id) VALUES ($1)"
@@ -90,12 +91,17 @@ func scenarios() []scenario {
 		{"transaction that is rolled back", func(db *sql.DB, id string) error {
 			return inTx(db, (*sql.Tx).Rollback, func(tx *sql.Tx) error { return result(tx.Exec(insert, id)) })
 		}, []string{inside, inside, inside}},
-		{"transaction by hand, as the store's writers do it", byHand, []string{inside, harmless, inside, inside, commits, harmless}},
+		{"transaction by hand", func(db *sql.DB, id string) error {
+			return byHand(ctx, db, id)
+		}, []string{inside, harmless, inside, inside, commits, harmless}},
+		{"transaction by hand, as the store's writers do it", func(db *sql.DB, id string) error {
+			return byHand(WithCommit(ctx), db, id)
+		}, []string{inside, harmless, inside, together, commits, harmless}},
 	}
 }
 
-// byHand is what the store's writers do on a connection of their own.
-func byHand(db *sql.DB, id string) error {
+// byHand makes a transaction on a connection of its own. last is the context of its last statement.
+func byHand(last context.Context, db *sql.DB, id string) error {
 	ctx := context.Background()
 	return onConn(db, func(conn *sql.Conn) error {
 		if err := result(conn.ExecContext(ctx, "PREPARE lock_head (text) AS INSERT INTO head VALUES ($1) RETURNING id")); err != nil {
@@ -121,7 +127,7 @@ func byHand(db *sql.DB, id string) error {
 		if n != 1 {
 			return fmt.Errorf("the lock returned %d rows", n)
 		}
-		if err := result(write.ExecContext(ctx, id)); err != nil {
+		if err := result(write.ExecContext(last, id)); err != nil {
 			return err
 		}
 		return Commit(conn, 5*time.Second)
@@ -258,10 +264,8 @@ func (s scenario) cut(t *testing.T, p *proxytest.Proxy, db *sql.DB, f proxytest.
 // effects is how often the effect of the scenario must have happened.
 func (s scenario) effects(f proxytest.Fault, err error) int {
 	for at, request := range s.requests {
-		if request != commits {
-			continue
-		}
-		if err == nil || f.At > at || f.At == at && f.Kind == proxytest.CutAnswer {
+		ran := f.At == at && f.Kind == proxytest.CutAnswer
+		if request == together && ran || request == commits && (err == nil || f.At > at || ran) {
 			return 1
 		}
 	}

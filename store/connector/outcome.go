@@ -26,6 +26,19 @@ const cancelGrace = 2 * time.Second
 // closeTimeout bounds the farewell to the server.
 const closeTimeout = time.Second
 
+// commitMessage is the message by which lib/pq sends COMMIT (protocol 3.0, section 55.7, Query).
+var commitMessage = []byte("Q\x00\x00\x00\x0bCOMMIT\x00")
+
+type commitBehind struct{}
+
+// WithCommit returns a context under which Exec on a connection sends COMMIT in the same packet as the statement, and so saves the way
+// to the server and back, which on one machine is a tenth of a lone payment's time. Only [Commit], which reads the answer, or [Discard]
+// may follow. A statement that failed has no effect as ever: the server, which gets COMMIT after it, rolls the transaction back. A
+// context that ends sends no cancel request, for the reason that Commit gives. Sessions with TLS send the two one after the other.
+func WithCommit(ctx context.Context) context.Context {
+	return context.WithValue(ctx, commitBehind{}, true)
+}
+
 // Commit sends COMMIT on a connection whose transaction was begun by hand, and waits d at most for the answer. It takes no context,
 // since nothing may cancel it: a cancel request would end the wait for a synchronous standby, and COMMIT would report success. At
 // the deadline the socket is closed, without a word to the server, and the error is ErrOutcomeUnknown.
@@ -57,10 +70,13 @@ func Discard(conn *sql.Conn) {
 }
 
 func (s *session) commit(d time.Duration) error {
+	ahead := s.ahead
+	s.ahead = false
 	req, err := s.begin(context.Background())
 	if err != nil {
 		return err
 	}
+	s.wire.gone = ahead
 	_ = s.wire.SetDeadline(time.Now().Add(d)) // fails on a closed socket only, and then so does what follows
 	tag, err := s.simple("COMMIT")
 	err = req.end(err)

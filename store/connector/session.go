@@ -33,11 +33,13 @@ type session struct {
 	kept  *kept       // nil where no statements are kept prepared
 
 	noCancel bool // lib/pq does not see contexts end
+	plain    bool // without TLS
+	ahead    bool // COMMIT was sent with the statement before, and its answer is still to be read
 }
 
 // seen is what lib/pq gets to see of the context of a statement.
 func (s *session) seen(ctx context.Context) context.Context {
-	if s.noCancel {
+	if s.noCancel || s.wire.behind != nil {
 		return context.WithoutCancel(ctx)
 	}
 	return ctx
@@ -51,7 +53,7 @@ type request struct {
 
 // begin refuses with ErrBadConn where nothing may be sent any more.
 func (s *session) begin(ctx context.Context) (request, error) {
-	if s.spent.Load() {
+	if s.spent.Load() || s.ahead {
 		return request{}, driver.ErrBadConn
 	}
 	s.wire.sent.Store(false)
@@ -93,12 +95,26 @@ func (s *session) ExecContext(ctx context.Context, query string, args []driver.N
 		}
 		return stmt.ExecContext(ctx, args)
 	}
+	return s.exec(ctx, func(ctx context.Context) (driver.Result, error) { return s.pq.ExecContext(ctx, query, args) })
+}
+
+// exec runs a statement that returns no rows, with COMMIT behind it if the context says so.
+func (s *session) exec(ctx context.Context, run func(context.Context) (driver.Result, error)) (driver.Result, error) {
 	req, err := s.begin(ctx)
 	if err != nil {
 		return nil, err
 	}
-	res, err := s.pq.ExecContext(s.seen(ctx), query, args)
-	return res, req.end(err)
+	commits := s.plain && ctx.Value(commitBehind{}) != nil
+	if commits {
+		s.wire.behind = commitMessage
+	}
+	res, err := run(s.seen(ctx))
+	err = req.end(err)
+	if commits {
+		s.ahead = s.wire.behind == nil
+		s.wire.behind = nil
+	}
+	return res, err
 }
 
 // QueryContext implements [driver.QueryerContext].
@@ -183,7 +199,7 @@ func (s *session) ResetSession(ctx context.Context) error {
 
 // IsValid implements [driver.Validator].
 func (s *session) IsValid() bool {
-	return !s.spent.Load() && s.wire.fault.Load() == nil && s.pq.IsValid()
+	return !s.spent.Load() && !s.ahead && s.wire.fault.Load() == nil && s.pq.IsValid()
 }
 
 // Close implements [driver.Conn]. It does not wait for a server that takes nothing in.

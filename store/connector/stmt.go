@@ -39,12 +39,7 @@ type statement struct {
 
 // ExecContext implements [driver.StmtExecContext].
 func (st *statement) ExecContext(ctx context.Context, args []driver.NamedValue) (driver.Result, error) {
-	req, err := st.s.begin(ctx)
-	if err != nil {
-		return nil, err
-	}
-	res, err := st.pq.ExecContext(st.s.seen(ctx), args)
-	return res, req.end(err)
+	return st.s.exec(ctx, func(ctx context.Context) (driver.Result, error) { return st.pq.ExecContext(ctx, args) })
 }
 
 // QueryContext implements [driver.StmtQueryContext].

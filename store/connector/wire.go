@@ -14,12 +14,15 @@ import (
 var errHungUp = errors.New("connector: the server has hung up")
 
 // wire is the socket of one session. It knows what lib/pq forgets: whether any byte of the request in hand has gone out, and whether
-// the socket ever failed. It lies below TLS, and so it looks at no content.
+// the socket ever failed. It lies below TLS, and so it looks at no content; what it adds by itself is for sessions without TLS.
 type wire struct {
 	net.Conn
 	idle  func() bool           // nothing has come in unasked; not to be called while another goroutine reads
 	sent  atomic.Bool           // a byte was written since the request in hand began
 	fault atomic.Pointer[error] // the first failure; no byte is written after it
+
+	behind []byte // goes out with the next write, behind it; nil when it has
+	gone   bool   // the next write is of what has gone out already, behind another
 }
 
 func newWire(conn net.Conn) *wire {
@@ -60,14 +63,24 @@ func (w *wire) Write(b []byte) (int, error) {
 	if fault := w.fault.Load(); fault != nil {
 		return 0, *fault
 	}
+	if w.gone {
+		w.gone = false
+		w.sent.Store(true)
+		return len(b), nil
+	}
 	if !w.sent.Load() && !w.idle() {
 		return 0, w.note(errHungUp)
 	}
-	n, err := w.Conn.Write(b)
+	out := net.Buffers{b}
+	if w.behind != nil {
+		out = append(out, w.behind)
+		w.behind = nil
+	}
+	n, err := out.WriteTo(w.Conn)
 	if n > 0 {
 		w.sent.Store(true)
 	}
-	return n, w.note(err)
+	return min(int(n), len(b)), w.note(err)
 }
 
 func (w *wire) note(err error) error {

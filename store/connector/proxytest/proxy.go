@@ -237,6 +237,15 @@ func (s *session) ask(request [][]byte) ([]byte, error) {
 	return bytes.Join(answer, nil), err
 }
 
+// askBehind has the server do the next request. Nobody hears its answer.
+func (s *session) askBehind() error {
+	request, err := until(s.fromClient, isEndOfRequest)
+	if err == nil {
+		_, err = s.ask(request)
+	}
+	return err
+}
+
 func (s *session) spoil(f Fault, request [][]byte, done func()) (err error) {
 	var answer []byte
 	switch f.Kind {
@@ -248,6 +257,9 @@ func (s *session) spoil(f Fault, request [][]byte, done func()) (err error) {
 		answer = f.Fake
 	default:
 		answer, err = s.ask(request)
+		for err == nil && s.fromClient.Buffered() > 0 { // what was sent together with it has reached the server too
+			err = s.askBehind()
+		}
 	}
 	done()
 	switch f.Kind {
