@@ -16,13 +16,22 @@ const (
 	bufferShare  = 8 // one part in so many
 )
 
-// sharedBuffers is an eighth of the machine's memory within the bounds; the least where the machine does not tell.
+// sharedBuffers is an eighth of the memory within the bounds; the least where the machine does not tell.
 func sharedBuffers() string {
 	return fmt.Sprintf("%dMB", min(max(memory()/bufferShare, leastBuffers), mostBuffers))
 }
 
-// memory is the machine's memory in MiB, or 0 where /proc/meminfo does not tell.
+// memory is the machine's memory, or what a container may have of it (cgroup v2), in MiB; 0 where neither is told.
 func memory() int {
+	limit, err := os.ReadFile("/sys/fs/cgroup/memory.max")
+	if bytes, notNumber := strconv.Atoi(strings.TrimSpace(string(limit))); err == nil && notNumber == nil {
+		return min(bytes>>20, machine())
+	}
+	return machine()
+}
+
+// machine is the machine's memory in MiB, or 0 where /proc/meminfo does not tell.
+func machine() int {
 	file, err := os.Open("/proc/meminfo")
 	if err != nil {
 		return 0

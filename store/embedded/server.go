@@ -153,7 +153,7 @@ func openLog(f *folder) (*os.File, error) {
 }
 
 // FreePort is a port of 127.0.0.1 at which nobody listens. It lies below those that systems give out by themselves to whoever asks for
-// any, so that it is still free a while later.
+// any, so that it is most likely still free a while later.
 func FreePort(ctx context.Context) (port int, err error) {
 	for range portTries {
 		port = firstPort + rand.IntN(ports)
