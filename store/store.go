@@ -32,7 +32,8 @@ type Config struct {
 	Log      *slog.Logger     // nil: slog.Default()
 }
 
-// DefaultWriters is Config's.
+// DefaultWriters is Config's. One merchant keeps one of them busy, and always the same: the session of a writer that takes over after a
+// pause has to plan again after each ANALYZE, and to map the pages, and is slow for a dozen batches.
 const DefaultWriters = 4
 
 // DefaultReaders is Config's: what keeps this machine's cores busy. More sessions only take the caches of the database's cores from each

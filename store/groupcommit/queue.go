@@ -5,6 +5,7 @@ package groupcommit
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 )
@@ -55,9 +56,8 @@ func (i *Item[C, R]) Settle(result R, err error) {
 	close(i.done)
 }
 
-// Queue is a queue a key in front of a pool of writers. The key that has waited longest comes first, and the writer that has worked
-// last takes it: its database session, with plans and mapped pages, is warm, while one that takes over after a pause is slow for a
-// dozen batches.
+// Queue is a queue a key in front of a pool of writers. The key that has waited longest comes first, and of several idle writers the
+// one that has worked last takes it.
 type Queue[K comparable, C, R any] struct {
 	limits  Limits
 	mu      sync.Mutex
@@ -158,12 +158,12 @@ func (q *Queue[K, C, R]) run(w Writer[K, C, R]) {
 func (q *Queue[K, C, R]) take(wake chan struct{}) (K, []*Item[C, R], bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for len(q.ready) == 0 {
+	for place := len(q.idle); len(q.ready) == 0; place = 0 { // 0 where another has taken the key: this one has not worked
 		if q.closed && q.waiting == 0 {
 			var none K
 			return none, nil, false
 		}
-		q.idle = append(q.idle, wake)
+		q.idle = slices.Insert(q.idle, place, wake)
 		q.mu.Unlock()
 		<-wake
 		q.mu.Lock()
