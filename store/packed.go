@@ -60,7 +60,7 @@ func (p *packedRows) number() int { return int(int32(binary.BigEndian.Uint32(p.t
 
 // take is the next bytes. A value that ends early is a defect of ours or the server's, and panics.
 func (p *packedRows) take(n int) []byte {
-	taken := p.rest[:n:len(p.rest)]
+	taken := p.rest[:n:n]
 	p.rest = p.rest[n:]
 	return taken
 }
