@@ -1,12 +1,9 @@
 package store
 
-import (
-	"context"
-	"fmt"
-)
+import "github.com/paygraph/paygraph/store/connector"
 
-// send writes everything that the batch has decided by one statement.
-func (w *writer) send(ctx context.Context, b *batch, stamp int64) error {
+// send writes everything that the batch has decided by one statement, and commits it. The head's row is there: it is locked.
+func (w *writer) send(b *batch, stamp int64) error {
 	w.arguments = append(w.arguments[:0], b.id(), b.t, b.head.sequence, b.head.hash[:], stamp)
 	mask := uint32(0)
 	for n := range changes {
@@ -27,14 +24,8 @@ func (w *writer) send(ctx context.Context, b *batch, stamp int64) error {
 	if w.texts[mask] == "" {
 		w.texts[mask] = statement(mask)
 	}
-	result, err := w.conn.ExecContext(ctx, w.texts[mask], w.arguments...)
-	if err != nil {
-		return err
-	}
-	if updated, err := result.RowsAffected(); err != nil || updated != 1 {
-		return fmt.Errorf("%w: the head was not written (%d rows, %w)", errPoison, updated, err)
-	}
-	return nil
+	_, err := connector.ExecAndCommit(w.conn, commitDeadline, w.texts[mask], w.arguments...)
+	return err
 }
 
 // arrays are the emptied arrays for the columns of a change.

@@ -131,7 +131,7 @@ func (w *writer) attempt(m merchant.ID, items []*item) (err error) {
 	}
 	if len(b.records) == 0 {
 		w.rollback() // nothing but replays: nothing to write
-	} else if err := w.write(ctx, b); err != nil {
+	} else if err := w.write(b); err != nil {
 		return err
 	}
 	for n, i := range items {
@@ -140,14 +140,11 @@ func (w *writer) attempt(m merchant.ID, items []*item) (err error) {
 	return nil
 }
 
-// write sends the batch's statement and COMMIT.
-func (w *writer) write(ctx context.Context, b *batch) error {
+// write writes the batch and commits it.
+func (w *writer) write(b *batch) error {
 	b.close()
 	stamp := mathrand.Int64()
-	if err := w.send(connector.WithCommit(ctx), b, stamp); err != nil {
-		return err
-	}
-	if err := connector.Commit(w.conn, commitDeadline); err != nil {
+	if err := w.send(b, stamp); err != nil {
 		return err
 	}
 	b.saved()

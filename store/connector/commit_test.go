@@ -5,6 +5,8 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,89 +17,175 @@ import (
 // commitDeadline is what the tests give a COMMIT.
 const commitDeadline = 400 * time.Millisecond
 
-// commitCase is what a transaction that was begun by hand meets at its COMMIT.
+// commitCase is what a transaction that was begun by hand meets at its last statement and COMMIT.
 type commitCase struct {
-	name     string
-	more     string                                            // is done in the transaction
-	meddle   func(t *testing.T, p *proxytest.Proxy, id string) // before COMMIT
-	patience time.Duration                                     // of the one who commits; commitDeadline if zero
-	want     string
-	effects  int
-	kept     bool // the connection serves further queries
+	name      string
+	more      string                                            // is done in the transaction before
+	statement string                                            // the last; insert if empty
+	meddle    func(t *testing.T, p *proxytest.Proxy, id string) // before it
+	patience  time.Duration                                     // of the one who commits; commitDeadline if zero
+	want      string
+	effects   int
+	kept      bool // the connection serves further queries
 }
 
-var commitCases = []commitCase{
-	{name: "it is done", want: "ok", effects: 1, kept: true},
-	{name: "the transaction had failed", more: "SELECT 1/0", want: "failed transaction", kept: true},
+// answerCases are what the server itself says.
+var answerCases = []commitCase{
+	{name: "it is done", want: "ok", effects: 2, kept: true},
+	{name: "the transaction had failed", more: "SELECT 1/0", want: "25P02", kept: true},
+	{name: "the statement fails", statement: "SELECT 1 / (length($1) - length($1))", want: "22012", kept: true},
+	{name: "the statement does not exist", statement: "SELECT nothing($1)", want: "42883", kept: true},
 	{name: "a deferred constraint is violated", more: "INSERT INTO checked VALUES (1), (1)", want: "23505", kept: true},
-	{name: "the server is busy with it at the deadline", more: "INSERT INTO slow VALUES (1)", want: "unknown"},
+	{name: "the server is busy with COMMIT at the deadline", more: "INSERT INTO slow VALUES (1)", want: "unknown"},
+	{name: "the server is busy with the statement at the deadline", statement: sleepy, want: "unknown"},
+}
+
+// networkCases are what the network, and a server that ends, make of it.
+var networkCases = []commitCase{
 	{name: "the backend is ended while it commits", more: "INSERT INTO slow VALUES (1)", patience: time.Minute,
 		meddle: func(t *testing.T, _ *proxytest.Proxy, id string) {
 			done := make(chan struct{})
 			go func() { defer close(done); eventually(t, isActive, id); do(t, terminate, id) }()
 			t.Cleanup(func() { <-done })
 		}, want: "unknown"},
-	{name: "the network swallows the request", meddle: func(_ *testing.T, p *proxytest.Proxy, _ string) {
-		p.Arm(proxytest.Fault{Kind: proxytest.SwallowRequest})
-	}, want: "unknown"},
-	{name: "the network swallows the answer", meddle: func(_ *testing.T, p *proxytest.Proxy, _ string) {
-		p.Arm(proxytest.Fault{Kind: proxytest.SwallowAnswer})
-	}, want: "unknown", effects: 1},
-	{name: "admin_shutdown is the answer", meddle: func(_ *testing.T, p *proxytest.Proxy, _ string) {
-		p.Arm(proxytest.Fault{Kind: proxytest.FakeAnswer, Fake: proxytest.ErrorMessage("FATAL", "57P01")})
-	}, want: "unknown"},
-	{name: "an error is the answer, and the socket is closed", meddle: func(_ *testing.T, p *proxytest.Proxy, _ string) {
-		p.Arm(proxytest.Fault{Kind: proxytest.FakeAnswer, Fake: proxytest.ErrorAnswer("ERROR", "40001")})
-	}, want: "40001"},
+	{name: "the network swallows the request", meddle: fault(proxytest.Fault{Kind: proxytest.SwallowRequest}), want: "unknown"},
+	{name: "the network swallows the answers", meddle: fault(proxytest.Fault{Kind: proxytest.SwallowAnswer}), want: "unknown", effects: 2},
+	{name: "the network swallows the answer to COMMIT", meddle: fault(proxytest.Fault{Kind: proxytest.SwallowAnswer, Statement: "COMMIT"}),
+		want: "unknown", effects: 2},
+	{name: "admin_shutdown is the answer", meddle: fake(proxytest.ErrorMessage("FATAL", "57P01"), ""), want: "unknown"},
+	{name: "admin_shutdown is the answer to COMMIT", meddle: fake(proxytest.ErrorMessage("FATAL", "57P01"), "COMMIT"), want: "unknown"},
+	{name: "an error is the answer, and the socket is closed", meddle: fake(proxytest.ErrorAnswer("ERROR", "40001"), ""), want: "40001"},
+	{name: "an error is the answer to COMMIT, and the socket is closed", meddle: fake(proxytest.ErrorAnswer("ERROR", "40001"), "COMMIT"),
+		want: "40001"},
 }
 
-// TestCommit commits a transaction that was begun by hand on a connection, as the store's writers do.
-func TestCommit(t *testing.T) {
+func fault(f proxytest.Fault) func(*testing.T, *proxytest.Proxy, string) {
+	return func(_ *testing.T, p *proxytest.Proxy, _ string) { p.Arm(f) }
+}
+
+func fake(answer []byte, statement string) func(*testing.T, *proxytest.Proxy, string) {
+	return fault(proxytest.Fault{Kind: proxytest.FakeAnswer, Fake: answer, Statement: statement})
+}
+
+// TestExecAndCommit commits transactions that were begun by hand, as the store's writers do: with COMMIT behind the statement where
+// there is no TLS, and after it where there is; with statements that are kept prepared, and without.
+func TestExecAndCommit(t *testing.T) {
 	t.Parallel()
-	for _, c := range commitCases {
-		t.Run(c.name, func(t *testing.T) {
+	for _, c := range slices.Concat(answerCases, networkCases) {
+		for _, kept := range []int{0, 10} {
+			t.Run(fmt.Sprintf("%s, %d statements kept", c.name, kept), func(t *testing.T) {
+				t.Parallel()
+				p := newProxy(t)
+				c.run(t, p, dsn(p.Address)+"?sslmode=disable", kept)
+				if n := p.Cancels.Load(); n != 0 {
+					t.Errorf("%d cancel requests", n)
+				}
+			})
+		}
+	}
+	for _, c := range answerCases {
+		t.Run(c.name+", with TLS", func(t *testing.T) {
 			t.Parallel()
-			p, id := newProxy(t), newID()
-			db := open(t, p.Address, Options{Settings: map[string]string{"application_name": id}})
-			conn := begun(t, db, id)
-			if c.more != "" {
-				_, _ = conn.ExecContext(context.Background(), c.more)
-			}
-			if c.meddle != nil {
-				c.meddle(t, p, id)
-			}
-			var err error
-			within(t, 10*time.Second, func() { err = Commit(conn, cmp.Or(c.patience, commitDeadline)) })
-			if code(err) != c.want {
-				t.Errorf("%v; %s was expected", err, c.want)
-			}
-			if n := effects(t, id); n != c.effects {
-				t.Errorf("%d effects; %d were expected", n, c.effects)
-			}
-			if n := p.Cancels.Load(); n != 0 {
-				t.Errorf("%d cancel requests", n)
-			}
-			if strings.Contains(c.name, "swallows") {
-				within(t, time.Second, func() { <-p.Gone }) // the socket is closed, and conn is not yet
-			}
-			_ = conn.Close()
-			time.Sleep(commitDeadline) // a deadline that was left on the socket would pass now
-			twentyQueries(t, db)
-			if kept := p.Logins.Load() == 1; kept != c.kept {
-				t.Errorf("the connection was used for the later queries: %v", kept)
-			}
+			c.run(t, nil, dsn(server)+"?sslmode=require", 10)
 		})
 	}
 }
 
-func TestCommitRefusesForeignConnection(t *testing.T) {
+func (c commitCase) run(t *testing.T, p *proxytest.Proxy, dsn string, kept int) {
+	id := newID()
+	db, err := Open(dsn, Options{Statements: kept, Settings: map[string]string{"application_name": id, "statement_timeout": "20s"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	conn := begun(t, db, id)
+	if kept > 0 {
+		_, _ = conn.ExecContext(context.Background(), "SAVEPOINT s")
+		_, _ = conn.ExecContext(context.Background(), insert, id) // prepares it
+		_, _ = conn.ExecContext(context.Background(), "ROLLBACK TO s")
+	}
+	if c.more != "" {
+		_, _ = conn.ExecContext(context.Background(), c.more)
+	}
+	if c.meddle != nil {
+		c.meddle(t, p, id)
+	}
+	within(t, 10*time.Second, func() {
+		_, err = ExecAndCommit(conn, cmp.Or(c.patience, commitDeadline), cmp.Or(c.statement, insert), id)
+	})
+	if code(err) != c.want {
+		t.Errorf("%v; %s was expected", err, c.want)
+	}
+	if n := effects(t, id); n != c.effects {
+		t.Errorf("%d effects; %d were expected", n, c.effects)
+	}
+	if strings.Contains(c.name, "swallows") {
+		within(t, time.Second, func() { <-p.Gone }) // the socket is closed, and conn is not yet
+	}
+	if err != nil && c.kept {
+		_, err = conn.ExecContext(context.Background(), "ROLLBACK") // whether or not COMMIT has ended the transaction
+		if err != nil {
+			t.Error("ROLLBACK:", err)
+		}
+	}
+	var backend, same int
+	_ = conn.QueryRowContext(context.Background(), "SELECT pg_backend_pid()").Scan(&backend)
+	_ = conn.Close()
+	time.Sleep(commitDeadline) // a deadline that was left on the socket would pass now
+	twentyQueries(t, db)
+	if err := db.QueryRow("SELECT pg_backend_pid()").Scan(&same); err != nil || (same == backend) != c.kept {
+		t.Errorf("the connection was used for the later queries: %v, %v", same == backend, err)
+	}
+}
+
+// TestCommitGoesWithTheStatement has a network that brings the answers late: both the statement and COMMIT have been done by then.
+func TestCommitGoesWithTheStatement(t *testing.T) {
+	t.Parallel()
+	p, id := newProxy(t), newID()
+	db := open(t, p.Address, Options{})
+	conn := begun(t, db, id)
+	late := make(chan struct{})
+	struck := p.Arm(proxytest.Fault{Kind: proxytest.HoldAnswer, Held: late})
+	done := make(chan error)
+	go func() { _, err := ExecAndCommit(conn, time.Minute, insert, id); done <- err }()
+	<-struck
+	if n := effects(t, id); n != 2 {
+		t.Errorf("%d effects before the first answer", n)
+	}
+	close(late)
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestCommitIsNotSentAlone gives lib/pq what it refuses before it sends anything.
+func TestCommitIsNotSentAlone(t *testing.T) {
+	t.Parallel()
+	p, id := newProxy(t), newID()
+	db := open(t, p.Address, Options{})
+	conn := begun(t, db, id)
+	p.Arm(proxytest.Fault{})
+	if _, err := ExecAndCommit(conn, time.Minute, "SELECT 1", make([]any, 65536)...); err == nil || code(err) == "unknown" {
+		t.Error(err)
+	}
+	if x := p.Exchanges(); len(x) > 0 {
+		t.Error("something was sent:", x)
+	}
+	_ = conn.Close()
+	if n := effects(t, id); n != 0 {
+		t.Errorf("%d effects", n)
+	}
+	twentyQueries(t, db)
+}
+
+func TestExecAndCommitRefusesForeignConnection(t *testing.T) {
 	t.Parallel()
 	db, err := sql.Open("postgres", dsn(server)+"?sslmode=disable")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	if err := Commit(begun(t, db, newID()), commitDeadline); !errors.Is(err, errForeign) {
+	if _, err := ExecAndCommit(begun(t, db, newID()), commitDeadline, insert, "x"); !errors.Is(err, errForeign) {
 		t.Error(err)
 	}
 }
@@ -113,116 +201,6 @@ func begun(t *testing.T, db *sql.DB, id string) *sql.Conn {
 		t.Fatal(err)
 	}
 	return conn
-}
-
-// behindCase is what a statement with which COMMIT is sent meets.
-type behindCase struct {
-	name           string
-	statement      string
-	says, thenSays string // the statement and COMMIT
-	effects        int
-}
-
-var behindCases = []behindCase{
-	{name: "it is done", statement: insert, says: "ok", thenSays: "ok", effects: 2},
-	{name: "the statement fails", statement: "SELECT 1 / (length($1) - length($1))", says: "22012", thenSays: "failed transaction"},
-	{name: "the statement does not exist", statement: "SELECT nothing($1)", says: "42883", thenSays: "failed transaction"},
-	{name: "a deferred constraint is violated", statement: "INSERT INTO checked SELECT 1 FROM generate_series(1, 1 + length($1))", says: "ok",
-		thenSays: "23505"},
-}
-
-// TestWithCommit sends COMMIT together with a statement, where there is no TLS, and one after the other where there is.
-func TestWithCommit(t *testing.T) {
-	t.Parallel()
-	for _, sslmode := range []string{"disable", "require"} {
-		for _, c := range behindCases {
-			t.Run(c.name+", sslmode="+sslmode, func(t *testing.T) {
-				t.Parallel()
-				for _, kept := range []int{0, 10} {
-					id := newID()
-					db, err := Open(dsn(server)+"?sslmode="+sslmode, Options{Statements: kept, NoCancel: true})
-					if err != nil {
-						t.Fatal(err)
-					}
-					defer db.Close()
-					conn := begun(t, db, id)
-					if _, err := conn.ExecContext(WithCommit(context.Background()), c.statement, id); code(err) != c.says {
-						t.Errorf("the statement: %v; %s was expected", err, c.says)
-					}
-					if err := Commit(conn, commitDeadline); code(err) != c.thenSays {
-						t.Errorf("COMMIT: %v; %s was expected", err, c.thenSays)
-					}
-					if n := effects(t, id); n != c.effects {
-						t.Errorf("%d effects; %d were expected", n, c.effects)
-					}
-					var n int
-					if err := conn.QueryRowContext(context.Background(), "SELECT 42").Scan(&n); err != nil || n != 42 {
-						t.Errorf("then the connection answers %d, %v", n, err)
-					}
-					_ = conn.Close()
-					twentyQueries(t, db)
-				}
-			})
-		}
-	}
-}
-
-// TestWithCommitIsOneWay has a network that brings the answers late: both the statement and COMMIT have been done by then.
-func TestWithCommitIsOneWay(t *testing.T) {
-	t.Parallel()
-	p, id := newProxy(t), newID()
-	db := open(t, p.Address, Options{Statements: 10})
-	conn := begun(t, db, id)
-	late := make(chan struct{})
-	struck := p.Arm(proxytest.Fault{Kind: proxytest.HoldAnswer, Statement: "INSERT", Held: late})
-	go func() {
-		defer close(late)
-		<-struck
-		eventually(t, "SELECT count(*) = 2 FROM effect WHERE id = $1", id)
-	}()
-	if _, err := conn.ExecContext(WithCommit(context.Background()), insert, id); err != nil {
-		t.Error(err)
-	}
-}
-
-// TestOnlyCommitFollowsWithCommit: another request would be given the answer to COMMIT.
-func TestOnlyCommitFollowsWithCommit(t *testing.T) {
-	t.Parallel()
-	id := newID()
-	db := open(t, server, Options{})
-	conn := begun(t, db, id)
-	if _, err := conn.ExecContext(WithCommit(context.Background()), insert, id); err != nil {
-		t.Error(err)
-	}
-	if _, err := conn.ExecContext(context.Background(), "SELECT 1"); code(err) != "never sent" {
-		t.Error(err)
-	}
-	_ = conn.Close()
-	if n := db.Stats().OpenConnections; n != 0 {
-		t.Errorf("%d connections are kept", n)
-	}
-	eventually(t, "SELECT count(*) = 2 FROM effect WHERE id = $1", id)
-	twentyQueries(t, db)
-}
-
-// TestWithCommitIsNotCancelled ends the context: the request to cancel could hit COMMIT.
-func TestWithCommitIsNotCancelled(t *testing.T) {
-	t.Parallel()
-	p, id := newProxy(t), newID()
-	db := open(t, p.Address, Options{Settings: map[string]string{"statement_timeout": "20s"}})
-	conn := begun(t, db, id)
-	ctx, cancel := context.WithTimeout(WithCommit(context.Background()), 200*time.Millisecond)
-	defer cancel()
-	within(t, cancelGrace+2*time.Second, func() {
-		if _, err := conn.ExecContext(ctx, sleepy, id); code(err) != "unknown" {
-			t.Error(err)
-		}
-	})
-	if n := p.Cancels.Load(); n != 0 {
-		t.Errorf("%d cancel requests", n)
-	}
-	Discard(conn)
-	twentyQueries(t, db)
 }
 
 func TestDiscard(t *testing.T) {
@@ -252,7 +230,7 @@ func TestDiscardDoesNotWait(t *testing.T) {
 	db := open(t, p.Address, Options{})
 	conn := begun(t, db, newID())
 	p.Arm(proxytest.Fault{Kind: proxytest.SwallowRequest})
-	if err := Commit(conn, 50*time.Millisecond); code(err) != "unknown" {
+	if _, err := ExecAndCommit(conn, 50*time.Millisecond, insert, "x"); code(err) != "unknown" {
 		t.Error(err)
 	}
 	within(t, time.Second, func() { Discard(conn) })

@@ -91,27 +91,17 @@ func scenarios() []scenario {
 		{"transaction that is rolled back", func(db *sql.DB, id string) error {
 			return inTx(db, (*sql.Tx).Rollback, func(tx *sql.Tx) error { return result(tx.Exec(insert, id)) })
 		}, []string{inside, inside, inside}},
-		{"transaction by hand", func(db *sql.DB, id string) error {
-			return byHand(ctx, db, id)
-		}, []string{inside, harmless, inside, inside, commits, harmless}},
-		{"transaction by hand, as the store's writers do it", func(db *sql.DB, id string) error {
-			return byHand(WithCommit(ctx), db, id)
-		}, []string{inside, harmless, inside, together, commits, harmless}},
+		{"transaction by hand, as the store's writers do it", byHand, []string{inside, inside, together, commits}},
 	}
 }
 
-// byHand makes a transaction on a connection of its own. last is the context of its last statement.
-func byHand(last context.Context, db *sql.DB, id string) error {
+// byHand is what the store's writers do on a connection of their own.
+func byHand(db *sql.DB, id string) error {
 	ctx := context.Background()
 	return onConn(db, func(conn *sql.Conn) error {
 		if err := result(conn.ExecContext(ctx, "PREPARE lock_head (text) AS INSERT INTO head VALUES ($1) RETURNING id")); err != nil {
 			return err
 		}
-		write, err := conn.PrepareContext(ctx, insert)
-		if err != nil {
-			return err
-		}
-		defer write.Close()
 		rows, err := conn.QueryContext(ctx, "BEGIN; EXECUTE lock_head('"+id+"')")
 		if err != nil {
 			return err
@@ -127,10 +117,7 @@ func byHand(last context.Context, db *sql.DB, id string) error {
 		if n != 1 {
 			return fmt.Errorf("the lock returned %d rows", n)
 		}
-		if err := result(write.ExecContext(last, id)); err != nil {
-			return err
-		}
-		return Commit(conn, 5*time.Second)
+		return result(ExecAndCommit(conn, 5*time.Second, insert, id))
 	})
 }
 

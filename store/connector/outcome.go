@@ -26,34 +26,34 @@ const cancelGrace = 2 * time.Second
 // closeTimeout bounds the farewell to the server.
 const closeTimeout = time.Second
 
-// commitMessage is the message by which lib/pq sends COMMIT (protocol 3.0, section 55.7, Query).
-var commitMessage = []byte("Q\x00\x00\x00\x0bCOMMIT\x00")
-
-type commitBehind struct{}
-
-// WithCommit returns a context under which Exec on a connection sends COMMIT in the same packet as the statement, and so saves the way
-// to the server and back, which on one machine is a tenth of a lone payment's time. Only [Commit], which reads the answer, or [Discard]
-// may follow. A statement that failed has no effect as ever: the server, which gets COMMIT after it, rolls the transaction back. A
-// context that ends sends no cancel request, for the reason that Commit gives. Sessions with TLS send the two one after the other.
-func WithCommit(ctx context.Context) context.Context {
-	return context.WithValue(ctx, commitBehind{}, true)
-}
-
-// Commit sends COMMIT on a connection whose transaction was begun by hand, and waits d at most for the answer. It takes no context,
-// since nothing may cancel it: a cancel request would end the wait for a synchronous standby, and COMMIT would report success. At
-// the deadline the socket is closed, without a word to the server, and the error is ErrOutcomeUnknown.
+// ExecAndCommit runs a statement with parameters, and COMMIT after it, on a connection whose transaction was begun by hand, and waits d
+// at most for both answers. The two go out together where the session has no TLS, else one after the other: a way to the server and
+// back costs a tenth of a lone payment's time. It takes no context, since nothing may cancel it: a cancel request would end the wait
+// for a synchronous standby, and COMMIT would report success. At the deadline the socket is closed, without a word to the server, and
+// the error is ErrOutcomeUnknown.
 //
-// A transaction that had failed is rolled back by COMMIT; that is pq.ErrInFailedTransaction here (conn.ExecContext(ctx, "COMMIT")
-// says nil). driver.ErrBadConn: COMMIT was not sent, and the transaction is rolled back or will be when the server notices that the
-// connection has ended. After any error but pq.ErrInFailedTransaction and the server's own answer, the connection is of no more use.
-func Commit(conn *sql.Conn, d time.Duration) error {
-	return conn.Raw(func(driverConn any) error {
-		s, ok := driverConn.(*session)
-		if !ok {
-			return errForeign
-		}
-		return s.commit(d)
-	})
+// An answer of the server's ([pq.Error]) says that nothing was committed; ROLLBACK then ends the transaction, if it has not ended. Nor
+// was anything with pq.ErrInFailedTransaction, of a transaction that had failed before. driver.ErrBadConn: COMMIT was not sent, and the
+// transaction is rolled back or will be when the server notices that the connection has ended. After any error but the server's own
+// answer and pq.ErrInFailedTransaction the connection is of no more use.
+func ExecAndCommit(conn *sql.Conn, d time.Duration, query string, args ...any) (sql.Result, error) {
+	commits := func(yes bool, deadline time.Time) error {
+		return conn.Raw(func(driverConn any) error {
+			s, ok := driverConn.(*session)
+			if !ok {
+				return errForeign
+			}
+			s.commits = yes
+			_ = s.wire.SetDeadline(deadline) // fails on a closed socket only, and then so does what follows
+			return nil
+		})
+	}
+	if err := commits(true, time.Now().Add(d)); err != nil {
+		return nil, err
+	}
+	res, err := conn.ExecContext(context.Background(), query, args...)
+	_ = commits(false, time.Time{}) // fails where database/sql has closed the connection
+	return res, err
 }
 
 // Discard ends a connection for good, whatever state it is in, and takes it out of its pool; it does not wait for the server. A
@@ -69,23 +69,52 @@ func Discard(conn *sql.Conn) {
 	})
 }
 
-func (s *session) commit(d time.Duration) error {
-	ahead := s.ahead
-	s.ahead = false
+// commitMessage is the message by which lib/pq sends COMMIT (protocol 3.0, section 55.7, Query).
+var commitMessage = []byte("Q\x00\x00\x00\x0bCOMMIT\x00")
+
+// execAndCommit has run send a statement, and puts COMMIT behind it. lib/pq does not know that: to have the answer read, it is told to
+// send COMMIT, and that message is dropped on its way to the socket.
+func (s *session) execAndCommit(run func(context.Context) (driver.Result, error)) (res driver.Result, err error) {
+	settled := false
+	defer func() {
+		s.wire.behind = nil
+		if !settled { // lib/pq has panicked, and nobody knows what is still to be read
+			s.spent.Store(true)
+		}
+		if !s.IsValid() {
+			s.wire.abort()
+		}
+	}()
+	req, err := s.begin(context.Background())
+	if err != nil {
+		settled = true
+		return nil, err
+	}
+	if s.plain {
+		s.wire.behind = commitMessage
+	}
+	res, err = run(context.Background())
+	err = req.end(err)
+	switch gone := s.plain && s.wire.behind == nil; {
+	case err == nil:
+		err = s.commit(gone)
+	case gone && s.IsValid():
+		_ = s.commit(gone) // which rolls back
+	}
+	settled = true
+	return res, err
+}
+
+// commit sends COMMIT, unless it has gone out already, and reads the answer.
+func (s *session) commit(gone bool) error {
 	req, err := s.begin(context.Background())
 	if err != nil {
 		return err
 	}
-	s.wire.gone = ahead
-	_ = s.wire.SetDeadline(time.Now().Add(d)) // fails on a closed socket only, and then so does what follows
+	s.wire.gone = gone
+	s.wire.sent.Store(gone)
 	tag, err := s.simple("COMMIT")
-	err = req.end(err)
-	if !s.IsValid() {
-		s.wire.abort()
-		return err
-	}
-	_ = s.wire.SetDeadline(time.Time{})
-	if err == nil && tag != "COMMIT" {
+	if err = req.end(err); err == nil && tag != "COMMIT" {
 		err = fmt.Errorf("connector: COMMIT was answered by %s: %w", tag, pq.ErrInFailedTransaction)
 	}
 	return err

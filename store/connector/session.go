@@ -34,12 +34,12 @@ type session struct {
 
 	noCancel bool // lib/pq does not see contexts end
 	plain    bool // without TLS
-	ahead    bool // COMMIT was sent with the statement before, and its answer is still to be read
+	commits  bool // COMMIT goes with the statement in hand
 }
 
 // seen is what lib/pq gets to see of the context of a statement.
 func (s *session) seen(ctx context.Context) context.Context {
-	if s.noCancel || s.wire.behind != nil {
+	if s.noCancel {
 		return context.WithoutCancel(ctx)
 	}
 	return ctx
@@ -53,7 +53,7 @@ type request struct {
 
 // begin refuses with ErrBadConn where nothing may be sent any more.
 func (s *session) begin(ctx context.Context) (request, error) {
-	if s.spent.Load() || s.ahead {
+	if s.spent.Load() {
 		return request{}, driver.ErrBadConn
 	}
 	s.wire.sent.Store(false)
@@ -98,23 +98,17 @@ func (s *session) ExecContext(ctx context.Context, query string, args []driver.N
 	return s.exec(ctx, func(ctx context.Context) (driver.Result, error) { return s.pq.ExecContext(ctx, query, args) })
 }
 
-// exec runs a statement that returns no rows, with COMMIT behind it if the context says so.
+// exec runs a statement that returns no rows.
 func (s *session) exec(ctx context.Context, run func(context.Context) (driver.Result, error)) (driver.Result, error) {
+	if s.commits {
+		return s.execAndCommit(run)
+	}
 	req, err := s.begin(ctx)
 	if err != nil {
 		return nil, err
 	}
-	commits := s.plain && ctx.Value(commitBehind{}) != nil
-	if commits {
-		s.wire.behind = commitMessage
-	}
 	res, err := run(s.seen(ctx))
-	err = req.end(err)
-	if commits {
-		s.ahead = s.wire.behind == nil
-		s.wire.behind = nil
-	}
-	return res, err
+	return res, req.end(err)
 }
 
 // QueryContext implements [driver.QueryerContext].
@@ -199,7 +193,7 @@ func (s *session) ResetSession(ctx context.Context) error {
 
 // IsValid implements [driver.Validator].
 func (s *session) IsValid() bool {
-	return !s.spent.Load() && !s.ahead && s.wire.fault.Load() == nil && s.pq.IsValid()
+	return !s.spent.Load() && s.wire.fault.Load() == nil && s.pq.IsValid()
 }
 
 // Close implements [driver.Conn]. It does not wait for a server that takes nothing in.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -65,22 +66,20 @@ func (w *wire) Write(b []byte) (int, error) {
 	}
 	if w.gone {
 		w.gone = false
-		w.sent.Store(true)
 		return len(b), nil
 	}
 	if !w.sent.Load() && !w.idle() {
 		return 0, w.note(errHungUp)
 	}
-	out := net.Buffers{b}
+	out := b
 	if w.behind != nil {
-		out = append(out, w.behind)
-		w.behind = nil
+		out, w.behind = slices.Concat(b, w.behind), nil
 	}
-	n, err := out.WriteTo(w.Conn)
+	n, err := w.Conn.Write(out)
 	if n > 0 {
 		w.sent.Store(true)
 	}
-	return min(int(n), len(b)), w.note(err)
+	return min(n, len(b)), w.note(err)
 }
 
 func (w *wire) note(err error) error {

@@ -237,13 +237,13 @@ func (s *session) ask(request [][]byte) ([]byte, error) {
 	return bytes.Join(answer, nil), err
 }
 
-// askBehind has the server do the next request. Nobody hears its answer.
-func (s *session) askBehind() error {
+// askBehind has the server do the next request.
+func (s *session) askBehind() ([]byte, error) {
 	request, err := until(s.fromClient, isEndOfRequest)
-	if err == nil {
-		_, err = s.ask(request)
+	if err != nil {
+		return nil, err
 	}
-	return err
+	return s.ask(request)
 }
 
 func (s *session) spoil(f Fault, request [][]byte, done func()) (err error) {
@@ -258,7 +258,11 @@ func (s *session) spoil(f Fault, request [][]byte, done func()) (err error) {
 	default:
 		answer, err = s.ask(request)
 		for err == nil && s.fromClient.Buffered() > 0 { // what was sent together with it has reached the server too
-			err = s.askBehind()
+			var more []byte
+			more, err = s.askBehind()
+			if f.Kind == HoldAnswer {
+				answer = append(answer, more...)
+			}
 		}
 	}
 	done()
