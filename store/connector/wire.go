@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net"
 	"runtime"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -71,15 +70,19 @@ func (w *wire) Write(b []byte) (int, error) {
 	if !w.sent.Load() && !w.idle() {
 		return 0, w.note(errHungUp)
 	}
-	out := b
-	if w.behind != nil {
-		out, w.behind = slices.Concat(b, w.behind), nil
+	var n int
+	var err error
+	if w.behind == nil {
+		n, err = w.Conn.Write(b)
+	} else {
+		var all int64
+		all, err = (&net.Buffers{b, w.behind}).WriteTo(w.Conn) // one system call where the connection is the kernel's, and no copy
+		n, w.behind = min(int(all), len(b)), nil
 	}
-	n, err := w.Conn.Write(out)
 	if n > 0 {
 		w.sent.Store(true)
 	}
-	return min(n, len(b)), w.note(err)
+	return n, w.note(err)
 }
 
 func (w *wire) note(err error) error {
