@@ -24,8 +24,7 @@ func (w *writer) send(b *batch, stamp int64) error {
 	if w.texts[mask] == "" {
 		w.texts[mask] = statement(mask)
 	}
-	_, err := connector.ExecAndCommit(w.conn, commitDeadline, w.texts[mask], w.arguments...)
-	return err
+	return connector.ExecAndCommit(w.conn, commitDeadline, w.texts[mask], w.arguments...)
 }
 
 // arrays are the emptied arrays for the columns of a change.

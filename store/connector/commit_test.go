@@ -111,7 +111,7 @@ func (c commitCase) run(t *testing.T, p *proxytest.Proxy, dsn string, kept int) 
 		c.meddle(t, p, id)
 	}
 	within(t, 10*time.Second, func() {
-		_, err = ExecAndCommit(conn, cmp.Or(c.patience, commitDeadline), cmp.Or(c.statement, insert), id)
+		err = ExecAndCommit(conn, cmp.Or(c.patience, commitDeadline), cmp.Or(c.statement, insert), id)
 	})
 	if code(err) != c.want {
 		t.Errorf("%v; %s was expected", err, c.want)
@@ -147,7 +147,7 @@ func TestCommitGoesWithTheStatement(t *testing.T) {
 	late := make(chan struct{})
 	struck := p.Arm(proxytest.Fault{Kind: proxytest.HoldAnswer, Held: late})
 	done := make(chan error)
-	go func() { _, err := ExecAndCommit(conn, time.Minute, insert, id); done <- err }()
+	go func() { done <- ExecAndCommit(conn, time.Minute, insert, id) }()
 	<-struck
 	if n := effects(t, id); n != 2 {
 		t.Errorf("%d effects before the first answer", n)
@@ -165,7 +165,7 @@ func TestCommitIsNotSentAlone(t *testing.T) {
 	db := open(t, p.Address, Options{})
 	conn := begun(t, db, id)
 	p.Arm(proxytest.Fault{})
-	if _, err := ExecAndCommit(conn, time.Minute, "SELECT 1", make([]any, 65536)...); err == nil || code(err) == "unknown" {
+	if err := ExecAndCommit(conn, time.Minute, "SELECT 1", make([]any, 65536)...); err == nil || code(err) == "unknown" {
 		t.Error(err)
 	}
 	if x := p.Exchanges(); len(x) > 0 {
@@ -185,7 +185,7 @@ func TestExecAndCommitRefusesForeignConnection(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	if _, err := ExecAndCommit(begun(t, db, newID()), commitDeadline, insert, "x"); !errors.Is(err, errForeign) {
+	if err := ExecAndCommit(begun(t, db, newID()), commitDeadline, insert, "x"); !errors.Is(err, errForeign) {
 		t.Error(err)
 	}
 }
@@ -230,7 +230,7 @@ func TestDiscardDoesNotWait(t *testing.T) {
 	db := open(t, p.Address, Options{})
 	conn := begun(t, db, newID())
 	p.Arm(proxytest.Fault{Kind: proxytest.SwallowRequest})
-	if _, err := ExecAndCommit(conn, 50*time.Millisecond, insert, "x"); code(err) != "unknown" {
+	if err := ExecAndCommit(conn, 50*time.Millisecond, insert, "x"); code(err) != "unknown" {
 		t.Error(err)
 	}
 	within(t, time.Second, func() { Discard(conn) })

@@ -117,7 +117,7 @@ func byHand(db *sql.DB, id string) error {
 		if n != 1 {
 			return fmt.Errorf("the lock returned %d rows", n)
 		}
-		return result(ExecAndCommit(conn, 5*time.Second, insert, id))
+		return ExecAndCommit(conn, 5*time.Second, insert, id)
 	})
 }
 

@@ -27,16 +27,15 @@ const cancelGrace = 2 * time.Second
 const closeTimeout = time.Second
 
 // ExecAndCommit runs a statement with parameters, and COMMIT after it, on a connection whose transaction was begun by hand, and waits d
-// at most for both answers. The two go out together where the session has no TLS, else one after the other: a way to the server and
-// back costs a tenth of a lone payment's time. It takes no context, since nothing may cancel it: a cancel request would end the wait
-// for a synchronous standby, and COMMIT would report success. At the deadline the socket is closed, without a word to the server, and
-// the error is ErrOutcomeUnknown.
+// at most for both answers. The two go out together where the session has no TLS, which spares a way to the server and back, else one
+// after the other. It takes no context, since nothing may cancel it: a cancel request would end the wait for a synchronous standby, and
+// COMMIT would report success. At the deadline the socket is closed, without a word to the server, and the error is ErrOutcomeUnknown.
 //
 // An answer of the server's ([pq.Error]) says that nothing was committed; ROLLBACK then ends the transaction, if it has not ended. Nor
 // was anything with pq.ErrInFailedTransaction, of a transaction that had failed before. driver.ErrBadConn: COMMIT was not sent, and the
 // transaction is rolled back or will be when the server notices that the connection has ended. After any error but the server's own
 // answer and pq.ErrInFailedTransaction the connection is of no more use.
-func ExecAndCommit(conn *sql.Conn, d time.Duration, query string, args ...any) (sql.Result, error) {
+func ExecAndCommit(conn *sql.Conn, d time.Duration, query string, args ...any) error {
 	commits := func(yes bool, deadline time.Time) error {
 		return conn.Raw(func(driverConn any) error {
 			s, ok := driverConn.(*session)
@@ -49,11 +48,11 @@ func ExecAndCommit(conn *sql.Conn, d time.Duration, query string, args ...any) (
 		})
 	}
 	if err := commits(true, time.Now().Add(d)); err != nil {
-		return nil, err
+		return err
 	}
-	res, err := conn.ExecContext(context.Background(), query, args...)
+	_, err := conn.ExecContext(context.Background(), query, args...)
 	_ = commits(false, time.Time{}) // fails where database/sql has closed the connection
-	return res, err
+	return err
 }
 
 // Discard ends a connection for good, whatever state it is in, and takes it out of its pool; it does not wait for the server. A

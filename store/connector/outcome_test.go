@@ -120,7 +120,7 @@ var terminations = map[string]func(t *testing.T, db *sql.DB, id string){
 	"a transaction by hand knows that COMMIT was not sent": func(t *testing.T, db *sql.DB, id string) {
 		conn := begun(t, db, id)
 		end(t, id)
-		if _, err := ExecAndCommit(conn, time.Second, insert, id); code(err) != "never sent" {
+		if err := ExecAndCommit(conn, time.Second, insert, id); code(err) != "never sent" {
 			t.Error(err)
 		}
 		if n := effects(t, id); n != 0 {
