@@ -33,7 +33,7 @@ type Config struct {
 }
 
 // DefaultWriters is Config's. One merchant keeps one of them busy, and always the same: the session of a writer that takes over after a
-// pause has to plan again after each ANALYZE, and to map the pages, and is slow for a dozen batches.
+// pause has to plan again after each ANALYZE, and to map the pages, and is slow for a while.
 const DefaultWriters = 4
 
 // DefaultReaders is Config's: what keeps this machine's cores busy. More sessions only take the caches of the database's cores from each
