@@ -34,8 +34,9 @@ type database struct {
 	mu          sync.Mutex
 	keys        []auth.SigningKey // newest first
 	credentials map[string]auth.Credential
-	reads       int   // of the keys
-	down        error // what every call returns
+	reads       int    // of the keys
+	down        error  // what every call returns
+	beforeAdd   func() // is called before a key is added, if it is not nil
 }
 
 func (d *database) SigningKeys(ctx context.Context) ([]auth.SigningKey, error) {
@@ -46,6 +47,9 @@ func (d *database) SigningKeys(ctx context.Context) ([]auth.SigningKey, error) {
 }
 
 func (d *database) AddSigningKey(_ context.Context, k auth.SigningKey) error {
+	if d.beforeAdd != nil {
+		d.beforeAdd()
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.down != nil || slices.ContainsFunc(d.keys, func(other auth.SigningKey) bool { return other.Previous == k.Previous }) {

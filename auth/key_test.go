@@ -61,8 +61,10 @@ func TestRotation(t *testing.T) {
 	t.Parallel()
 	db, c := newDatabase(), &clock{now: start}
 	one, two := startNode(t, db, c), startNode(t, db, c)
-	var rotated sync.WaitGroup
-	for _, n := range []*node{one, two} { // both at once: one new key
+	var rotated, both sync.WaitGroup
+	both.Add(2)
+	db.beforeAdd = func() { both.Done(); both.Wait() } // neither adds before the other has read
+	for _, n := range []*node{one, two} {              // both at once: one new key
 		rotated.Go(func() {
 			if err := n.RotateKeys(t.Context()); err != nil {
 				t.Error(err)
