@@ -163,6 +163,26 @@ CREATE TABLE idempotency (
     PRIMARY KEY (merchant_id, owner, key)
 );
 
+-- What ANALYZE looks at. Statements find their rows by keys, with plans that are pinned, so that only keys need statistics, and few. With
+-- PostgreSQL's own targets autovacuum sorts 30,000 payloads and hashes every few minutes: on two cores payments then wait 50 ms and more
+-- for six seconds.
+-- +goose StatementBegin
+DO $$
+DECLARE
+    c record;
+BEGIN
+    FOR c IN
+        SELECT attrelid::regclass AS relation, attname AS name,
+            EXISTS (SELECT FROM pg_index WHERE indrelid = attrelid AND attnum = ANY (indkey)) AS is_key
+        FROM pg_attribute
+        WHERE attrelid = ANY ('{payment,entry,event,idempotency}'::regclass[]) AND attnum > 0
+    LOOP
+        EXECUTE format('ALTER TABLE %s ALTER %I SET STATISTICS %s', c.relation, c.name, CASE WHEN c.is_key THEN 10 ELSE 0 END);
+    END LOOP;
+END
+$$;
+-- +goose StatementEnd
+
 -- The role that serves. It may not rewrite history: no UPDATE or DELETE on entries, events and recorded keys.
 -- +goose StatementBegin
 DO $$
