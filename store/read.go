@@ -121,7 +121,7 @@ func (s *Snapshot) Close() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), rollbackDeadline)
 	defer cancel()
-	if _, err := v.conn.ExecContext(ctx, "ROLLBACK"); err != nil { // nothing was written
+	if err := connector.EndReadOnly(ctx, v.conn); err != nil { // nothing was written
 		connector.Discard(v.conn)
 	}
 	_ = v.conn.Close()
@@ -149,7 +149,7 @@ func (v *view) ask(ctx context.Context, text string, visit func([]byte) error, a
 		if v.conn, err = v.db.Conn(ctx); err != nil {
 			return err
 		}
-		if _, err := v.conn.ExecContext(ctx, "BEGIN READ ONLY"); err != nil {
+		if err := connector.BeginReadOnly(ctx, v.conn); err != nil {
 			return err
 		}
 	}

@@ -23,6 +23,12 @@ type wire struct {
 
 	behind []byte // goes out with the next write, behind it; nil when it has
 	gone   bool   // the next write is of what has gone out already, behind another
+
+	presumes  *presumed // what the next write is; nil where it is anything else
+	given     []byte    // what the next read gets
+	owed      []byte    // presumed answers that are to come in
+	ahead     []byte    // a held request, which goes out with the next write, before it
+	aheadOwes []byte    // the answer to it
 }
 
 func newWire(conn net.Conn) *wire {
@@ -54,6 +60,20 @@ func idleProbe(raw syscall.RawConn) func() bool {
 
 // Read implements [net.Conn].
 func (w *wire) Read(b []byte) (int, error) {
+	if len(w.given) == 0 && len(w.owed) > 0 {
+		buffer := b
+		if len(b) < len(w.owed) {
+			buffer = make([]byte, len(w.owed))
+		}
+		if n, err := w.settle(buffer); err != nil || n > 0 {
+			return n, w.note(err)
+		}
+	}
+	if len(w.given) > 0 {
+		n := copy(b, w.given)
+		w.given = w.given[n:]
+		return n, nil
+	}
 	n, err := w.Conn.Read(b)
 	return n, w.note(err)
 }
@@ -67,22 +87,55 @@ func (w *wire) Write(b []byte) (int, error) {
 		w.gone = false
 		return len(b), nil
 	}
-	if !w.sent.Load() && !w.idle() {
-		return 0, w.note(errHungUp)
+	p := w.presumes
+	w.presumes = nil
+	if p != nil && p.held {
+		w.ahead, w.aheadOwes, w.given = append(w.ahead, b...), p.answer, p.answer
+		return len(b), nil
 	}
-	var n int
-	var err error
-	if w.behind == nil {
-		n, err = w.Conn.Write(b)
-	} else {
-		var all int64
-		all, err = (&net.Buffers{b, w.behind}).WriteTo(w.Conn) // one system call where the connection is the kernel's, and no copy
-		n, w.behind = min(int(all), len(b)), nil
+	if !w.sent.Load() {
+		if err := w.ready(); err != nil {
+			return 0, w.note(err)
+		}
 	}
-	if n > 0 {
-		w.sent.Store(true)
+	n, err := w.send(b)
+	if p != nil {
+		w.owed, w.given = append(w.owed, p.answer...), p.answer
 	}
 	return n, w.note(err)
+}
+
+// ready tells whether a request may begin: every answer has come in, and the server has not hung up.
+func (w *wire) ready() error {
+	if len(w.owed) > 0 {
+		if _, err := w.settle(make([]byte, len(w.owed))); err != nil {
+			return err
+		}
+	}
+	if !w.idle() {
+		return errHungUp
+	}
+	return nil
+}
+
+// send writes b, and what goes out before and behind it, in one system call where the connection is the kernel's.
+func (w *wire) send(b []byte) (n int, err error) {
+	var sent bool
+	if len(w.ahead) == 0 && w.behind == nil {
+		n, err = w.Conn.Write(b)
+		sent = n > 0
+	} else {
+		var all int64
+		all, err = (&net.Buffers{w.ahead, b, w.behind}).WriteTo(w.Conn)
+		n = max(0, min(int(all)-len(w.ahead), len(b)))
+		w.owed = append(w.owed, w.aheadOwes...)
+		w.ahead, w.aheadOwes, w.behind = w.ahead[:0], nil, nil
+		sent = all > 0
+	}
+	if sent {
+		w.sent.Store(true)
+	}
+	return n, err
 }
 
 func (w *wire) note(err error) error {
