@@ -75,7 +75,7 @@ func hasTheShape(t *testing.T, r *results) {
 		"payments hot 4":           append(figures, "ofUniform"),
 		"payments manyMerchants 4": figures,
 		"payments single":          append(figures, "p50Ratio", "pgbenchP50Ms"),
-		"payments openLoop":        append(figures, "offered"),
+		"payments openLoop":        append(figures, "offered", "p99Ratio", "pgbenchP99Ms"),
 		"reads account20":          figures,
 		"reads accounts50x5":       figures,
 	} {

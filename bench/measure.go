@@ -18,6 +18,8 @@ const (
 	nameAccount = "account20"
 	namePage    = "accounts50x5"
 
+	namePgbench = "pgbench"
+
 	openClients = 512 // connections of the open loop: more than it ever needs at once
 )
 
@@ -72,7 +74,7 @@ func (b *bench) besideMany(ctx context.Context, all *results) error {
 	if len(steps) == 0 {
 		return nil
 	}
-	before, err := b.besides(ctx, all, b.pgbench.many)
+	before, err := b.besides(ctx, all, namePgbench, b.pgbench.many)
 	if err != nil {
 		return err
 	}
@@ -82,7 +84,7 @@ func (b *bench) besideMany(ctx context.Context, all *results) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", s.key, err)
 		}
-		after, err := b.besides(ctx, all, b.pgbench.many)
+		after, err := b.besides(ctx, all, namePgbench, b.pgbench.many)
 		if err != nil {
 			return err
 		}
@@ -93,6 +95,11 @@ func (b *bench) besideMany(ctx context.Context, all *results) error {
 				f.OfUniform = quotient(f.PerSecond, rates[len(rates)-1].PerSecond)
 			}
 		}
+		if s.name == nameOpen {
+			if err := b.besideOpen(ctx, all, &f, after.tps/2); err != nil {
+				return err
+			}
+		}
 		all.figures[s.key] = append(all.figures[s.key], f)
 		yardsticks = append(yardsticks, after.tps)
 		before = after
@@ -101,9 +108,20 @@ func (b *bench) besideMany(ctx context.Context, all *results) error {
 	return nil
 }
 
+// besideOpen runs pgbench in open loop too, at half of its own rate: what the machine itself does to latencies.
+func (b *bench) besideOpen(ctx context.Context, all *results, f *figure, perSecond float64) error {
+	open := func(ctx context.Context, length time.Duration) (yardstick, error) {
+		return b.pgbench.open(ctx, length, perSecond)
+	}
+	y, err := b.besides(ctx, all, namePgbench+", at half of its rate", open)
+	f.PgbenchP99Ms, f.P99Ratio = y.p99Ms, quotient(f.P99Ms, y.p99Ms)
+	b.progress("%s: p99 %.2f times that of pgbench in open loop, %.0f ms", nameOpen, f.P99Ratio, f.PgbenchP99Ms)
+	return err
+}
+
 // besideOne measures one client beside pgbench with one client.
 func (b *bench) besideOne(ctx context.Context, all *results) error {
-	before, err := b.besides(ctx, all, b.pgbench.one)
+	before, err := b.besides(ctx, all, namePgbench, b.pgbench.one)
 	if err != nil {
 		return err
 	}
@@ -112,7 +130,7 @@ func (b *bench) besideOne(ctx context.Context, all *results) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", s.key, err)
 	}
-	after, err := b.besides(ctx, all, b.pgbench.one)
+	after, err := b.besides(ctx, all, namePgbench, b.pgbench.one)
 	if err != nil {
 		return err
 	}
@@ -185,8 +203,10 @@ func (b *bench) fastest(ctx context.Context, all *results) (perSecond float64, e
 	return t.perSecond, nil
 }
 
-// besides runs a round of pgbench.
-func (b *bench) besides(ctx context.Context, all *results, run func(context.Context, time.Duration) (yardstick, error)) (yardstick, error) {
+// besides runs a round of pgbench, under a name for the report.
+func (b *bench) besides(ctx context.Context, all *results, name string,
+	run func(context.Context, time.Duration) (yardstick, error),
+) (yardstick, error) {
 	if err := b.database.checkpoint(ctx); err != nil {
 		return yardstick{}, err
 	}
@@ -197,8 +217,8 @@ func (b *bench) besides(ctx context.Context, all *results, run func(context.Cont
 	}
 	use := b.usage().since(before)
 	use.client += y.use.client // ours is only waiting
-	all.note("pgbench", use)
-	b.progress("pgbench: %.0f transactions a second", y.tps)
+	all.note(name, use)
+	b.progress("%s: %.0f transactions a second", name, y.tps)
 	b.warn(use)
 	return y, nil
 }

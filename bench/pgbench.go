@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"net/url"
@@ -26,9 +27,10 @@ type pgbench struct {
 
 // yardstick is what one round of pgbench showed.
 type yardstick struct {
-	tps   float64
-	p50Ms float64 // of a transaction; 0 where there were many clients
-	use   usage
+	tps float64
+	use usage
+
+	p50Ms, p99Ms float64 // of a transaction; 0 where they were not written down
 }
 
 // newPgbench finds the program among those that run the cluster. The password goes by the environment, since arguments can be seen.
@@ -64,25 +66,42 @@ func (p *pgbench) many(ctx context.Context, length time.Duration) (yardstick, er
 	return p.measure(ctx, length, "-c", strconv.Itoa(p.clients), "-j", "2")
 }
 
-// one runs pgbench with one client, whose transactions it writes down one by one.
+// one runs pgbench with one client.
 func (p *pgbench) one(ctx context.Context, length time.Duration) (yardstick, error) {
-	prefix := filepath.Join(p.dir, "pgbench-one")
-	y, err := p.measure(ctx, length, "-c", "1", "-j", "1", "-l", "--log-prefix="+prefix)
+	return p.latencies(ctx, length, "-c", "1", "-j", "1")
+}
+
+// open runs pgbench with all its clients and a rate of transactions that begin whatever becomes of those before. A transaction's time
+// is counted from when it was to begin, as in our own open loop.
+func (p *pgbench) open(ctx context.Context, length time.Duration, perSecond float64) (yardstick, error) {
+	return p.latencies(ctx, length, "-c", strconv.Itoa(p.clients), "-j", "2", "-R", strconv.FormatFloat(perSecond, 'f', 1, 64))
+}
+
+// latencies is measure with transactions that pgbench writes down one by one.
+func (p *pgbench) latencies(ctx context.Context, length time.Duration, args ...string) (yardstick, error) {
+	prefix := filepath.Join(p.dir, "pgbench-log")
+	y, err := p.measure(ctx, length, append(args, "-l", "--log-prefix="+prefix)...)
 	if err != nil {
 		return y, err
 	}
-	logs, err := filepath.Glob(prefix + ".*")
+	logs, err := filepath.Glob(prefix + ".*") // one a thread
 	if err != nil {
 		return y, err
 	}
+	var all []float64
 	for _, log := range logs {
-		if y.p50Ms, err = medianLatency(log); err != nil {
+		if all, err = appendLatencies(all, log); err != nil {
 			return y, err
 		}
 		if err := os.Remove(log); err != nil {
 			return y, err
 		}
 	}
+	slices.Sort(all)
+	if len(all) == 0 {
+		return y, errors.New("pgbench wrote down no transaction")
+	}
+	y.p50Ms, y.p99Ms = all[len(all)/2], all[len(all)*99/100]
 	return y, nil
 }
 
@@ -115,14 +134,14 @@ func (p *pgbench) run(ctx context.Context, args ...string) (output string, secon
 	return string(text), (state.UserTime() + state.SystemTime()).Seconds(), nil
 }
 
-// medianLatency reads a log of pgbench: client, transaction, microseconds, and more that is of no interest here.
-func medianLatency(path string) (millis float64, err error) {
+// appendLatencies reads a log of pgbench: client, transaction, microseconds, and more that is of no interest here. It appends
+// milliseconds.
+func appendLatencies(all []float64, path string) ([]float64, error) {
 	file, err := os.Open(path)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	defer func() { _ = file.Close() }()
-	var all []float64
 	lines := bufio.NewScanner(file)
 	for lines.Scan() {
 		fields := strings.Fields(lines.Text())
@@ -133,11 +152,7 @@ func medianLatency(path string) (millis float64, err error) {
 		if err != nil {
 			continue // "failed", or a line that was cut off
 		}
-		all = append(all, micros)
+		all = append(all, micros/1000)
 	}
-	slices.Sort(all)
-	if len(all) == 0 {
-		return 0, fmt.Errorf("no transaction in pgbench's log %s", path)
-	}
-	return all[len(all)/2] / 1000, lines.Err()
+	return all, lines.Err()
 }

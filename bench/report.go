@@ -90,6 +90,11 @@ func (r *results) writeFigures(b *strings.Builder) {
 			r.show(r.span(k, func(f *figure) float64 { return f.P99Ms }), "%.2f"), r.median(k).Failed)
 	}
 	_ = w.Flush()
+	if open := (key{nameOpen, openClients}); len(r.figures[open]) > 0 {
+		fmt.Fprintf(b, "pgbench at half of its own rate: p99 %s ms; %s is %s times that\n",
+			r.show(r.span(open, func(f *figure) float64 { return f.PgbenchP99Ms }), "%.0f"), nameOpen,
+			r.show(r.span(open, func(f *figure) float64 { return f.P99Ratio }), "%.2f"))
+	}
 }
 
 func (r *results) writeTargets(b *strings.Builder) {
@@ -127,7 +132,7 @@ func (r *results) writeCPU(b *strings.Builder) {
 	}
 	var client, gateway, postgres []float64
 	for _, round := range r.rounds {
-		if u := round.use; round.name == "pgbench" {
+		if u := round.use; round.name == namePgbench {
 			client, gateway = append(client, u.cores(u.client)), append(gateway, u.cores(u.gateway))
 			postgres = append(postgres, u.cores(u.postgres))
 		}

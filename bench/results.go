@@ -17,6 +17,8 @@ type figure struct {
 
 	OfUniform    float64 `json:"ofUniform,omitempty"`    // hot: share of uniform's rate with as many clients
 	Offered      float64 `json:"offered,omitempty"`      // openLoop: requests a second that were sent
+	PgbenchP99Ms float64 `json:"pgbenchP99Ms,omitempty"` // openLoop: of pgbench at half of its own rate
+	P99Ratio     float64 `json:"p99Ratio,omitempty"`     // openLoop: p99Ms against that
 	PgbenchP50Ms float64 `json:"pgbenchP50Ms,omitempty"` // single: of pgbench with one client
 	P50Ratio     float64 `json:"p50Ratio,omitempty"`     // single: p50Ms against that
 	Failed       float64 `json:"failed,omitempty"`       // requests without success
@@ -31,8 +33,8 @@ func (f *figure) spend(u usage) {
 
 // values are all numbers of a figure.
 func (f *figure) values() []*float64 {
-	return []*float64{&f.PerSecond, &f.Ratio, &f.P50Ms, &f.P99Ms, &f.OfUniform, &f.Offered, &f.PgbenchP50Ms, &f.P50Ratio, &f.Failed,
-		&f.client, &f.gateway, &f.postgres}
+	return []*float64{&f.PerSecond, &f.Ratio, &f.P50Ms, &f.P99Ms, &f.OfUniform, &f.Offered, &f.PgbenchP99Ms, &f.P99Ratio, &f.PgbenchP50Ms, &f.P50Ratio,
+		&f.Failed, &f.client, &f.gateway, &f.postgres}
 }
 
 // span is a median with the least and the most.
