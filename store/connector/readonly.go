@@ -10,70 +10,71 @@ import (
 	"io"
 )
 
-// presumed is a request that has one good answer only, which lib/pq is given at once; the real one is read, and held against it, before
-// the next request's. It is for requests that change nothing: should the answer be another, the session is over.
-type presumed struct {
-	request string
-	answer  []byte
-	held    bool // it goes out with the next request, not before
-}
-
+// BEGIN and ROLLBACK around statements that only read, as messages, and what the server says when all is well (protocol 3.0, section
+// 55.7, Query, CommandComplete and ReadyForQuery).
 var (
-	beginReadOnly = presumed{"BEGIN READ ONLY", answer("BEGIN", 'T'), true}
-	rollback      = presumed{"ROLLBACK", answer("ROLLBACK", 'I'), false}
+	beginMessage   = []byte("Q\x00\x00\x00\x14BEGIN READ ONLY\x00")
+	beginAnswer    = []byte("C\x00\x00\x00\x0aBEGIN\x00Z\x00\x00\x00\x05T")
+	rollbackAnswer = []byte("C\x00\x00\x00\x0dROLLBACK\x00Z\x00\x00\x00\x05I")
 )
 
-// answer is the answer to a request of one statement without rows: its tag, and the state of the transaction after it (protocol 3.0,
-// section 55.7, CommandComplete and ReadyForQuery).
-func answer(tag string, state byte) []byte {
-	const lengthBytes = 4
-	b := binary.BigEndian.AppendUint32([]byte{'C'}, uint32(lengthBytes+len(tag)+1))
-	b = append(b, tag+"\x00Z"...)
-	return append(binary.BigEndian.AppendUint32(b, lengthBytes+1), state)
-}
-
 // BeginReadOnly begins a transaction that only reads, which EndReadOnly has to end. Where the session has no TLS, BEGIN goes out with
-// the first statement, and costs no way to the server and back; a server that does not begin a transaction then fails that statement.
+// the first statement, and costs no way to the server and back. A server that refuses BEGIN then carries that statement out by itself,
+// and its answer is thrown away: the error is ErrOutcomeUnknown. Let it be one that does not write, or sessions be read-only by default.
 // Errors: as the package's comment says. After one, [Discard] the connection.
-func BeginReadOnly(ctx context.Context, conn *sql.Conn) error { return beginReadOnly.exec(ctx, conn) }
-
-// EndReadOnly rolls back what BeginReadOnly has begun. Where the session has no TLS, it does not wait for the answer. Errors: as the
-// package's comment says. After one, [Discard] the connection.
-func EndReadOnly(ctx context.Context, conn *sql.Conn) error { return rollback.exec(ctx, conn) }
-
-func (p presumed) exec(ctx context.Context, conn *sql.Conn) error {
-	err := conn.Raw(func(driverConn any) error {
-		s, ok := driverConn.(*session)
-		if !ok {
-			return errForeign
-		}
+func BeginReadOnly(ctx context.Context, conn *sql.Conn) error {
+	return onSession(conn, func(s *session) error {
 		if s.plain {
-			s.wire.presumes = &p
+			s.wire.ahead = beginMessage
+			return nil
 		}
-		return nil
+		_, err := s.ExecContext(ctx, "BEGIN READ ONLY", nil)
+		return err
 	})
-	if err == nil {
-		_, err = conn.ExecContext(ctx, p.request)
-	}
-	return err
 }
 
-var errPresumed = errors.New("connector: the server's answer to BEGIN or ROLLBACK was not the usual one")
+// EndReadOnly rolls back what BeginReadOnly has begun. Where the session has no TLS, it does not wait for the answer: the next request
+// does, and the session is over if it is not the usual one. Errors: as the package's comment says. After one, [Discard] the connection.
+func EndReadOnly(ctx context.Context, conn *sql.Conn) error {
+	return onSession(conn, func(s *session) error {
+		if s.wire.ahead != nil { // BEGIN has not gone out
+			s.wire.ahead = nil
+			return nil
+		}
+		s.wire.presumes = s.plain
+		_, err := s.ExecContext(ctx, "ROLLBACK", nil)
+		s.wire.presumes = false
+		return err
+	})
+}
 
-// settle reads the answers that were presumed, and may read more, which stays in the buffer. It returns how much that is. The buffer has
-// to have room for the answers.
+func onSession(conn *sql.Conn, do func(*session) error) error {
+	return conn.Raw(func(driverConn any) error {
+		if s, ok := driverConn.(*session); ok {
+			return do(s)
+		}
+		return errForeign
+	})
+}
+
+var errUnusual = errors.New("connector: the server's answer to BEGIN or ROLLBACK was not the usual one")
+
+// settle reads the answers that are owed into a buffer that has room for them. What it has read of the next answer stays in the
+// buffer, and more says how much that is.
 func (w *wire) settle(b []byte) (more int, err error) {
 	n, err := io.ReadAtLeast(w.Conn, b, len(w.owed))
 	switch {
 	case bytes.HasPrefix(b[:n], w.owed):
 		more = copy(b, b[len(w.owed):n])
-	case n > 0: // shorter than the usual, or with something in between
+	case n > 0: // shorter than usual, or with something in between
 		rest := bytes.NewReader(bytes.Clone(b[:n]))
 		if err = w.settleSlowly(io.MultiReader(rest, w.Conn)); err == nil {
 			w.given, err = io.ReadAll(rest)
 		}
 	}
-	w.owed = w.owed[:0]
+	if err == nil {
+		w.owed = w.owed[:0]
+	}
 	return more, err
 }
 
@@ -87,7 +88,7 @@ func (w *wire) settleSlowly(r io.Reader) error {
 		case bytes.HasPrefix(want, message):
 			want = want[len(message):]
 		case message[0] != 'N' && message[0] != 'S':
-			return fmt.Errorf("%w: %q", errPresumed, message)
+			return fmt.Errorf("%w: %q", errUnusual, message)
 		}
 	}
 	return nil
@@ -102,7 +103,7 @@ func readMessage(r io.Reader) ([]byte, error) {
 	}
 	n := int(binary.BigEndian.Uint32(b[1:])) + 1 - header
 	if n < 0 || n > longest {
-		return nil, fmt.Errorf("%w: %q", errPresumed, b)
+		return nil, fmt.Errorf("%w: %q", errUnusual, b)
 	}
 	b = append(b, make([]byte, n)...)
 	_, err := io.ReadFull(r, b[header:])

@@ -77,6 +77,7 @@ func TestReadOnly(t *testing.T) {
 					}
 				}
 				ended(t, conn) // of a transaction without any statement
+				counted(t, conn, id)
 				_ = conn.Close()
 				twentyQueries(t, db)
 			})
@@ -91,7 +92,8 @@ func TestBeginGoesWithTheFirstStatement(t *testing.T) {
 	db := open(t, p.Address, Options{})
 	late := make(chan struct{})
 	struck := p.Arm(proxytest.Fault{Kind: proxytest.HoldAnswer, Statement: "BEGIN", Held: late})
-	conn := reading(t, db)
+	var conn *sql.Conn
+	within(t, 5*time.Second, func() { conn = reading(t, db) })
 	if x := p.Exchanges(); len(x) > 0 {
 		t.Error("something was sent before the first statement:", x)
 	}
@@ -116,8 +118,8 @@ func TestEndDoesNotWait(t *testing.T) {
 	conn := reading(t, db)
 	counted(t, conn, "nobody")
 	late := make(chan struct{})
-	p.Arm(proxytest.Fault{Kind: proxytest.HoldAnswer, Statement: "ROLLBACK", Held: late})
-	within(t, time.Second, func() { ended(t, conn) })
+	struck := p.Arm(proxytest.Fault{Kind: proxytest.HoldAnswer, Statement: "ROLLBACK", Held: late})
+	within(t, 5*time.Second, func() { ended(t, conn); <-struck })
 	time.AfterFunc(50*time.Millisecond, func() { close(late) })
 	id := newID()
 	if _, err := conn.ExecContext(context.Background(), insert, id); err != nil {
@@ -149,23 +151,96 @@ func TestAnswersWithMoreInThem(t *testing.T) {
 	counted(t, conn, "nobody")
 }
 
-// TestBeginThatFails asks for a transaction where there is none to have: the statement that goes with it counts as lost.
-func TestBeginThatFails(t *testing.T) {
+// TestBeginIsRefused has a server that refuses BEGIN, and carries out the statement behind it: its answer reaches nobody.
+func TestBeginIsRefused(t *testing.T) {
 	t.Parallel()
-	db := open(t, server, Options{})
+	id := newID()
+	db := open(t, server, Options{Settings: map[string]string{"application_name": id}})
 	conn := begun(t, db, newID())
 	_, _ = conn.ExecContext(context.Background(), "SELECT 1/0")
 	if err := BeginReadOnly(context.Background(), conn); err != nil {
 		t.Error(err)
 	}
-	var one int
-	if err := conn.QueryRowContext(context.Background(), "SELECT 1").Scan(&one); !errors.Is(err, ErrOutcomeUnknown) {
+	_, err := conn.ExecContext(context.Background(), "ROLLBACK") // which the server does, as it should after what failed
+	if !errors.Is(err, ErrOutcomeUnknown) {
 		t.Errorf("%v; an unknown outcome was expected", err)
 	}
 	_ = conn.Close()
+	eventually(t, isGone, id)
 	twentyQueries(t, db)
-	if n := db.Stats().OpenConnections; n != 1 {
-		t.Errorf("%d connections are open; the one that failed has been kept", n)
+}
+
+// TestLostAround ends the connection, or the patience, at BEGIN with its statement and at what follows ROLLBACK.
+func TestLostAround(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name string
+		f    proxytest.Fault
+	}{
+		{"the request with BEGIN is lost", proxytest.Fault{Kind: proxytest.LoseRequest, Statement: "BEGIN"}},
+		{"the answer to BEGIN is cut", proxytest.Fault{Kind: proxytest.CutAnswer, Statement: "BEGIN", Bytes: 9}},
+		{"the answer to BEGIN is all that comes", proxytest.Fault{Kind: proxytest.CutAnswer, Statement: "BEGIN", Bytes: len(beginAnswer)}},
+		{"the answer to BEGIN does not come", proxytest.Fault{Kind: proxytest.SwallowAnswer, Statement: "BEGIN"}},
+		{"the answer to BEGIN is an error", proxytest.Fault{Kind: proxytest.FakeAnswer, Statement: "BEGIN",
+			Fake: proxytest.ErrorAnswer("ERROR", "57014")}},
+		{"the answer to ROLLBACK is cut", proxytest.Fault{Kind: proxytest.CutAnswer, Statement: "ROLLBACK", Bytes: 9}},
+		{"the answer to ROLLBACK does not come", proxytest.Fault{Kind: proxytest.SwallowAnswer, Statement: "ROLLBACK"}},
+		{"the answer to ROLLBACK is an error", proxytest.Fault{Kind: proxytest.FakeAnswer, Statement: "ROLLBACK",
+			Fake: proxytest.ErrorAnswer("ERROR", "57014")}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			p := newProxy(t)
+			db := open(t, p.Address, Options{})
+			conn := reading(t, db)
+			p.Arm(c.f)
+			ctx, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)
+			defer cancel()
+			within(t, 10*time.Second, func() {
+				var one int
+				err := conn.QueryRowContext(ctx, "SELECT 1").Scan(&one)
+				if err == nil {
+					ended(t, conn)
+					err = conn.QueryRowContext(ctx, "SELECT 1").Scan(&one)
+				}
+				if err == nil {
+					t.Error("nothing was noticed")
+				}
+			})
+			_ = conn.Close()
+			twentyQueries(t, db)
+		})
+	}
+}
+
+// TestNobodyEnds gives back a connection whose transaction was begun, and which nobody has ended.
+func TestNobodyEnds(t *testing.T) {
+	t.Parallel()
+	db := open(t, server, Options{})
+	conn := reading(t, db)
+	for range 2 { // a second time changes nothing
+		if err := BeginReadOnly(context.Background(), conn); err != nil {
+			t.Error(err)
+		}
+	}
+	_ = conn.Close()
+	if n := db.Stats().OpenConnections; n != 0 {
+		t.Errorf("%d connections are open", n)
+	}
+	twentyQueries(t, db)
+}
+
+// TestAPresumedRequestOfAForeignConnection is refused.
+func TestAPresumedRequestOfAForeignConnection(t *testing.T) {
+	t.Parallel()
+	db, err := sql.Open("postgres", dsn(server)+"?sslmode=disable")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	conn := begun(t, db, newID())
+	if err := errors.Join(BeginReadOnly(context.Background(), conn), EndReadOnly(context.Background(), conn)); !errors.Is(err, errForeign) {
+		t.Error(err)
 	}
 }
 

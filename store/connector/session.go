@@ -191,9 +191,9 @@ func (s *session) ResetSession(ctx context.Context) error {
 	return s.pq.ResetSession(ctx)
 }
 
-// IsValid implements [driver.Validator].
+// IsValid implements [driver.Validator]. A session whose transaction nobody has ended is not.
 func (s *session) IsValid() bool {
-	return !s.spent.Load() && s.wire.fault.Load() == nil && s.pq.IsValid()
+	return !s.spent.Load() && s.wire.fault.Load() == nil && s.wire.ahead == nil && s.pq.IsValid()
 }
 
 // Close implements [driver.Conn]. It does not wait for a server that takes nothing in.

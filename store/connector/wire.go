@@ -14,7 +14,7 @@ import (
 var errHungUp = errors.New("connector: the server has hung up")
 
 // wire is the socket of one session. It knows what lib/pq forgets: whether any byte of the request in hand has gone out, and whether
-// the socket ever failed. It lies below TLS, and so it looks at no content; what it adds by itself is for sessions without TLS.
+// the socket ever failed. It lies below TLS: what it adds and takes away by itself is for sessions without.
 type wire struct {
 	net.Conn
 	idle  func() bool           // nothing has come in unasked; not to be called while another goroutine reads
@@ -24,11 +24,10 @@ type wire struct {
 	behind []byte // goes out with the next write, behind it; nil when it has
 	gone   bool   // the next write is of what has gone out already, behind another
 
-	presumes  *presumed // what the next write is; nil where it is anything else
-	given     []byte    // what the next read gets
-	owed      []byte    // presumed answers that are to come in
-	ahead     []byte    // a held request, which goes out with the next write, before it
-	aheadOwes []byte    // the answer to it
+	ahead    []byte // BEGIN READ ONLY, which goes out with the next write, before it; nil when it has
+	presumes bool   // the next write is ROLLBACK, whose usual answer is presumed
+	given    []byte // what the next read gets, before anything from the socket
+	owed     []byte // answers that lib/pq is not to see, or has seen already, and that are to come in next
 }
 
 func newWire(conn net.Conn) *wire {
@@ -58,7 +57,7 @@ func idleProbe(raw syscall.RawConn) func() bool {
 	}
 }
 
-// Read implements [net.Conn].
+// Read implements [net.Conn]. It leaves out what is owed.
 func (w *wire) Read(b []byte) (int, error) {
 	if len(w.given) == 0 && len(w.owed) > 0 {
 		buffer := b
@@ -87,20 +86,15 @@ func (w *wire) Write(b []byte) (int, error) {
 		w.gone = false
 		return len(b), nil
 	}
-	p := w.presumes
-	w.presumes = nil
-	if p != nil && p.held {
-		w.ahead, w.aheadOwes, w.given = append(w.ahead, b...), p.answer, p.answer
-		return len(b), nil
-	}
 	if !w.sent.Load() {
 		if err := w.ready(); err != nil {
 			return 0, w.note(err)
 		}
 	}
 	n, err := w.send(b)
-	if p != nil {
-		w.owed, w.given = append(w.owed, p.answer...), p.answer
+	if w.presumes {
+		w.presumes = false
+		w.owed, w.given = append(w.owed, rollbackAnswer...), rollbackAnswer
 	}
 	return n, w.note(err)
 }
@@ -108,7 +102,7 @@ func (w *wire) Write(b []byte) (int, error) {
 // ready tells whether a request may begin: every answer has come in, and the server has not hung up.
 func (w *wire) ready() error {
 	if len(w.owed) > 0 {
-		if _, err := w.settle(make([]byte, len(w.owed))); err != nil {
+		if _, err := w.settle(make([]byte, len(w.owed))); err != nil { // no room for more: that would be the server's farewell
 			return err
 		}
 	}
@@ -121,15 +115,17 @@ func (w *wire) ready() error {
 // send writes b, and what goes out before and behind it, in one system call where the connection is the kernel's.
 func (w *wire) send(b []byte) (n int, err error) {
 	var sent bool
-	if len(w.ahead) == 0 && w.behind == nil {
+	if w.ahead == nil && w.behind == nil {
 		n, err = w.Conn.Write(b)
 		sent = n > 0
 	} else {
 		var all int64
 		all, err = (&net.Buffers{w.ahead, b, w.behind}).WriteTo(w.Conn)
 		n = max(0, min(int(all)-len(w.ahead), len(b)))
-		w.owed = append(w.owed, w.aheadOwes...)
-		w.ahead, w.aheadOwes, w.behind = w.ahead[:0], nil, nil
+		if w.ahead != nil {
+			w.owed = append(w.owed, beginAnswer...)
+		}
+		w.ahead, w.behind = nil, nil
 		sent = all > 0
 	}
 	if sent {
