@@ -111,12 +111,15 @@ func (b *bench) besideMany(ctx context.Context, all *results) error {
 // besideOpen runs pgbench in open loop too, at half of its own rate: what the machine itself does to latencies.
 func (b *bench) besideOpen(ctx context.Context, all *results, f *figure, perSecond float64) error {
 	open := func(ctx context.Context, length time.Duration) (yardstick, error) {
-		return b.pgbench.open(ctx, length, perSecond)
+		return b.pgbench.open(ctx, b.lead(), length, perSecond)
 	}
 	y, err := b.besides(ctx, all, namePgbench+", at half of its rate", open)
+	if err != nil {
+		return err
+	}
 	f.PgbenchP99Ms, f.P99Ratio = y.p99Ms, quotient(f.P99Ms, y.p99Ms)
-	b.progress("%s: p99 %.2f times that of pgbench in open loop, %.0f ms", nameOpen, f.P99Ratio, f.PgbenchP99Ms)
-	return err
+	b.progress("%s: p99 %.2f times that of pgbench in open loop, %.1f ms", nameOpen, f.P99Ratio, f.PgbenchP99Ms)
+	return nil
 }
 
 // besideOne measures one client beside pgbench with one client.

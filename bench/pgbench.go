@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -68,19 +69,19 @@ func (p *pgbench) many(ctx context.Context, length time.Duration) (yardstick, er
 
 // one runs pgbench with one client.
 func (p *pgbench) one(ctx context.Context, length time.Duration) (yardstick, error) {
-	return p.latencies(ctx, length, "-c", "1", "-j", "1")
+	return p.latencies(ctx, 0, length, "-c", "1", "-j", "1")
 }
 
 // open runs pgbench with all its clients and a rate of transactions that begin whatever becomes of those before. A transaction's time
-// is counted from when it was to begin, as in our own open loop.
-func (p *pgbench) open(ctx context.Context, length time.Duration, perSecond float64) (yardstick, error) {
-	return p.latencies(ctx, length, "-c", strconv.Itoa(p.clients), "-j", "2", "-R", strconv.FormatFloat(perSecond, 'f', 1, 64))
+// is counted from when it was to begin, as in our own open loop. Other than there, it is to begin at a random moment.
+func (p *pgbench) open(ctx context.Context, lead, length time.Duration, perSecond float64) (yardstick, error) {
+	return p.latencies(ctx, lead, length, "-c", strconv.Itoa(p.clients), "-j", "2", "-R", strconv.FormatFloat(perSecond, 'f', 1, 64))
 }
 
-// latencies is measure with transactions that pgbench writes down one by one.
-func (p *pgbench) latencies(ctx context.Context, length time.Duration, args ...string) (yardstick, error) {
+// latencies is measure with transactions that pgbench writes down one by one. Those that end within the lead do not count.
+func (p *pgbench) latencies(ctx context.Context, lead, length time.Duration, args ...string) (yardstick, error) {
 	prefix := filepath.Join(p.dir, "pgbench-log")
-	y, err := p.measure(ctx, length, append(args, "-l", "--log-prefix="+prefix)...)
+	y, err := p.measure(ctx, lead+length, append(args, "-l", "--log-prefix="+prefix)...)
 	if err != nil {
 		return y, err
 	}
@@ -88,20 +89,27 @@ func (p *pgbench) latencies(ctx context.Context, length time.Duration, args ...s
 	if err != nil {
 		return y, err
 	}
-	var all []float64
+	var all []transaction
 	for _, log := range logs {
-		if all, err = appendLatencies(all, log); err != nil {
+		if all, err = appendTransactions(all, log); err != nil {
 			return y, err
 		}
 		if err := os.Remove(log); err != nil {
 			return y, err
 		}
 	}
-	slices.Sort(all)
-	if len(all) == 0 {
+	slices.SortFunc(all, func(a, b transaction) int { return cmp.Compare(a.ended, b.ended) })
+	var millis []float64
+	for _, t := range all {
+		if t.ended-all[0].ended >= lead.Seconds() {
+			millis = append(millis, t.millis)
+		}
+	}
+	if len(millis) == 0 {
 		return y, errors.New("pgbench wrote down no transaction")
 	}
-	y.p50Ms, y.p99Ms = all[len(all)/2], all[len(all)*99/100]
+	slices.Sort(millis)
+	y.p50Ms, y.p99Ms = millis[len(millis)/2], millis[len(millis)*99/100]
 	return y, nil
 }
 
@@ -134,9 +142,15 @@ func (p *pgbench) run(ctx context.Context, args ...string) (output string, secon
 	return string(text), (state.UserTime() + state.SystemTime()).Seconds(), nil
 }
 
-// appendLatencies reads a log of pgbench: client, transaction, microseconds, and more that is of no interest here. It appends
-// milliseconds.
-func appendLatencies(all []float64, path string) ([]float64, error) {
+// transaction is a line of pgbench's log.
+type transaction struct {
+	ended  float64 // in seconds of the clock
+	millis float64 // that it took
+}
+
+// appendTransactions reads a log of pgbench: client, transaction, microseconds, script, second and microsecond of the end, and more that
+// is of no interest here.
+func appendTransactions(all []transaction, path string) ([]transaction, error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -145,14 +159,16 @@ func appendLatencies(all []float64, path string) ([]float64, error) {
 	lines := bufio.NewScanner(file)
 	for lines.Scan() {
 		fields := strings.Fields(lines.Text())
-		if len(fields) < 3 {
+		if len(fields) < 6 {
 			continue
 		}
-		micros, err := strconv.ParseFloat(fields[2], 64)
-		if err != nil {
+		took, err := strconv.ParseFloat(fields[2], 64)
+		second, err2 := strconv.ParseFloat(fields[4], 64)
+		micros, err3 := strconv.ParseFloat(fields[5], 64)
+		if errors.Join(err, err2, err3) != nil {
 			continue // "failed", or a line that was cut off
 		}
-		all = append(all, micros/1000)
+		all = append(all, transaction{second + micros/1e6, took / 1000})
 	}
 	return all, lines.Err()
 }

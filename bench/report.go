@@ -92,7 +92,7 @@ func (r *results) writeFigures(b *strings.Builder) {
 	_ = w.Flush()
 	if open := (key{nameOpen, openClients}); len(r.figures[open]) > 0 {
 		fmt.Fprintf(b, "pgbench at half of its own rate: p99 %s ms; %s is %s times that\n",
-			r.show(r.span(open, func(f *figure) float64 { return f.PgbenchP99Ms }), "%.0f"), nameOpen,
+			r.show(r.span(open, func(f *figure) float64 { return f.PgbenchP99Ms }), "%.1f"), nameOpen,
 			r.show(r.span(open, func(f *figure) float64 { return f.P99Ratio }), "%.2f"))
 	}
 }

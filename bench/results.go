@@ -11,7 +11,7 @@ import (
 // figure is what a round of load showed, or the medians over all runs. Those that are not for a scenario are zero.
 type figure struct {
 	PerSecond float64 `json:"perSecond"`
-	Ratio     float64 `json:"ratio"` // to pgbench in the rounds right before and after; for single to pgbench with one client
+	Ratio     float64 `json:"ratio"` // to pgbench in the rounds before and after; for single to pgbench with one client
 	P50Ms     float64 `json:"p50Ms"`
 	P99Ms     float64 `json:"p99Ms"`
 
