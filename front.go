@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/paygraph/paygraph/transport"
 )
 
 // Limits of the HTTP server. The transport has its own for an operation.
@@ -104,9 +106,10 @@ func (f *front) pass(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == "/" { // a browser that is early
 		w.Header().Set("Refresh", startingRetry)
 	}
+	id := transport.SetRequestID(w.Header(), r.Header)
 	answerJSON(w, http.StatusServiceUnavailable, map[string]any{"errors": []any{map[string]any{
 		"message":    "not ready: " + s.reason,
-		"extensions": map[string]any{"code": "NOT_READY", "retryable": true, "retryAfterMs": startingMs},
+		"extensions": map[string]any{"code": "NOT_READY", "requestId": id, "retryable": true, "retryAfterMs": startingMs},
 	}}})
 }
 

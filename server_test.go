@@ -49,7 +49,7 @@ func TestTheFirstStart(t *testing.T) {
 			t.Errorf("/healthz: %d", status)
 		}
 		if status, body, _ := get(address + "/graphql?query={__typename}"); status == http.StatusServiceUnavailable {
-			wantContains(t, body, "NOT_READY", `"retryAfterMs":1000`)
+			wantContains(t, body, "NOT_READY", `"retryAfterMs":1000`, `"requestId":"`)
 		}
 	}
 	if early < 5 {

@@ -47,9 +47,8 @@ var (
 
 // ServeHTTP answers one request.
 func (h *httpHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	id := requestID(r.Header)
 	header := w.Header()
-	header[requestIDHeader] = []string{id}
+	id := SetRequestID(header, r.Header)
 	header["Cache-Control"] = noStore
 	header["X-Content-Type-Options"] = noSniff
 	if r.Method == http.MethodOptions {

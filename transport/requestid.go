@@ -20,6 +20,13 @@ func RequestID(ctx context.Context) string {
 	return id
 }
 
+// SetRequestID names a request: by the id that its own header gives, or else by a new one. The answer's header gets it too.
+func SetRequestID(answer, request http.Header) string {
+	id := requestID(request)
+	answer[requestIDHeader] = []string{id}
+	return id
+}
+
 // requestID takes the client's id where there is exactly one and it can stand in a header and in a log as it is; otherwise it
 // makes one.
 func requestID(h http.Header) string {
