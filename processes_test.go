@@ -2,10 +2,12 @@ package main
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 
+	"github.com/paygraph/paygraph/store/connector"
 	"github.com/paygraph/paygraph/store/storetest"
 )
 
@@ -39,7 +41,30 @@ func TestTwoProcessesOnOneDatabase(t *testing.T) {
 		t.Errorf("%d succeeded and %d were refused, want 50 and 50", succeeded.Load(), refused.Load())
 	}
 	clients[0].wantWholeLog(t, 50)
-	output(t, database, "verify")
+	wantVerify(t, database, made.MerchantID)
+}
+
+// wantVerify runs the command on a database of one merchant that is whole, with what was noted of it and what was not, and on one that
+// somebody has meddled with.
+func wantVerify(t *testing.T, database []string, merchant string) {
+	t.Helper()
+	whose, head, _ := strings.Cut(strings.TrimSpace(output(t, database, "verify")), "  ")
+	number, hash, _ := strings.Cut(head, ":")
+	if whose != merchant || number == "0" || len(hash) != 64 {
+		t.Errorf("verify prints %q and %q", whose, head)
+	}
+	output(t, database, "verify", "--expect", head)
+	wantContains(t, refusal(t, database, "verify", "--expect", number+":"+strings.Repeat("0", 64)), "was expected")
+	wantContains(t, refusal(t, database, "verify", "--expect", "here"), "N:HASH")
+	db, err := connector.Open(strings.TrimPrefix(database[0], "DATABASE_URL="), connector.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.Exec("UPDATE balance SET credits_posted = credits_posted + 1, debits_posted = debits_posted + 1"); err != nil {
+		t.Fatal(err)
+	}
+	wantContains(t, refusal(t, database, "verify"), merchant, "balance acc_")
 }
 
 // newWallet opens a wallet of a new customer, with some money in USD.
