@@ -48,7 +48,7 @@ func untilAskedToStop() context.Context {
 	return ctx
 }
 
-// Config is all that can be set, by flags or by the environment. No other package reads the environment.
+// Config is all that can be set, by flags or by the environment; PostgreSQL's programs and the Go runtime have variables of their own.
 type Config struct {
 	Host        string        `help:"Address to listen on." env:"HOST" default:"127.0.0.1"`
 	Port        int           `help:"Port to listen on; 0 takes a free one." env:"PORT" default:"8080"`

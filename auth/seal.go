@@ -7,7 +7,7 @@ import (
 	"errors"
 )
 
-// ErrCursorInvalid says that a text is no cursor of ours, or one for another list, filter, order or principal.
+// ErrCursorInvalid says that a text is no cursor of ours, or one for another list, filter, order or merchant.
 var ErrCursorInvalid = errors.New("this cursor is not good here")
 
 // Sealer makes texts that a client can keep and bring back, but neither read nor change nor use elsewhere: AES-256-GCM with a random

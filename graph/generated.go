@@ -2035,7 +2035,7 @@ scalar CurrencyCode
 scalar Metadata
 
 """
-Names one attempt of a client to do something: 16 to 255 printable ASCII characters, such as a UUID. The same request with the same
+Names one attempt of a client to do something: 16 to 255 printable ASCII characters without spaces, such as a UUID. The same request with the same
 key is done once, however often it is sent, and always gets the same answer. A new attempt needs a new key.
 """
 scalar IdempotencyKey
@@ -2351,8 +2351,8 @@ enum EventType {
 }
 
 """
-One numbered fact in the merchant's log. Numbers have no gaps, and each event's hash covers the one before, so that a reader can
-prove that nothing is missing and nothing was changed.
+One numbered fact in the merchant's log. Numbers have no gaps, so that a reader can tell that nothing is missing, and each event's hash
+covers the one before: two readers who hold the same hash have the same history.
 """
 type Event implements Node @requiresScope(scope: EVENTS_READ) {
   "The event's identifier: ` + "`" + `evt_…` + "`" + `."

@@ -1,4 +1,4 @@
-// Package migrations holds the database's shape as numbered SQL files. They are only ever added to.
+// Package migrations holds the database's shape as numbered SQL files. From the first release on they are only ever added to.
 package migrations
 
 import "embed"

@@ -13,7 +13,7 @@ import (
 // ErrBadUserInput wraps what is wrong with the form of an argument.
 var ErrBadUserInput = errors.New("bad input")
 
-// cursors makes and reads the cursors of one list: they are good for this list, principal, filter and order only.
+// cursors makes and reads the cursors of one list: they are good for this list, merchant, filter and order only.
 type cursors struct {
 	sealer  *auth.Sealer
 	purpose string
