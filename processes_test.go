@@ -64,7 +64,7 @@ func wantVerify(t *testing.T, database []string, merchant string) {
 	if _, err := db.Exec("UPDATE balance SET credits_posted = credits_posted + 1, debits_posted = debits_posted + 1"); err != nil {
 		t.Fatal(err)
 	}
-	wantContains(t, refusal(t, database, "verify"), merchant, "balance acc_")
+	wantContains(t, refusal(t, database, "verify"), merchant, "table balance, row acc_")
 }
 
 // newWallet opens a wallet of a new customer, with some money in USD.
