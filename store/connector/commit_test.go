@@ -178,15 +178,22 @@ func TestCommitIsNotSentAlone(t *testing.T) {
 	twentyQueries(t, db)
 }
 
-func TestExecAndCommitRefusesForeignConnection(t *testing.T) {
+func TestForeignConnectionsAreRefused(t *testing.T) {
 	t.Parallel()
 	db, err := sql.Open("postgres", dsn(server)+"?sslmode=disable")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	if err := ExecAndCommit(begun(t, db, newID()), commitDeadline, insert, "x"); !errors.Is(err, errForeign) {
-		t.Error(err)
+	conn := begun(t, db, newID())
+	for name, err := range map[string]error{
+		"ExecAndCommit": ExecAndCommit(conn, commitDeadline, insert, "x"),
+		"BeginReadOnly": BeginReadOnly(context.Background(), conn),
+		"EndReadOnly":   EndReadOnly(context.Background(), conn),
+	} {
+		if !errors.Is(err, errForeign) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

@@ -37,11 +37,7 @@ const closeTimeout = time.Second
 // answer and pq.ErrInFailedTransaction the connection is of no more use.
 func ExecAndCommit(conn *sql.Conn, d time.Duration, query string, args ...any) error {
 	commits := func(yes bool, deadline time.Time) error {
-		return conn.Raw(func(driverConn any) error {
-			s, ok := driverConn.(*session)
-			if !ok {
-				return errForeign
-			}
+		return onSession(conn, func(s *session) error {
 			s.commits = yes
 			_ = s.wire.SetDeadline(deadline) // fails on a closed socket only, and then so does what follows
 			return nil
@@ -53,6 +49,16 @@ func ExecAndCommit(conn *sql.Conn, d time.Duration, query string, args ...any) e
 	_, err := conn.ExecContext(context.Background(), query, args...)
 	_ = commits(false, time.Time{}) // fails where database/sql has closed the connection
 	return err
+}
+
+// onSession does something with the session of a connection, which nobody else uses meanwhile.
+func onSession(conn *sql.Conn, do func(*session) error) error {
+	return conn.Raw(func(driverConn any) error {
+		if s, ok := driverConn.(*session); ok {
+			return do(s)
+		}
+		return errForeign
+	})
 }
 
 // Discard ends a connection for good, whatever state it is in, and takes it out of its pool; it does not wait for the server. A

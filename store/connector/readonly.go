@@ -48,15 +48,6 @@ func EndReadOnly(ctx context.Context, conn *sql.Conn) error {
 	})
 }
 
-func onSession(conn *sql.Conn, do func(*session) error) error {
-	return conn.Raw(func(driverConn any) error {
-		if s, ok := driverConn.(*session); ok {
-			return do(s)
-		}
-		return errForeign
-	})
-}
-
 var errUnusual = errors.New("connector: the server's answer to BEGIN or ROLLBACK was not the usual one")
 
 // settle reads the answers that are owed into a buffer that has room for them. What it has read of the next answer stays in the

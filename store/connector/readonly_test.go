@@ -230,20 +230,6 @@ func TestNobodyEnds(t *testing.T) {
 	twentyQueries(t, db)
 }
 
-// TestAPresumedRequestOfAForeignConnection is refused.
-func TestAPresumedRequestOfAForeignConnection(t *testing.T) {
-	t.Parallel()
-	db, err := sql.Open("postgres", dsn(server)+"?sslmode=disable")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	conn := begun(t, db, newID())
-	if err := errors.Join(BeginReadOnly(context.Background(), conn), EndReadOnly(context.Background(), conn)); !errors.Is(err, errForeign) {
-		t.Error(err)
-	}
-}
-
 // TestEndsUnheard has a server that ends the session while the answer to ROLLBACK is still to be read: nobody notices.
 func TestEndsUnheard(t *testing.T) {
 	t.Parallel()
