@@ -94,8 +94,11 @@ func (v *Violations) Metadata(path string, m Metadata) {
 	}
 	for _, key := range slices.Sorted(maps.Keys(m)) {
 		value := m[key]
-		if key == "" || utf8.RuneCountInString(key) > MaxMetadataKeyLength {
-			v.Add(path, TooLong, "A key has 1 to %d characters.", MaxMetadataKeyLength)
+		if key == "" {
+			v.Add(path, Required, "A key has at least one character.")
+		}
+		if utf8.RuneCountInString(key) > MaxMetadataKeyLength {
+			v.Add(path, TooLong, "A key has at most %d characters.", MaxMetadataKeyLength)
 		}
 		if utf8.RuneCountInString(value) > MaxMetadataValueLength {
 			v.Add(path, TooLong, "A value has at most %d characters.", MaxMetadataValueLength)

@@ -81,7 +81,8 @@ func (d *database) checkpoint(ctx context.Context) error {
 	return err
 }
 
-// settle brings the planner's statistics and the visibility maps up to date, as `pgbench -i` does for its own tables.
+// settle brings the planner's statistics and the visibility maps of our tables up to date, as `pgbench -i` does for its own once, and each
+// run of pgbench for those that change most. Autovacuum would do it at a moment of its own, within a round or not.
 func (d *database) settle(ctx context.Context) error {
 	_, err := d.db.ExecContext(ctx, `VACUUM (ANALYZE)`)
 	return err

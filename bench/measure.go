@@ -236,7 +236,7 @@ func (b *bench) round(ctx context.Context, all *results, s step) (figure, error)
 		return figure{}, err
 	}
 	l.lead, l.length = max(l.lead, b.lead()), b.length()
-	if err := b.database.settle(ctx); err != nil { // of the rounds before, as pgbench does of its own tables
+	if err := b.database.settle(ctx); err != nil { // what the rounds before have left to vacuum and analyse
 		return figure{}, err
 	}
 	if err := b.database.checkpoint(ctx); err != nil {

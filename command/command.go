@@ -4,6 +4,7 @@ package command
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/paygraph/paygraph/answer"
@@ -87,7 +88,8 @@ type Record struct {
 	ResultVersion int16          // the format of what is frozen
 }
 
-// Resolve is the object of a result: as the command left it or, for a replay, as read by its identifier now.
+// Resolve is the object of a result: as the command left it or, for a replay, as read by its identifier now. A read that fails is
+// ErrOutcomeUnknown, whatever the database says: the command has been done, and the same key finds its object.
 func Resolve[T Object](r Result, err error, read func(id string) (T, error)) (T, error) {
 	if err != nil {
 		var none T
@@ -96,5 +98,9 @@ func Resolve[T Object](r Result, err error, read func(id string) (T, error)) (T,
 	if r.Object != nil {
 		return r.Object.(T), nil
 	}
-	return read(r.ObjectID)
+	object, err := read(r.ObjectID)
+	if err != nil { // its own error would say that nothing was done
+		err = fmt.Errorf("%w: reading %s: %v", ErrOutcomeUnknown, r.ObjectID, err)
+	}
+	return object, err
 }

@@ -2381,7 +2381,7 @@ type IdempotentRequest {
   operation: String!
   "When the request was first decided."
   firstSeenAt: DateTime!
-  "What the request made or changed, as it is now; null where it was refused."
+  "What the request made or changed, as it is now; null where it was refused, or where the token may not see it."
   object: Node
   "Why it was refused; null where it succeeded."
   refusal: UserError
@@ -2979,7 +2979,7 @@ enum ErrorCode {
   VALIDATION_FAILED
   "The token sees no such object."
   NOT_FOUND
-  "The payment's status does not allow it."
+  "The payment cannot be moved so: its status does not allow it, or its source is missing or its destination."
   INVALID_STATE
   "There is not enough in the account."
   INSUFFICIENT_FUNDS
@@ -3025,7 +3025,7 @@ type NotFound implements UserError {
   resourceId: ID!
 }
 
-"The payment's status does not allow the action."
+"The payment cannot be moved so: its status does not allow it, it has no source yet, or its source is its destination."
 type InvalidState implements UserError {
   "The machine-readable name of the refusal."
   code: ErrorCode!

@@ -183,22 +183,29 @@ END
 $$;
 -- +goose StatementEnd
 
--- The role that serves. It may not rewrite history: no UPDATE or DELETE on entries, events and recorded keys.
+-- The role that serves. It may not rewrite history: no UPDATE or DELETE on entries, events and recorded keys. An owner who may not make
+-- roles finds it made by somebody who may. Being a member is not enough from PostgreSQL 16 on, where who makes a role becomes a member
+-- that cannot SET ROLE: so it is tried.
 -- +goose StatementBegin
 DO $$
 BEGIN
-    CREATE ROLE paygraph_runtime NOLOGIN NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE;
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'paygraph_runtime') THEN
+        CREATE ROLE paygraph_runtime NOLOGIN NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE;
+    END IF;
 EXCEPTION WHEN duplicate_object OR unique_violation THEN
-    NULL;
+    NULL; -- another database of the cluster is being migrated
 END
 $$;
 -- +goose StatementEnd
 -- +goose StatementBegin
 DO $$
+DECLARE
+    owner text := current_user;
 BEGIN
-    IF NOT pg_has_role(current_user, 'paygraph_runtime', 'MEMBER') THEN
-        EXECUTE format('GRANT paygraph_runtime TO %I', current_user);
-    END IF;
+    SET LOCAL ROLE paygraph_runtime;
+    EXECUTE format('SET LOCAL ROLE %I', owner);
+EXCEPTION WHEN insufficient_privilege THEN
+    EXECUTE format('GRANT paygraph_runtime TO %I', owner);
 END
 $$;
 -- +goose StatementEnd

@@ -7,6 +7,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -47,15 +48,24 @@ var unmapped = map[string]string{
 	"money.ErrOverflow":         "arithmetic; the ledger refuses with BalanceOutOfRange before it",
 	"money.ErrCurrencyMismatch": "arithmetic; the ledger refuses with CurrencyMismatch before it",
 	"money.ErrParts":            "a defect of a caller of Allocate",
+
+	"store.ErrNoMerchant":               "the commands' for people at a terminal",
+	"store.ErrClientIDTaken":            "the commands' for people at a terminal",
+	"store/connector.ErrOutcomeUnknown": "store makes command.ErrOutcomeUnknown or command.ErrUnavailable of it",
+	"store/embedded.ErrInUse":           "the start's, before there are clients",
+	"store/groupcommit.ErrFull":         "store makes command.ErrUnavailable of it",
+	"store/groupcommit.ErrKeyFull":      "store makes command.ErrRateLimited of it",
+	"store/groupcommit.ErrClosed":       "store makes command.ErrUnavailable of it",
+	"store/groupcommit.ErrTimeUp":       "store makes command.ErrOutcomeUnknown of it",
 }
 
 func TestEveryExportedErrorHasACode(t *testing.T) {
 	t.Parallel()
 	var found []string
-	for _, pkg := range []string{"answer", "auth", "command", "event", "ledger", "merchant", "money", "payment", "resolvers"} {
+	for _, pkg := range packages(t) {
 		found = append(found, exportedErrors(t, pkg)...)
 	}
-	if len(found) < 10 {
+	if len(found) < 20 {
 		t.Fatalf("found only %v", found)
 	}
 	for _, name := range found {
@@ -78,6 +88,31 @@ func TestEveryExportedErrorHasACode(t *testing.T) {
 			t.Errorf("%s is no more", name)
 		}
 	}
+}
+
+// packages are the folders of the repository with sources of the gateway.
+func packages(t *testing.T) []string {
+	t.Helper()
+	var found []string
+	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.IsDir() {
+			return err
+		}
+		switch name := d.Name(); {
+		case path == "..": // main
+			return nil
+		case name == "internal", name == "node_modules", name == "testdata", name == "graph", len(name) > 2 && name[0] == '.':
+			return fs.SkipDir
+		}
+		if sources, _ := filepath.Glob(filepath.Join(path, "*.go")); len(sources) > 0 {
+			found = append(found, strings.TrimPrefix(filepath.ToSlash(path), "../"))
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
 }
 
 func inTable(err error) bool {

@@ -29,7 +29,7 @@ func (r queryResolver) Events(ctx context.Context, first int32, after *string, t
 	if err != nil {
 		return nil, err
 	}
-	page := answer.Cut(found, int(first), after != nil, func(e *event.Event) string { return r.logCursor(p, e) })
+	page := answer.Cut(found, int(first), start > 0, func(e *event.Event) string { return r.logCursor(p, e) })
 	if page.Standing = after; after == nil {
 		beginning := r.logCursor(p, &event.Event{})
 		page.Standing = &beginning

@@ -32,7 +32,10 @@ func TestAnswersThatAreLost(t *testing.T) {
 				for range 8 {
 					all.Go(func() {
 						k := key()
-						_, err := pay(t.Context(), h, principal, k, from, to, "1.00")
+						first, err := pay(t.Context(), h, principal, k, from, to, "1.00")
+						if err == nil && (first.Replayed || first.Payment.Version != 1) {
+							t.Errorf("the first answer: %+v", first)
+						}
 						for errors.Is(err, command.ErrOutcomeUnknown) {
 							_, err = pay(t.Context(), h, principal, k, from, to, "1.00")
 						}

@@ -58,8 +58,8 @@ func trouble(err error) error {
 	return fmt.Errorf("%w: %w", command.ErrUnavailable, err)
 }
 
-// troubleClasses are the SQL classes that say nothing about the question: connection, resources, operator, system.
-var troubleClasses = []string{"08", "53", "57", "58", "40", "55"}
+// troubleClasses are the SQL classes that say nothing about the question: connection, transaction, resources, operator, system.
+var troubleClasses = []string{"08", "25", "40", "53", "55", "57", "58"}
 
 func isNetwork(err error) bool {
 	_, ok := errors.AsType[net.Error](err)

@@ -20,6 +20,7 @@ type request struct {
 	needs       command.Needs
 	fingerprint command.Fingerprint
 	decide      func(*batch) (command.Object, error)
+	attempt     *record // what the last attempt to commit it would have written
 }
 
 // key is the scope of an idempotency key within its merchant.
@@ -142,8 +143,12 @@ func (c codec) record(r *request, t time.Time, object command.Object, err error)
 	return rec, err
 }
 
-// replay answers a request whose key is known.
+// replay answers a request whose key is known. Where its own attempt was committed after all, although the answer was lost, that is no
+// replay: t tells, which no two batches of a merchant share.
 func (c codec) replay(earlier *record, r *request) (command.Result, error) {
+	if r.attempt != nil && r.attempt.createdAt.Equal(earlier.createdAt) {
+		return r.attempt.first()
+	}
 	conflicts := earlier.fingerprint.Conflicts(r.fingerprint)
 	if len(conflicts) > 0 || earlier.operation != r.Operation {
 		return command.Result{}, answer.IdempotencyKeyReused{

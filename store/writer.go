@@ -186,7 +186,7 @@ func (w *writer) decide(b *batch, items []*item, known map[key]*record) ([]outco
 			return nil, fmt.Errorf("%w: %s: %w", errPoison, r.Operation, err)
 		}
 		b.records = append(b.records, rec)
-		known[r.key()] = rec
+		known[r.key()], r.attempt = rec, rec
 		outcomes[n].result, outcomes[n].err = rec.first()
 	}
 	return outcomes, nil
