@@ -45,6 +45,7 @@ type state struct {
 	reason  string // why it is not ready; empty: it is, if check says so
 	handler http.Handler
 	check   check
+	stop    func(context.Context) // ends what stays open: WebSockets, streams of events
 }
 
 // check says whether the database answers, and whether it commits on a standby too before it answers.
@@ -69,8 +70,8 @@ func newFront(listener net.Listener, log *slog.Logger) *front {
 func (f *front) starting(reason string) { f.state.Store(&state{reason: reason}) }
 
 // admit lets requests in.
-func (f *front) admit(handler http.Handler, c check) {
-	f.state.Store(&state{handler: handler, check: remembered(c)})
+func (f *front) admit(handler http.Handler, c check, stop func(context.Context)) {
+	f.state.Store(&state{handler: handler, check: remembered(c), stop: stop})
 }
 
 // serve returns when the context has ended and running requests are finished.
@@ -82,10 +83,13 @@ func (f *front) serve(ctx context.Context, log *slog.Logger) error {
 	}
 	log.Info("stopping: running requests are finished, new ones are not taken", "cause", context.Cause(ctx))
 	was := f.state.Load()
-	f.state.Store(&state{reason: "the gateway is stopping", handler: was.handler, check: was.check})
+	f.state.Store(&state{reason: "the gateway is stopping", handler: was.handler, check: was.check, stop: was.stop})
 	drain, cancel := context.WithTimeout(context.Background(), drainTime)
 	defer cancel()
 	time.AfterFunc(silentTime, f.silent.close)
+	var opened sync.WaitGroup
+	opened.Go(func() { was.stop(drain) })
+	defer opened.Wait()
 	if err := f.server.Shutdown(drain); err != nil {
 		log.Warn("requests were still running when the time for stopping was up", "after", drainTime)
 	}

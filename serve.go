@@ -50,7 +50,7 @@ func (serveCommand) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	defer g.close()
-	f.admit(g.handler, g.store.Synchronous)
+	f.admit(g.handler, g.store.Synchronous, g.stop)
 	a.log.Info("ready", "address", f.url(), "after", time.Since(begin).Round(time.Millisecond))
 	_, _ = fmt.Fprint(a.stdout, a.banner(f, g))
 	return f.serve(ctx, a.log)
@@ -70,6 +70,7 @@ type gateway struct {
 	stopDatabase func()
 	demo         *web.Demo // the credential that everybody knows, or nil
 	handler      http.Handler
+	stop         func(context.Context) // ends what stays open
 }
 
 // build starts or reaches the database and puts the gateway on it. What was started is stopped again if it fails.
@@ -168,9 +169,10 @@ func (a *app) handler(ctx context.Context, address string, g *gateway, services 
 	}
 	operations := resolvers.Operations{Now: g.store, Snapshot: func() resolvers.Snapshot { return g.store.Snapshot() }}
 	mux := http.NewServeMux()
-	mux.Handle("/graphql", transport.NewHTTP(transport.Config{
+	api := transport.New(transport.Config{
 		Schema: graph.NewExecutableSchema(graph.Config{Resolvers: &resolvers.Resolver{
 			Merchants: services.Merchants, Ledger: services.Ledger, Payments: services.Payments, Cursors: cursors,
+			Hub: g.store.Hub, Now: g.store,
 		}}),
 		Authenticate: func(ctx context.Context, token string) (auth.Principal, error) {
 			return issuer.Authenticate(ctx, "Bearer "+token)
@@ -178,8 +180,12 @@ func (a *app) handler(ctx context.Context, address string, g *gateway, services 
 		Introspection: func(p auth.Principal) bool { return g.demo != nil || p.Kind != auth.Anonymous },
 		PresentError:  resolvers.PresentError,
 		Begin:         operations.Begin,
+		Origins:       []string{public},
+		Sockets:       transport.Sockets{InitTimeout: a.WSInitTimeout, PingInterval: a.WSPingInterval, PongTimeout: a.WSPongTimeout},
 		Log:           a.log,
-	}))
+	})
+	g.stop = api.Stop
+	mux.Handle("/graphql", api)
 	for _, path := range []string{auth.TokenPath, auth.MetadataPath, auth.KeySetPath} {
 		mux.Handle(path, bodyInTime(issuer.Handler()))
 	}

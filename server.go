@@ -50,15 +50,18 @@ func untilAskedToStop() context.Context {
 
 // Config is all that can be set, by flags or by the environment; PostgreSQL's programs and the Go runtime have variables of their own.
 type Config struct {
-	Host        string        `help:"Address to listen on." env:"HOST" default:"127.0.0.1"`
-	Port        int           `help:"Port to listen on; 0 takes a free one." env:"PORT" default:"8080"`
-	DatabaseURL string        `help:"PostgreSQL, as its owner. Without it the gateway runs a database of its own, with demo data." env:"DATABASE_URL" placeholder:"URL"`
-	DataDir     string        `help:"Folder of the gateway's own database." placeholder:"DIR"`
-	Fresh       bool          `help:"Forget the gateway's own database and begin with a new one."`
-	PublicURL   string        `help:"Scheme and host by which clients reach the gateway; without it http and where it listens." env:"PUBLIC_URL" placeholder:"URL"`
-	TokenTTL    time.Duration `help:"How long access tokens are good, in whole seconds." env:"TOKEN_TTL" default:"${ttl}"`
-	LogLevel    string        `help:"What is logged: ${enum}." enum:"debug,info,warn,error" env:"LOG_LEVEL" default:"info"`
-	LogFormat   string        `help:"How it is logged, on standard error: ${enum}." enum:"text,json" env:"LOG_FORMAT" default:"text"`
+	Host           string        `help:"Address to listen on." env:"HOST" default:"127.0.0.1"`
+	Port           int           `help:"Port to listen on; 0 takes a free one." env:"PORT" default:"8080"`
+	DatabaseURL    string        `help:"PostgreSQL, as its owner. Without it the gateway runs a database of its own, with demo data." env:"DATABASE_URL" placeholder:"URL"`
+	DataDir        string        `help:"Folder of the gateway's own database." placeholder:"DIR"`
+	Fresh          bool          `help:"Forget the gateway's own database and begin with a new one."`
+	PublicURL      string        `help:"Scheme and host by which clients reach the gateway; without it http and where it listens." env:"PUBLIC_URL" placeholder:"URL"`
+	TokenTTL       time.Duration `help:"How long access tokens are good, in whole seconds." env:"TOKEN_TTL" default:"${ttl}"`
+	WSInitTimeout  time.Duration `help:"How long a WebSocket may be open before connection_init." env:"WS_INIT_TIMEOUT" default:"10s"`
+	WSPingInterval time.Duration `help:"How often a WebSocket's client is pinged." env:"WS_PING_INTERVAL" default:"15s"`
+	WSPongTimeout  time.Duration `help:"How long the client's pong may take." env:"WS_PONG_TIMEOUT" default:"10s"`
+	LogLevel       string        `help:"What is logged: ${enum}." enum:"debug,info,warn,error" env:"LOG_LEVEL" default:"info"`
+	LogFormat      string        `help:"How it is logged, on standard error: ${enum}." enum:"text,json" env:"LOG_FORMAT" default:"text"`
 }
 
 // check says in one sentence each what cannot be right.
@@ -73,6 +76,11 @@ func (c *Config) check(serving bool) error {
 	wrong(c.Port < 0 || c.Port > 65535, "port %d does not exist: choose one from 1 to 65535, or 0 for a free one", c.Port)
 	wrong(c.TokenTTL < auth.MinTTL || c.TokenTTL > auth.MaxTTL || c.TokenTTL%time.Second != 0,
 		"tokens cannot be good for %s: choose whole seconds from %s to %s", c.TokenTTL, auth.MinTTL, auth.MaxTTL)
+	for name, d := range map[string]time.Duration{
+		"WS_INIT_TIMEOUT": c.WSInitTimeout, "WS_PING_INTERVAL": c.WSPingInterval, "WS_PONG_TIMEOUT": c.WSPongTimeout,
+	} {
+		wrong(d <= 0, "%s is %s: choose more than 0s", name, d)
+	}
 	wrong(c.PublicURL != "" && !isOrigin(c.PublicURL), "the public URL %q must be scheme and host only, such as https://pay.example",
 		c.PublicURL)
 	scheme, _, isURL := strings.Cut(c.DatabaseURL, "://")
@@ -102,6 +110,8 @@ func (c *Config) LogValue() slog.Value {
 	return slog.GroupValue(
 		slog.String("host", c.Host), slog.Int("port", c.Port), slog.String("databaseUrl", database), slog.String("dataDir", c.DataDir),
 		slog.Bool("fresh", c.Fresh), slog.String("publicUrl", c.PublicURL), slog.Duration("tokenTtl", c.TokenTTL),
+		slog.Duration("wsInitTimeout", c.WSInitTimeout), slog.Duration("wsPingInterval", c.WSPingInterval),
+		slog.Duration("wsPongTimeout", c.WSPongTimeout),
 		slog.String("logLevel", c.LogLevel), slog.String("logFormat", c.LogFormat),
 	)
 }

@@ -31,6 +31,11 @@ type Principal struct {
 // Nobody is the anonymous principal.
 var Nobody = Principal{Kind: Anonymous}
 
+// View names what a principal sees: two with the same view get the same answers.
+func (p *Principal) View() string {
+	return string(p.Kind) + " " + string(p.Merchant) + " " + p.Scopes.String()
+}
+
 type contextKey struct{}
 
 // NewContext carries the principal from the transport to the resolvers, which pass it on as an argument.

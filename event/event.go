@@ -129,6 +129,15 @@ func (e *Event) NodeID() string { return string(e.ID) }
 // HashText is the hash in hexadecimal.
 func (e *Event) HashText() string { return hex.EncodeToString(e.Hash[:]) }
 
+// Head is the end of a merchant's log: the number and the hash of its last event.
+type Head struct {
+	Sequence int64
+	Hash     Hash
+}
+
+// HashText is the hash in hexadecimal.
+func (h *Head) HashText() string { return hex.EncodeToString(h.Hash[:]) }
+
 // The pages of the log.
 type (
 	Page = answer.Page[*Event]

@@ -39,13 +39,17 @@ type Config = graphql.Config[ResolverRoot, DirectiveRoot, ComplexityRoot]
 
 type ResolverRoot interface {
 	Account() AccountResolver
+	AccountActivityEvent() AccountActivityEventResolver
 	Customer() CustomerResolver
 	Entry() EntryResolver
 	Event() EventResolver
+	EventHead() EventHeadResolver
 	IdempotentRequest() IdempotentRequestResolver
 	Mutation() MutationResolver
 	Payment() PaymentResolver
+	PaymentStatusEvent() PaymentStatusEventResolver
 	Query() QueryResolver
+	Subscription() SubscriptionResolver
 	Transaction() TransactionResolver
 	Viewer() ViewerResolver
 }
@@ -68,6 +72,14 @@ type ComplexityRoot struct {
 		Transactions func(childComplexity int, first int32, after *string) int
 		UpdatedAt    func(childComplexity int) int
 		Version      func(childComplexity int) int
+	}
+
+	AccountActivityEvent struct {
+		Account  func(childComplexity int) int
+		Cursor   func(childComplexity int) int
+		Entry    func(childComplexity int) int
+		Sequence func(childComplexity int) int
+		Snapshot func(childComplexity int) int
 	}
 
 	AccountConnection struct {
@@ -208,6 +220,12 @@ type ComplexityRoot struct {
 		Node   func(childComplexity int) int
 	}
 
+	EventHead struct {
+		Cursor   func(childComplexity int) int
+		HashText func(childComplexity int) int
+		Sequence func(childComplexity int) int
+	}
+
 	IdempotencyInProgress struct {
 		Code      func(childComplexity int) int
 		Message   func(childComplexity int) int
@@ -322,12 +340,23 @@ type ComplexityRoot struct {
 		Node   func(childComplexity int) int
 	}
 
+	PaymentStatusEvent struct {
+		Cursor         func(childComplexity int) int
+		OccurredAt     func(childComplexity int) int
+		Payment        func(childComplexity int) int
+		PreviousStatus func(childComplexity int) int
+		Sequence       func(childComplexity int) int
+		Snapshot       func(childComplexity int) int
+		Status         func(childComplexity int) int
+	}
+
 	Query struct {
 		Account           func(childComplexity int, id string) int
 		Accounts          func(childComplexity int, first int32, after *string, filter *ledger.AccountFilter, orderBy answer.OrderBy) int
 		Customer          func(childComplexity int, id string) int
 		Customers         func(childComplexity int, first int32, after *string, filter *merchant.CustomerFilter, orderBy answer.OrderBy) int
-		Events            func(childComplexity int, first int32, after *string, types []event.Type) int
+		EventHead         func(childComplexity int) int
+		Events            func(childComplexity int, first int32, after *string, types []event.Type, waitMs int32) int
 		IdempotentRequest func(childComplexity int, key string) int
 		Node              func(childComplexity int, id string) int
 		Nodes             func(childComplexity int, ids []string) int
@@ -341,6 +370,12 @@ type ComplexityRoot struct {
 	SetAccountStatusSuccess struct {
 		Account  func(childComplexity int) int
 		Replayed func(childComplexity int) int
+	}
+
+	Subscription struct {
+		AccountActivity func(childComplexity int, accountID string, after *string) int
+		Events          func(childComplexity int, after *string, types []event.Type) int
+		PaymentStatus   func(childComplexity int, paymentID string, after *string) int
 	}
 
 	Transaction struct {
@@ -403,6 +438,11 @@ type AccountResolver interface {
 	Entries(ctx context.Context, obj *ledger.Account, first int32, after *string) (*answer.Page[*ledger.Entry], error)
 	Transactions(ctx context.Context, obj *ledger.Account, first int32, after *string) (*answer.Page[*ledger.Transaction], error)
 }
+type AccountActivityEventResolver interface {
+	Cursor(ctx context.Context, obj *ledger.Activity) (string, error)
+
+	Account(ctx context.Context, obj *ledger.Activity) (*ledger.Account, error)
+}
 type CustomerResolver interface {
 	Accounts(ctx context.Context, obj *merchant.Customer, first int32, after *string) (*answer.Page[*ledger.Account], error)
 }
@@ -415,6 +455,9 @@ type EventResolver interface {
 	Cursor(ctx context.Context, obj *event.Event) (string, error)
 
 	Object(ctx context.Context, obj *event.Event) (answer.Node, error)
+}
+type EventHeadResolver interface {
+	Cursor(ctx context.Context, obj *event.Head) (string, error)
 }
 type IdempotentRequestResolver interface {
 	Object(ctx context.Context, obj *command.Record) (answer.Node, error)
@@ -435,6 +478,12 @@ type PaymentResolver interface {
 	Transactions(ctx context.Context, obj *payment.Payment, first int32, after *string) (*answer.Page[*ledger.Transaction], error)
 	Events(ctx context.Context, obj *payment.Payment, first int32, after *string) (*answer.Page[*event.Event], error)
 }
+type PaymentStatusEventResolver interface {
+	Cursor(ctx context.Context, obj *payment.StatusEvent) (string, error)
+
+	PreviousStatus(ctx context.Context, obj *payment.StatusEvent) (*payment.Status, error)
+	Payment(ctx context.Context, obj *payment.StatusEvent) (*payment.Payment, error)
+}
 type QueryResolver interface {
 	Viewer(ctx context.Context) (*auth.Principal, error)
 	Node(ctx context.Context, id string) (answer.Node, error)
@@ -447,8 +496,14 @@ type QueryResolver interface {
 	Payments(ctx context.Context, first int32, after *string, filter *payment.Filter, orderBy answer.OrderBy) (*answer.Page[*payment.Payment], error)
 	Transaction(ctx context.Context, id string) (*ledger.Transaction, error)
 	Transactions(ctx context.Context, first int32, after *string, filter *ledger.TransactionFilter, orderBy answer.OrderBy) (*answer.Page[*ledger.Transaction], error)
-	Events(ctx context.Context, first int32, after *string, types []event.Type) (*answer.Page[*event.Event], error)
+	Events(ctx context.Context, first int32, after *string, types []event.Type, waitMs int32) (*answer.Page[*event.Event], error)
+	EventHead(ctx context.Context) (*event.Head, error)
 	IdempotentRequest(ctx context.Context, key string) (*command.Record, error)
+}
+type SubscriptionResolver interface {
+	PaymentStatus(ctx context.Context, paymentID string, after *string) (<-chan *payment.StatusEvent, error)
+	AccountActivity(ctx context.Context, accountID string, after *string) (<-chan *ledger.Activity, error)
+	Events(ctx context.Context, after *string, types []event.Type) (<-chan *event.Event, error)
 }
 type TransactionResolver interface {
 	Payment(ctx context.Context, obj *ledger.Transaction) (*payment.Payment, error)
@@ -564,6 +619,37 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Account.Version(childComplexity), true
+
+	case "AccountActivityEvent.account":
+		if e.ComplexityRoot.AccountActivityEvent.Account == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AccountActivityEvent.Account(childComplexity), true
+	case "AccountActivityEvent.cursor":
+		if e.ComplexityRoot.AccountActivityEvent.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AccountActivityEvent.Cursor(childComplexity), true
+	case "AccountActivityEvent.entry":
+		if e.ComplexityRoot.AccountActivityEvent.Entry == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AccountActivityEvent.Entry(childComplexity), true
+	case "AccountActivityEvent.sequence":
+		if e.ComplexityRoot.AccountActivityEvent.Sequence == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AccountActivityEvent.Sequence(childComplexity), true
+	case "AccountActivityEvent.snapshot":
+		if e.ComplexityRoot.AccountActivityEvent.Snapshot == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AccountActivityEvent.Snapshot(childComplexity), true
 
 	case "AccountConnection.edges":
 		if e.ComplexityRoot.AccountConnection.Edges == nil {
@@ -1058,6 +1144,25 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.EventEdge.Node(childComplexity), true
 
+	case "EventHead.cursor":
+		if e.ComplexityRoot.EventHead.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EventHead.Cursor(childComplexity), true
+	case "EventHead.hash":
+		if e.ComplexityRoot.EventHead.HashText == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EventHead.HashText(childComplexity), true
+	case "EventHead.sequence":
+		if e.ComplexityRoot.EventHead.Sequence == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EventHead.Sequence(childComplexity), true
+
 	case "IdempotencyInProgress.code":
 		if e.ComplexityRoot.IdempotencyInProgress.Code == nil {
 			break
@@ -1549,6 +1654,49 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.PaymentEdge.Node(childComplexity), true
 
+	case "PaymentStatusEvent.cursor":
+		if e.ComplexityRoot.PaymentStatusEvent.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PaymentStatusEvent.Cursor(childComplexity), true
+	case "PaymentStatusEvent.occurredAt":
+		if e.ComplexityRoot.PaymentStatusEvent.OccurredAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PaymentStatusEvent.OccurredAt(childComplexity), true
+	case "PaymentStatusEvent.payment":
+		if e.ComplexityRoot.PaymentStatusEvent.Payment == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PaymentStatusEvent.Payment(childComplexity), true
+	case "PaymentStatusEvent.previousStatus":
+		if e.ComplexityRoot.PaymentStatusEvent.PreviousStatus == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PaymentStatusEvent.PreviousStatus(childComplexity), true
+	case "PaymentStatusEvent.sequence":
+		if e.ComplexityRoot.PaymentStatusEvent.Sequence == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PaymentStatusEvent.Sequence(childComplexity), true
+	case "PaymentStatusEvent.snapshot":
+		if e.ComplexityRoot.PaymentStatusEvent.Snapshot == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PaymentStatusEvent.Snapshot(childComplexity), true
+	case "PaymentStatusEvent.status":
+		if e.ComplexityRoot.PaymentStatusEvent.Status == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PaymentStatusEvent.Status(childComplexity), true
+
 	case "Query.account":
 		if e.ComplexityRoot.Query.Account == nil {
 			break
@@ -1593,6 +1741,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Customers(childComplexity, args["first"].(int32), args["after"].(*string), args["filter"].(*merchant.CustomerFilter), args["orderBy"].(answer.OrderBy)), true
+	case "Query.eventHead":
+		if e.ComplexityRoot.Query.EventHead == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Query.EventHead(childComplexity), true
 	case "Query.events":
 		if e.ComplexityRoot.Query.Events == nil {
 			break
@@ -1603,7 +1757,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Query.Events(childComplexity, args["first"].(int32), args["after"].(*string), args["types"].([]event.Type)), true
+		return e.ComplexityRoot.Query.Events(childComplexity, args["first"].(int32), args["after"].(*string), args["types"].([]event.Type), args["waitMs"].(int32)), true
 	case "Query.idempotentRequest":
 		if e.ComplexityRoot.Query.IdempotentRequest == nil {
 			break
@@ -1701,6 +1855,40 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.SetAccountStatusSuccess.Replayed(childComplexity), true
+
+	case "Subscription.accountActivity":
+		if e.ComplexityRoot.Subscription.AccountActivity == nil {
+			break
+		}
+
+		args, err := ec.field_Subscription_accountActivity_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Subscription.AccountActivity(childComplexity, args["accountId"].(string), args["after"].(*string)), true
+	case "Subscription.events":
+		if e.ComplexityRoot.Subscription.Events == nil {
+			break
+		}
+
+		args, err := ec.field_Subscription_events_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Subscription.Events(childComplexity, args["after"].(*string), args["types"].([]event.Type)), true
+	case "Subscription.paymentStatus":
+		if e.ComplexityRoot.Subscription.PaymentStatus == nil {
+			break
+		}
+
+		args, err := ec.field_Subscription_paymentStatus_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Subscription.PaymentStatus(childComplexity, args["paymentId"].(string), args["after"].(*string)), true
 
 	case "Transaction.amount":
 		if e.ComplexityRoot.Transaction.Amount == nil {
@@ -1953,6 +2141,23 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 				Data: buf.Bytes(),
 			}
 		}
+	case ast.Subscription:
+		next := ec._Subscription(ctx, opCtx.Operation.SelectionSet)
+
+		var buf bytes.Buffer
+		return func(ctx context.Context) *graphql.Response {
+			buf.Reset()
+			data := next(ctx)
+
+			if data == nil {
+				return nil
+			}
+			data.MarshalGQL(&buf)
+
+			return &graphql.Response{
+				Data: buf.Bytes(),
+			}
+		}
 
 	default:
 		return graphql.OneShot(graphql.ErrorResponse(ctx, "unsupported GraphQL operation"))
@@ -1986,6 +2191,7 @@ everything that happened. Every object belongs to one merchant, the token's.
 schema {
   query: Query
   mutation: Mutation
+  subscription: Subscription
 }
 
 "Everybody may ask for this field, also without a token."
@@ -2373,6 +2579,48 @@ type Event implements Node @requiresScope(scope: EVENTS_READ) {
   occurredAt: DateTime!
 }
 
+"The end of the merchant's log."
+type EventHead {
+  "The number of the last event; 0 where there is none yet."
+  sequence: BigInt!
+  "The hash of the last event, in hexadecimal. It covers all events before."
+  hash: String!
+  "The place after the last event: what follows is what happens from now on."
+  cursor: Cursor!
+}
+
+"How a payment stands after one of its changes."
+type PaymentStatusEvent {
+  "The place after this change: give it as ` + "`" + `after` + "`" + ` to go on from here."
+  cursor: Cursor!
+  "The payment's version after this change: 1, 2, 3 …, without a gap."
+  sequence: BigInt!
+  "Whether this is how the payment stands when the subscription begins, and no change."
+  snapshot: Boolean!
+  "The status after this change."
+  status: PaymentStatus!
+  "The status before this change; null for the first."
+  previousStatus: PaymentStatus
+  "The payment after this change, or after a later one."
+  payment: Payment
+  "When the change happened."
+  occurredAt: DateTime!
+}
+
+"An entry on an account, or where the account stands when the subscription begins."
+type AccountActivityEvent {
+  "The place after this entry: give it as ` + "`" + `after` + "`" + ` to go on from here."
+  cursor: Cursor!
+  "The entry's number in its account: 1, 2, 3 …, without a gap; with ` + "`" + `snapshot` + "`" + ` the number of the last entry."
+  sequence: BigInt!
+  "Whether this only says where the account stands when the subscription begins."
+  snapshot: Boolean!
+  "The entry; null with ` + "`" + `snapshot` + "`" + `."
+  entry: Entry
+  "The account after this entry, or after a later one."
+  account: Account
+}
+
 "What became of a request: what is kept under its idempotency key."
 type IdempotentRequest {
   "The key."
@@ -2601,6 +2849,37 @@ type EventEdge {
   node: Event!
 }
 
+"""
+What may be listened to, over WebSocket (graphql-transport-ws) or Server-Sent Events. Each stream has numbers without a gap. Who has been
+away gives the last cursor that it saw as ` + "`" + `after` + "`" + `, and gets everything since.
+"""
+type Subscription {
+  """
+  How a payment's status changes: first as it is, or with ` + "`" + `after` + "`" + ` everything since, and then each change. Completes after a status that is
+  final.
+  """
+  paymentStatus(
+    "The payment."
+    paymentId: ID!
+    "The cursor after which to begin."
+    after: Cursor
+  ): PaymentStatusEvent! @requiresScope(scope: PAYMENTS_READ)
+  "What is posted on an account: first where it stands, or with ` + "`" + `after` + "`" + ` everything since, and then each entry."
+  accountActivity(
+    "The account."
+    accountId: ID!
+    "The cursor after which to begin."
+    after: Cursor
+  ): AccountActivityEvent! @requiresScope(scope: ACCOUNTS_READ)
+  "The merchant's log: with ` + "`" + `after` + "`" + ` everything since, and then each event. Without ` + "`" + `types` + "`" + ` its numbers have no gaps."
+  events(
+    "The cursor after which to begin."
+    after: Cursor
+    "Only events of these types."
+    types: [EventType!]
+  ): Event! @requiresScope(scope: EVENTS_READ)
+}
+
 "What may be asked."
 type Query {
   "Who is asking."
@@ -2687,7 +2966,14 @@ type Query {
     after: Cursor
     "Only events of these types."
     types: [EventType!]
+    """
+    How many milliseconds to wait for an event where there is none yet: at most 25,000. It is then the only field of its query. A reader
+    that asks again and again with ` + "`" + `endCursor` + "`" + ` thus gets each event as soon as it happens, without a subscription.
+    """
+    waitMs: Int! = 0
   ): EventConnection @requiresScope(scope: EVENTS_READ)
+  "Where the merchant's log ends. Who holds the same number and hash has the same history."
+  eventHead: EventHead @requiresScope(scope: EVENTS_READ)
   "What became of the request with this idempotency key; null where there is no record, so that the request can be sent (again)."
   idempotentRequest(
     "The key."
@@ -3224,6 +3510,22 @@ func (ec *executionContext) childFields_Account(ctx context.Context, field graph
 	return nil, fmt.Errorf("no field named %q was found under type Account", field.Name)
 }
 
+func (ec *executionContext) childFields_AccountActivityEvent(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "cursor":
+		return ec.fieldContext_AccountActivityEvent_cursor(ctx, field)
+	case "sequence":
+		return ec.fieldContext_AccountActivityEvent_sequence(ctx, field)
+	case "snapshot":
+		return ec.fieldContext_AccountActivityEvent_snapshot(ctx, field)
+	case "entry":
+		return ec.fieldContext_AccountActivityEvent_entry(ctx, field)
+	case "account":
+		return ec.fieldContext_AccountActivityEvent_account(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type AccountActivityEvent", field.Name)
+}
+
 func (ec *executionContext) childFields_AccountConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "edges":
@@ -3388,6 +3690,18 @@ func (ec *executionContext) childFields_EventEdge(ctx context.Context, field gra
 	return nil, fmt.Errorf("no field named %q was found under type EventEdge", field.Name)
 }
 
+func (ec *executionContext) childFields_EventHead(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "sequence":
+		return ec.fieldContext_EventHead_sequence(ctx, field)
+	case "hash":
+		return ec.fieldContext_EventHead_hash(ctx, field)
+	case "cursor":
+		return ec.fieldContext_EventHead_cursor(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type EventHead", field.Name)
+}
+
 func (ec *executionContext) childFields_IdempotentRequest(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "key":
@@ -3496,6 +3810,26 @@ func (ec *executionContext) childFields_PaymentEdge(ctx context.Context, field g
 		return ec.fieldContext_PaymentEdge_node(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type PaymentEdge", field.Name)
+}
+
+func (ec *executionContext) childFields_PaymentStatusEvent(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "cursor":
+		return ec.fieldContext_PaymentStatusEvent_cursor(ctx, field)
+	case "sequence":
+		return ec.fieldContext_PaymentStatusEvent_sequence(ctx, field)
+	case "snapshot":
+		return ec.fieldContext_PaymentStatusEvent_snapshot(ctx, field)
+	case "status":
+		return ec.fieldContext_PaymentStatusEvent_status(ctx, field)
+	case "previousStatus":
+		return ec.fieldContext_PaymentStatusEvent_previousStatus(ctx, field)
+	case "payment":
+		return ec.fieldContext_PaymentStatusEvent_payment(ctx, field)
+	case "occurredAt":
+		return ec.fieldContext_PaymentStatusEvent_occurredAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PaymentStatusEvent", field.Name)
 }
 
 func (ec *executionContext) childFields_Transaction(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -4039,6 +4373,14 @@ func (ec *executionContext) field_Query_events_args(ctx context.Context, rawArgs
 		return nil, err
 	}
 	args["types"] = arg2
+	arg3, err := graphql.ProcessArgField(ctx, rawArgs, "waitMs",
+		func(ctx context.Context, v any) (int32, error) {
+			return ec.unmarshalNInt2int32(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["waitMs"] = arg3
 	return args, nil
 }
 
@@ -4185,6 +4527,72 @@ func (ec *executionContext) field_Query_transactions_args(ctx context.Context, r
 		return nil, err
 	}
 	args["orderBy"] = arg3
+	return args, nil
+}
+
+func (ec *executionContext) field_Subscription_accountActivity_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "accountId",
+		func(ctx context.Context, v any) (string, error) {
+			return ec.unmarshalNID2string(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["accountId"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOCursor2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg1
+	return args, nil
+}
+
+func (ec *executionContext) field_Subscription_events_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOCursor2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "types",
+		func(ctx context.Context, v any) ([]event.Type, error) {
+			return ec.unmarshalOEventType2ᚕgithubᚗcomᚋpaygraphᚋpaygraphᚋeventᚐTypeᚄ(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["types"] = arg1
+	return args, nil
+}
+
+func (ec *executionContext) field_Subscription_paymentStatus_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "paymentId",
+		func(ctx context.Context, v any) (string, error) {
+			return ec.unmarshalNID2string(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["paymentId"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOCursor2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg1
 	return args, nil
 }
 
@@ -4459,6 +4867,107 @@ func (ec *executionContext) _Account_updatedAt(ctx context.Context, field graphq
 }
 func (ec *executionContext) fieldContext_Account_updatedAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Account", field, false, false, "DateTime")
+}
+
+func (ec *executionContext) _AccountActivityEvent_cursor(ctx context.Context, field graphql.CollectedField, obj *ledger.Activity) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AccountActivityEvent_cursor(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.AccountActivityEvent().Cursor(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNCursor2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_AccountActivityEvent_cursor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("AccountActivityEvent", field, true, true, "Cursor")
+}
+
+func (ec *executionContext) _AccountActivityEvent_sequence(ctx context.Context, field graphql.CollectedField, obj *ledger.Activity) (ret graphql.Marshaler) {
+	return ec.marshalNBigInt2int64(ctx, field.Selections, obj.Sequence)
+}
+func (ec *executionContext) fieldContext_AccountActivityEvent_sequence(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("AccountActivityEvent", field, false, false, "BigInt")
+}
+
+func (ec *executionContext) _AccountActivityEvent_snapshot(ctx context.Context, field graphql.CollectedField, obj *ledger.Activity) (ret graphql.Marshaler) {
+	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Snapshot)
+}
+func (ec *executionContext) fieldContext_AccountActivityEvent_snapshot(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("AccountActivityEvent", field, false, false, "Boolean")
+}
+
+func (ec *executionContext) _AccountActivityEvent_entry(ctx context.Context, field graphql.CollectedField, obj *ledger.Activity) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AccountActivityEvent_entry(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Entry, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ledger.Entry) graphql.Marshaler {
+			return ec.marshalOEntry2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐEntry(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_AccountActivityEvent_entry(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "AccountActivityEvent",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Entry(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _AccountActivityEvent_account(ctx context.Context, field graphql.CollectedField, obj *ledger.Activity) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AccountActivityEvent_account(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.AccountActivityEvent().Account(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ledger.Account) graphql.Marshaler {
+			return ec.marshalOAccount2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐAccount(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_AccountActivityEvent_account(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "AccountActivityEvent",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Account(ctx, field)
+		},
+	}
+	return fc, nil
 }
 
 func (ec *executionContext) _AccountConnection_edges(ctx context.Context, field graphql.CollectedField, obj *answer.Page[*ledger.Account]) (ret graphql.Marshaler) {
@@ -5680,6 +6189,43 @@ func (ec *executionContext) fieldContext_EventEdge_node(_ context.Context, field
 	return fc, nil
 }
 
+func (ec *executionContext) _EventHead_sequence(ctx context.Context, field graphql.CollectedField, obj *event.Head) (ret graphql.Marshaler) {
+	return ec.marshalNBigInt2int64(ctx, field.Selections, obj.Sequence)
+}
+func (ec *executionContext) fieldContext_EventHead_sequence(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("EventHead", field, false, false, "BigInt")
+}
+
+func (ec *executionContext) _EventHead_hash(ctx context.Context, field graphql.CollectedField, obj *event.Head) (ret graphql.Marshaler) {
+	return ec.marshalNString2string(ctx, field.Selections, obj.HashText())
+}
+func (ec *executionContext) fieldContext_EventHead_hash(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("EventHead", field, true, false, "String")
+}
+
+func (ec *executionContext) _EventHead_cursor(ctx context.Context, field graphql.CollectedField, obj *event.Head) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_EventHead_cursor(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.EventHead().Cursor(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNCursor2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_EventHead_cursor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("EventHead", field, true, true, "Cursor")
+}
+
 func (ec *executionContext) _IdempotencyInProgress_code(ctx context.Context, field graphql.CollectedField, obj *answer.IdempotencyInProgress) (ret graphql.Marshaler) {
 	return ec.marshalNErrorCode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐCode(ctx, field.Selections, obj.Code())
 }
@@ -6840,6 +7386,112 @@ func (ec *executionContext) fieldContext_PaymentEdge_node(_ context.Context, fie
 	return fc, nil
 }
 
+func (ec *executionContext) _PaymentStatusEvent_cursor(ctx context.Context, field graphql.CollectedField, obj *payment.StatusEvent) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PaymentStatusEvent_cursor(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.PaymentStatusEvent().Cursor(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNCursor2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PaymentStatusEvent_cursor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PaymentStatusEvent", field, true, true, "Cursor")
+}
+
+func (ec *executionContext) _PaymentStatusEvent_sequence(ctx context.Context, field graphql.CollectedField, obj *payment.StatusEvent) (ret graphql.Marshaler) {
+	return ec.marshalNBigInt2int64(ctx, field.Selections, obj.Sequence())
+}
+func (ec *executionContext) fieldContext_PaymentStatusEvent_sequence(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PaymentStatusEvent", field, true, false, "BigInt")
+}
+
+func (ec *executionContext) _PaymentStatusEvent_snapshot(ctx context.Context, field graphql.CollectedField, obj *payment.StatusEvent) (ret graphql.Marshaler) {
+	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Snapshot)
+}
+func (ec *executionContext) fieldContext_PaymentStatusEvent_snapshot(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PaymentStatusEvent", field, false, false, "Boolean")
+}
+
+func (ec *executionContext) _PaymentStatusEvent_status(ctx context.Context, field graphql.CollectedField, obj *payment.StatusEvent) (ret graphql.Marshaler) {
+	return ec.marshalNPaymentStatus2githubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐStatus(ctx, field.Selections, obj.Status)
+}
+func (ec *executionContext) fieldContext_PaymentStatusEvent_status(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PaymentStatusEvent", field, false, false, "PaymentStatus")
+}
+
+func (ec *executionContext) _PaymentStatusEvent_previousStatus(ctx context.Context, field graphql.CollectedField, obj *payment.StatusEvent) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PaymentStatusEvent_previousStatus(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.PaymentStatusEvent().PreviousStatus(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *payment.Status) graphql.Marshaler {
+			return ec.marshalOPaymentStatus2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐStatus(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_PaymentStatusEvent_previousStatus(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PaymentStatusEvent", field, true, true, "PaymentStatus")
+}
+
+func (ec *executionContext) _PaymentStatusEvent_payment(ctx context.Context, field graphql.CollectedField, obj *payment.StatusEvent) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PaymentStatusEvent_payment(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.PaymentStatusEvent().Payment(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *payment.Payment) graphql.Marshaler {
+			return ec.marshalOPayment2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐPayment(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_PaymentStatusEvent_payment(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PaymentStatusEvent",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Payment(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _PaymentStatusEvent_occurredAt(ctx context.Context, field graphql.CollectedField, obj *payment.StatusEvent) (ret graphql.Marshaler) {
+	return ec.marshalNDateTime2timeᚐTime(ctx, field.Selections, obj.OccurredAt())
+}
+func (ec *executionContext) fieldContext_PaymentStatusEvent_occurredAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PaymentStatusEvent", field, true, false, "DateTime")
+}
+
 func (ec *executionContext) _Query_viewer(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -7322,7 +7974,7 @@ func (ec *executionContext) _Query_events(ctx context.Context, field graphql.Col
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Query().Events(ctx, fc.Args["first"].(int32), fc.Args["after"].(*string), fc.Args["types"].([]event.Type))
+			return ec.Resolvers.Query().Events(ctx, fc.Args["first"].(int32), fc.Args["after"].(*string), fc.Args["types"].([]event.Type), fc.Args["waitMs"].(int32))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *answer.Page[*event.Event]) graphql.Marshaler {
@@ -7352,6 +8004,38 @@ func (ec *executionContext) fieldContext_Query_events(ctx context.Context, field
 	if fc.Args, err = ec.field_Query_events_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Query_eventHead(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Query_eventHead(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Query().EventHead(ctx)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *event.Head) graphql.Marshaler {
+			return ec.marshalOEventHead2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋeventᚐHead(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Query_eventHead(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Query",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_EventHead(ctx, field)
+		},
 	}
 	return fc, nil
 }
@@ -7513,6 +8197,138 @@ func (ec *executionContext) _SetAccountStatusSuccess_replayed(ctx context.Contex
 }
 func (ec *executionContext) fieldContext_SetAccountStatusSuccess_replayed(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("SetAccountStatusSuccess", field, false, false, "Boolean")
+}
+
+func (ec *executionContext) _Subscription_paymentStatus(ctx context.Context, field graphql.CollectedField) (ret func(ctx context.Context) graphql.Marshaler) {
+	return graphql.ResolveFieldStream(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Subscription_paymentStatus(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Subscription().PaymentStatus(ctx, fc.Args["paymentId"].(string), fc.Args["after"].(*string))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *payment.StatusEvent) graphql.Marshaler {
+			return ec.marshalNPaymentStatusEvent2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐStatusEvent(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Subscription_paymentStatus(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Subscription",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_PaymentStatusEvent(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Subscription_paymentStatus_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Subscription_accountActivity(ctx context.Context, field graphql.CollectedField) (ret func(ctx context.Context) graphql.Marshaler) {
+	return graphql.ResolveFieldStream(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Subscription_accountActivity(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Subscription().AccountActivity(ctx, fc.Args["accountId"].(string), fc.Args["after"].(*string))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ledger.Activity) graphql.Marshaler {
+			return ec.marshalNAccountActivityEvent2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐActivity(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Subscription_accountActivity(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Subscription",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_AccountActivityEvent(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Subscription_accountActivity_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Subscription_events(ctx context.Context, field graphql.CollectedField) (ret func(ctx context.Context) graphql.Marshaler) {
+	return graphql.ResolveFieldStream(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Subscription_events(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Subscription().Events(ctx, fc.Args["after"].(*string), fc.Args["types"].([]event.Type))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *event.Event) graphql.Marshaler {
+			return ec.marshalNEvent2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋeventᚐEvent(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Subscription_events(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Subscription",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Event(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Subscription_events_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
 }
 
 func (ec *executionContext) _Transaction_id(ctx context.Context, field graphql.CollectedField, obj *ledger.Transaction) (ret graphql.Marshaler) {
@@ -10513,6 +11329,61 @@ func (ec *executionContext) _Account(ctx context.Context, sel ast.SelectionSet, 
 	return out
 }
 
+var accountActivityEventImplementors = []string{"AccountActivityEvent"}
+
+func (ec *executionContext) _AccountActivityEvent(ctx context.Context, sel ast.SelectionSet, obj *ledger.Activity) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, accountActivityEventImplementors)
+
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("AccountActivityEvent")
+		case "cursor":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._AccountActivityEvent_cursor(ctx, field, obj)
+				})
+		case "sequence":
+			out.Values[i] = ec._AccountActivityEvent_sequence(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "snapshot":
+			out.Values[i] = ec._AccountActivityEvent_snapshot(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "entry":
+			out.Values[i] = ec._AccountActivityEvent_entry(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "account":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, false,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._AccountActivityEvent_account(ctx, field, obj)
+				})
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
 var accountConnectionImplementors = []string{"AccountConnection"}
 
 func (ec *executionContext) _AccountConnection(ctx context.Context, sel ast.SelectionSet, obj *answer.Page[*ledger.Account]) graphql.Marshaler {
@@ -11468,6 +12339,50 @@ func (ec *executionContext) _EventEdge(ctx context.Context, sel ast.SelectionSet
 	return out
 }
 
+var eventHeadImplementors = []string{"EventHead"}
+
+func (ec *executionContext) _EventHead(ctx context.Context, sel ast.SelectionSet, obj *event.Head) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, eventHeadImplementors)
+
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("EventHead")
+		case "sequence":
+			out.Values[i] = ec._EventHead_sequence(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "hash":
+			out.Values[i] = ec._EventHead_hash(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "cursor":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._EventHead_cursor(ctx, field, obj)
+				})
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
 var idempotencyInProgressImplementors = []string{"IdempotencyInProgress", "CreateCustomerResult", "OpenAccountResult", "SetAccountStatusResult", "DepositFundsResult", "TransferFundsResult", "CreatePaymentResult", "ConfirmPaymentResult", "UserError"}
 
 func (ec *executionContext) _IdempotencyInProgress(ctx context.Context, sel ast.SelectionSet, obj *answer.IdempotencyInProgress) graphql.Marshaler {
@@ -12247,6 +13162,72 @@ func (ec *executionContext) _PaymentEdge(ctx context.Context, sel ast.SelectionS
 	return out
 }
 
+var paymentStatusEventImplementors = []string{"PaymentStatusEvent"}
+
+func (ec *executionContext) _PaymentStatusEvent(ctx context.Context, sel ast.SelectionSet, obj *payment.StatusEvent) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, paymentStatusEventImplementors)
+
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("PaymentStatusEvent")
+		case "cursor":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._PaymentStatusEvent_cursor(ctx, field, obj)
+				})
+		case "sequence":
+			out.Values[i] = ec._PaymentStatusEvent_sequence(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "snapshot":
+			out.Values[i] = ec._PaymentStatusEvent_snapshot(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "status":
+			out.Values[i] = ec._PaymentStatusEvent_status(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "previousStatus":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, false,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._PaymentStatusEvent_previousStatus(ctx, field, obj)
+				})
+		case "payment":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, false,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._PaymentStatusEvent_payment(ctx, field, obj)
+				})
+		case "occurredAt":
+			out.Values[i] = ec._PaymentStatusEvent_occurredAt(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
 var queryImplementors = []string{"Query"}
 
 func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) graphql.Marshaler {
@@ -12338,6 +13319,12 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 				func(ctx context.Context) graphql.Marshaler {
 					return ec._Query_events(ctx, field)
 				})
+		case "eventHead":
+			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
+				true, false,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Query_eventHead(ctx, field)
+				})
 		case "idempotentRequest":
 			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
 				true, false,
@@ -12411,6 +13398,30 @@ func (ec *executionContext) _SetAccountStatusSuccess(ctx context.Context, sel as
 	}
 
 	return out
+}
+
+var subscriptionImplementors = []string{"Subscription"}
+
+func (ec *executionContext) _Subscription(ctx context.Context, sel ast.SelectionSet) func(ctx context.Context) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, subscriptionImplementors)
+	ctx = graphql.WithFieldContext(ctx, &graphql.FieldContext{
+		Object: "Subscription",
+	})
+	if len(fields) != 1 {
+		graphql.AddErrorf(ctx, "must subscribe to exactly one stream")
+		return nil
+	}
+
+	switch fields[0].Name {
+	case "paymentStatus":
+		return ec._Subscription_paymentStatus(ctx, fields[0])
+	case "accountActivity":
+		return ec._Subscription_accountActivity(ctx, fields[0])
+	case "events":
+		return ec._Subscription_events(ctx, fields[0])
+	default:
+		panic("unknown field " + strconv.Quote(fields[0].Name))
+	}
 }
 
 var transactionImplementors = []string{"Transaction", "Node"}
@@ -13138,6 +14149,14 @@ func (ec *executionContext) marshalNAccount2ᚖgithubᚗcomᚋpaygraphᚋpaygrap
 	return ec._Account(ctx, sel, v)
 }
 
+func (ec *executionContext) marshalNAccountActivityEvent2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐActivity(ctx context.Context, sel ast.SelectionSet, v *ledger.Activity) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "AccountActivityEvent!")
+		return graphql.Null
+	}
+	return ec._AccountActivityEvent(ctx, sel, v)
+}
+
 func (ec *executionContext) marshalNAccountEdge2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐEdge(ctx context.Context, sel ast.SelectionSet, v answer.Edge[*ledger.Account]) graphql.Marshaler {
 	return ec._AccountEdge(ctx, sel, &v)
 }
@@ -13825,6 +14844,14 @@ func (ec *executionContext) marshalNPaymentStatus2githubᚗcomᚋpaygraphᚋpayg
 	return res
 }
 
+func (ec *executionContext) marshalNPaymentStatusEvent2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐStatusEvent(ctx context.Context, sel ast.SelectionSet, v *payment.StatusEvent) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "PaymentStatusEvent!")
+		return graphql.Null
+	}
+	return ec._PaymentStatusEvent(ctx, sel, v)
+}
+
 func (ec *executionContext) unmarshalNPrincipalKind2githubᚗcomᚋpaygraphᚋpaygraphᚋauthᚐKind(ctx context.Context, v any) (auth.Kind, error) {
 	tmp, err := scalar.UnmarshalString(v)
 	res := auth.Kind(tmp)
@@ -14450,6 +15477,13 @@ func (ec *executionContext) marshalODepositFundsResult2githubᚗcomᚋpaygraph�
 	return ec._DepositFundsResult(ctx, sel, v)
 }
 
+func (ec *executionContext) marshalOEntry2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐEntry(ctx context.Context, sel ast.SelectionSet, v *ledger.Entry) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._Entry(ctx, sel, v)
+}
+
 func (ec *executionContext) marshalOEntryConnection2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐPage(ctx context.Context, sel ast.SelectionSet, v *answer.Page[*ledger.Entry]) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
@@ -14462,6 +15496,13 @@ func (ec *executionContext) marshalOEventConnection2ᚖgithubᚗcomᚋpaygraph�
 		return graphql.Null
 	}
 	return ec._EventConnection(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalOEventHead2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋeventᚐHead(ctx context.Context, sel ast.SelectionSet, v *event.Head) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._EventHead(ctx, sel, v)
 }
 
 func (ec *executionContext) unmarshalOEventType2ᚕgithubᚗcomᚋpaygraphᚋpaygraphᚋeventᚐTypeᚄ(ctx context.Context, v any) ([]event.Type, error) {
@@ -14701,6 +15742,25 @@ func (ec *executionContext) marshalOPaymentStatus2ᚕgithubᚗcomᚋpaygraphᚋp
 	}
 
 	return ret
+}
+
+func (ec *executionContext) unmarshalOPaymentStatus2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐStatus(ctx context.Context, v any) (*payment.Status, error) {
+	if v == nil {
+		return nil, nil
+	}
+	tmp, err := scalar.UnmarshalString(v)
+	res := payment.Status(tmp)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalOPaymentStatus2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐStatus(ctx context.Context, sel ast.SelectionSet, v *payment.Status) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	_ = sel
+	_ = ctx
+	res := scalar.MarshalString(string(*v))
+	return res
 }
 
 func (ec *executionContext) marshalOSetAccountStatusResult2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐOutcome(ctx context.Context, sel ast.SelectionSet, v answer.Outcome) graphql.Marshaler {

@@ -9,3 +9,8 @@ type Mutation struct {
 // What may be asked.
 type Query struct {
 }
+
+// What may be listened to, over WebSocket (graphql-transport-ws) or Server-Sent Events. Each stream has numbers without a gap. Who has been
+// away gives the last cursor that it saw as `after`, and gets everything since.
+type Subscription struct {
+}

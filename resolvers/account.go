@@ -14,6 +14,7 @@ type accountReads interface {
 	Accounts(ctx context.Context, m merchant.ID, ids []string) ([]*ledger.Account, error)
 	ListAccounts(ctx context.Context, m merchant.ID, f ledger.AccountFilter, s answer.Slice) ([]*ledger.Account, error)
 	AccountEntries(ctx context.Context, m merchant.ID, accounts []string, before int64, limit int) ([][]*ledger.Entry, error)
+	AccountEntriesAfter(ctx context.Context, m merchant.ID, account ledger.AccountID, after int64, limit int) ([]*ledger.Entry, error)
 	AccountTransactions(ctx context.Context, m merchant.ID, accounts []string, before int64, limit int) ([][]*ledger.Transaction, error)
 }
 

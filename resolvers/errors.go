@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strconv"
 
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"github.com/paygraph/paygraph/auth"
 	"github.com/paygraph/paygraph/command"
+	"github.com/paygraph/paygraph/event"
 	"github.com/paygraph/paygraph/resolvers/scalar"
 	"github.com/paygraph/paygraph/transport"
 )
@@ -23,6 +25,9 @@ var table = []struct {
 }{
 	{auth.ErrUnauthenticated, transport.Unauthenticated},
 	{auth.ErrCursorInvalid, "CURSOR_INVALID"},
+	{auth.ErrCursorExpired, "CURSOR_EXPIRED"},
+	{ErrNotFound, "NOT_FOUND"},
+	{event.ErrStopping, "UNAVAILABLE"},
 	{ErrBadUserInput, transport.BadUserInput},
 	{command.ErrOutcomeUnknown, "OUTCOME_UNKNOWN"},
 	{command.ErrUnavailable, "UNAVAILABLE"},
@@ -47,7 +52,12 @@ func PresentError(ctx context.Context, err error) *gqlerror.Error {
 		if errors.Is(row.err, ErrBadUserInput) {
 			return shown(row.code, err.Error()) // made for the client
 		}
-		return shown(row.code, row.err.Error())
+		known := shown(row.code, row.err.Error())
+		var elsewhere cursorElsewhere
+		if errors.As(err, &elsewhere) {
+			known.Extensions["lastSequence"] = strconv.FormatInt(elsewhere.last, 10)
+		}
+		return known
 	}
 	slog.ErrorContext(ctx, "a resolver failed", "requestId", transport.RequestID(ctx), "error", err)
 	return shown(transport.Internal, "internal error")

@@ -1,9 +1,12 @@
 package resolvers
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
+	"fmt"
+	"time"
+
+	"github.com/99designs/gqlgen/graphql"
 
 	"github.com/paygraph/paygraph/answer"
 	"github.com/paygraph/paygraph/auth"
@@ -14,14 +17,21 @@ import (
 type eventReads interface {
 	Events(ctx context.Context, m merchant.ID, ids []string) ([]*event.Event, error)
 	ListEvents(ctx context.Context, m merchant.ID, types []event.Type, after int64, limit int) ([]*event.Event, error)
+	Head(ctx context.Context, m merchant.ID) (*event.Head, error)
 }
 
-func (r queryResolver) Events(ctx context.Context, first int32, after *string, types []event.Type) (*event.Page, error) {
+func (r queryResolver) Events(ctx context.Context, first int32, after *string, types []event.Type, waitMs int32) (*event.Page, error) {
 	if err := checkFirst(first); err != nil {
 		return nil, err
 	}
 	p := auth.FromContext(ctx)
-	start, err := r.logPosition(ctx, p, after)
+	stream := r.log(p, types)
+	if waitMs != 0 {
+		if err := r.await(ctx, stream, after, waitMs); err != nil {
+			return nil, err
+		}
+	}
+	start, err := stream.position(ctx, from(ctx), after)
 	if err != nil {
 		return nil, err
 	}
@@ -29,16 +39,69 @@ func (r queryResolver) Events(ctx context.Context, first int32, after *string, t
 	if err != nil {
 		return nil, err
 	}
-	page := answer.Cut(found, int(first), start > 0, func(e *event.Event) string { return r.logCursor(p, e) })
+	page := answer.Cut(found, int(first), start > 0, stream.cursor)
 	if page.Standing = after; after == nil {
-		beginning := r.logCursor(p, &event.Event{})
+		beginning := stream.cursor(&event.Event{})
 		page.Standing = &beginning
 	}
 	return page, nil
 }
 
+// maxWait bounds waitMs: less than an operation may take.
+const maxWait = 25 * time.Second
+
+// await returns when there is an event after a cursor, or when the time is up. It reads before the query's snapshot is taken, and so the
+// query must not have taken it for another field.
+func (r *Resolver) await(ctx context.Context, of logStream, after *string, waitMs int32) error {
+	wait := time.Duration(waitMs) * time.Millisecond
+	if wait < 0 || wait > maxWait {
+		return fmt.Errorf("%w: waitMs is a number from 0 to %d", ErrBadUserInput, maxWait.Milliseconds())
+	}
+	if len(graphql.GetOperationContext(ctx).Operation.SelectionSet) > 1 {
+		return fmt.Errorf("%w: a query that waits has no other field", ErrBadUserInput)
+	}
+	start, err := of.position(ctx, r.Now, after)
+	if err != nil {
+		return err
+	}
+	sub, err := r.Hub.Subscribe(ctx, of.principal.Merchant, of.stream(r.Now))
+	if err != nil {
+		return err
+	}
+	defer sub.Close()
+	sub.Start(start, nil, true)
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	woken := make(chan struct{}, 1)
+	found, live, err := sub.CatchUp(ctx, func() {
+		select {
+		case woken <- struct{}{}:
+		default:
+		}
+	})
+	if err == nil && len(found) == 0 && live {
+		select {
+		case <-woken:
+		case <-ctx.Done():
+		}
+	}
+	return err
+}
+
+func (r queryResolver) EventHead(ctx context.Context) (*event.Head, error) {
+	return from(ctx).Head(ctx, auth.FromContext(ctx).Merchant)
+}
+
+func (r eventHeadResolver) Cursor(ctx context.Context, h *event.Head) (string, error) {
+	e := &event.Event{Sequence: h.Sequence, Hash: h.Hash}
+	if h.Sequence == 0 { // what stands for the hash of nothing is in no event
+		e.Hash = event.Hash{}
+	}
+	return r.log(auth.FromContext(ctx), nil).cursor(e), nil
+}
+
 func (r eventResolver) Cursor(ctx context.Context, e *event.Event) (string, error) {
-	return r.logCursor(auth.FromContext(ctx), e), nil
+	return r.log(auth.FromContext(ctx), nil).cursor(e), nil
 }
 
 func (r eventResolver) Object(ctx context.Context, e *event.Event) (answer.Node, error) {
@@ -49,32 +112,7 @@ func (r eventResolver) Object(ctx context.Context, e *event.Event) (answer.Node,
 // restore of the database.
 const hashLength = 8
 
-const logPurpose = "log"
-
-// logCursor is an event's place in the merchant's log; number 0 is the beginning.
-func (r *Resolver) logCursor(p auth.Principal, e *event.Event) string {
-	return r.cursors(p, logPurpose).seal(append(binary.BigEndian.AppendUint64(nil, uint64(e.Sequence)), e.Hash[:hashLength]...))
-}
-
-// logPosition is the number in a cursor of the log, once the event with this number is still the same. Error: auth.ErrCursorInvalid.
-func (r *Resolver) logPosition(ctx context.Context, p auth.Principal, after *string) (int64, error) {
-	if after == nil {
-		return 0, nil
-	}
-	content, err := r.Cursors.Open(r.cursors(p, logPurpose).purpose, *after)
-	if err != nil || len(content) != 8+hashLength {
-		return 0, auth.ErrCursorInvalid
-	}
-	number := int64(binary.BigEndian.Uint64(content))
-	if number == 0 {
-		return 0, nil
-	}
-	last, err := from(ctx).ListEvents(ctx, p.Merchant, nil, number-1, 1)
-	if err != nil {
-		return 0, err
-	}
-	if len(last) == 0 || last[0].Sequence != number || !bytes.Equal(last[0].Hash[:hashLength], content[8:]) {
-		return 0, auth.ErrCursorInvalid
-	}
-	return number, nil
+// numbered is the content of a cursor in a stream: the number, and what tells the history that it was given in.
+func numbered(number int64, mark []byte) []byte {
+	return append(binary.BigEndian.AppendUint64(nil, uint64(number)), mark...)
 }

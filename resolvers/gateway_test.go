@@ -65,9 +65,10 @@ func startAt(t *testing.T, house *storetest.House, changes ...func(*gateway)) *g
 	if err != nil {
 		t.Fatal(err)
 	}
-	g.Server = httptest.NewServer(transport.NewHTTP(transport.Config{
+	g.Server = httptest.NewServer(transport.New(transport.Config{
 		Schema: graph.NewExecutableSchema(graph.Config{Resolvers: &resolvers.Resolver{
 			Merchants: house.Merchants, Ledger: house.Ledger, Payments: house.Payments, Cursors: cursors,
+			Hub: house.Store.Hub, Now: house.Store,
 		}}),
 		Authenticate: g.authenticate,
 		PresentError: resolvers.PresentError,

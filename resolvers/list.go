@@ -30,6 +30,15 @@ func (r *Resolver) cursors(p auth.Principal, list string, bound ...any) cursors 
 
 func (c cursors) seal(content []byte) string { return c.sealer.Seal(c.purpose, content) }
 
+// open is what was sealed: so many bytes. Errors: auth.ErrCursorInvalid, auth.ErrCursorExpired.
+func (c cursors) open(text string, length int) ([]byte, error) {
+	content, err := c.sealer.Open(c.purpose, text)
+	if err == nil && len(content) != length {
+		err = auth.ErrCursorInvalid
+	}
+	return content, err
+}
+
 // ofID is the cursor of an object in a list that is ordered by identifiers.
 func (c cursors) ofID(prefix answer.Prefix, id string) string {
 	u, _ := answer.Decode(prefix, id)
@@ -41,27 +50,27 @@ func (c cursors) ofNumber(n int64) string {
 	return c.seal(binary.BigEndian.AppendUint64(nil, uint64(n)))
 }
 
-// id reads the cursor of a list by identifiers; nil for none. Error: auth.ErrCursorInvalid.
+// id reads the cursor of a list by identifiers; nil for none. Errors: those of open.
 func (c cursors) id(after *string) (*answer.UUID, error) {
 	if after == nil {
 		return nil, nil
 	}
-	content, err := c.sealer.Open(c.purpose, *after)
-	if err != nil || len(content) != len(answer.UUID{}) {
-		return nil, auth.ErrCursorInvalid
+	content, err := c.open(*after, len(answer.UUID{}))
+	if err != nil {
+		return nil, err
 	}
 	u := answer.UUID(content)
 	return &u, nil
 }
 
-// number reads the cursor of a list by numbers, or gives the number for none. Error: auth.ErrCursorInvalid.
+// number reads the cursor of a list by numbers, or gives the number for none. Errors: those of open.
 func (c cursors) number(after *string, none int64) (int64, error) {
 	if after == nil {
 		return none, nil
 	}
-	content, err := c.sealer.Open(c.purpose, *after)
-	if err != nil || len(content) != 8 {
-		return 0, auth.ErrCursorInvalid
+	content, err := c.open(*after, 8)
+	if err != nil {
+		return 0, err
 	}
 	return int64(binary.BigEndian.Uint64(content)), nil
 }

@@ -3,6 +3,7 @@ package resolvers
 
 import (
 	"github.com/paygraph/paygraph/auth"
+	"github.com/paygraph/paygraph/event"
 	"github.com/paygraph/paygraph/graph"
 	"github.com/paygraph/paygraph/ledger"
 	"github.com/paygraph/paygraph/merchant"
@@ -17,25 +18,36 @@ type Resolver struct {
 	Ledger    *ledger.Service
 	Payments  *payment.Service
 	Cursors   *auth.Sealer
+	Hub       *event.Hub
+	Now       Reads // for what has to be seen as it is, outside of an operation's snapshot
 }
 
 var _ graph.ResolverRoot = (*Resolver)(nil)
 
 type (
-	accountResolver           struct{ *Resolver }
-	customerResolver          struct{ *Resolver }
-	entryResolver             struct{ *Resolver }
-	eventResolver             struct{ *Resolver }
-	idempotentRequestResolver struct{ *Resolver }
-	mutationResolver          struct{ *Resolver }
-	paymentResolver           struct{ *Resolver }
-	queryResolver             struct{ *Resolver }
-	transactionResolver       struct{ *Resolver }
-	viewerResolver            struct{ *Resolver }
+	accountResolver              struct{ *Resolver }
+	accountActivityEventResolver struct{ *Resolver }
+	customerResolver             struct{ *Resolver }
+	entryResolver                struct{ *Resolver }
+	eventResolver                struct{ *Resolver }
+	eventHeadResolver            struct{ *Resolver }
+	idempotentRequestResolver    struct{ *Resolver }
+	mutationResolver             struct{ *Resolver }
+	paymentResolver              struct{ *Resolver }
+	paymentStatusEventResolver   struct{ *Resolver }
+	queryResolver                struct{ *Resolver }
+	subscriptionResolver         struct{ *Resolver }
+	transactionResolver          struct{ *Resolver }
+	viewerResolver               struct{ *Resolver }
 )
 
 // Account answers fields of Account.
 func (r *Resolver) Account() graph.AccountResolver { return accountResolver{r} }
+
+// AccountActivityEvent answers fields of AccountActivityEvent.
+func (r *Resolver) AccountActivityEvent() graph.AccountActivityEventResolver {
+	return accountActivityEventResolver{r}
+}
 
 // Customer answers fields of Customer.
 func (r *Resolver) Customer() graph.CustomerResolver { return customerResolver{r} }
@@ -45,6 +57,9 @@ func (r *Resolver) Entry() graph.EntryResolver { return entryResolver{r} }
 
 // Event answers fields of Event.
 func (r *Resolver) Event() graph.EventResolver { return eventResolver{r} }
+
+// EventHead answers fields of EventHead.
+func (r *Resolver) EventHead() graph.EventHeadResolver { return eventHeadResolver{r} }
 
 // IdempotentRequest answers fields of IdempotentRequest.
 func (r *Resolver) IdempotentRequest() graph.IdempotentRequestResolver {
@@ -57,8 +72,16 @@ func (r *Resolver) Mutation() graph.MutationResolver { return mutationResolver{r
 // Payment answers fields of Payment.
 func (r *Resolver) Payment() graph.PaymentResolver { return paymentResolver{r} }
 
+// PaymentStatusEvent answers fields of PaymentStatusEvent.
+func (r *Resolver) PaymentStatusEvent() graph.PaymentStatusEventResolver {
+	return paymentStatusEventResolver{r}
+}
+
 // Query answers the queries.
 func (r *Resolver) Query() graph.QueryResolver { return queryResolver{r} }
+
+// Subscription answers the subscriptions.
+func (r *Resolver) Subscription() graph.SubscriptionResolver { return subscriptionResolver{r} }
 
 // Transaction answers fields of Transaction.
 func (r *Resolver) Transaction() graph.TransactionResolver { return transactionResolver{r} }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/paygraph/paygraph/answer"
 	"github.com/paygraph/paygraph/command"
+	"github.com/paygraph/paygraph/event"
 	"github.com/paygraph/paygraph/merchant"
 	"github.com/paygraph/paygraph/migrations"
 	"github.com/paygraph/paygraph/store/connector"
@@ -29,6 +30,7 @@ type Config struct {
 	Refusals []answer.Refusal // all that commands may refuse, so that they can be recorded
 	Writers  int              // merchants that are written at once; 0: DefaultWriters
 	Readers  int              // connections for queries; 0: DefaultReaders
+	NoHints  bool             // other nodes are not told of commits, nor heard: subscribers get theirs a second later
 	Log      *slog.Logger     // nil: slog.Default()
 }
 
@@ -49,6 +51,8 @@ const runtimeRole = "paygraph_runtime"
 // Store is the database as the gateway uses it.
 type Store struct {
 	Reads
+	Hub            *event.Hub // passes on what is committed
+	hints          *hints
 	writers        *sql.DB
 	readers        *sqlx.DB
 	queue          *groupcommit.Queue[merchant.ID, *request, command.Result]
@@ -120,6 +124,13 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		_ = readers.Close()
 		return nil, err
 	}
+	s.Hub = event.NewHub(s.Reads, c.Log)
+	if !c.NoHints {
+		if s.hints, err = newHints(c.DSN, s.Hub, c.Log); err != nil {
+			s.Hub.Close()
+			return nil, errors.Join(err, writers.Close(), readers.Close())
+		}
+	}
 	s.fingerprinters.New = func() any { return command.NewFingerprinter(secret) }
 	known := newCaches()
 	limits := groupcommit.Limits{
@@ -127,7 +138,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	}
 	s.queue = groupcommit.New(limits, func(int) groupcommit.Writer[merchant.ID, *request, command.Result] {
 		return &writer{
-			pool: writers, caches: known, log: c.Log, codec: s.codec, texts: map[uint32]string{}, columns: map[int][]array{},
+			pool: writers, caches: known, log: c.Log, hub: s.Hub, hints: s.hints, codec: s.codec, texts: map[uint32]string{}, columns: map[int][]array{},
 		}
 	})
 	return s, nil
@@ -136,7 +147,12 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 // Close lets the writers finish what they were given, and disconnects.
 func (s *Store) Close() error {
 	s.queue.Close()
-	return errors.Join(s.writers.Close(), s.readers.Close())
+	var hints error
+	if s.hints != nil {
+		hints = s.hints.close()
+	}
+	s.Hub.Close()
+	return errors.Join(hints, s.writers.Close(), s.readers.Close())
 }
 
 // A writer that dies holding a merchant's lock must not hold it for long: the server ends a session that waits, works or idles in a

@@ -37,6 +37,8 @@ type writer struct {
 	pool      *sql.DB
 	caches    *caches
 	log       *slog.Logger
+	hub       *event.Hub
+	hints     *hints // nil: none
 	codec     codec
 	conn      *sql.Conn
 	texts     map[uint32]string // of batch statements, by the changes that are in them
@@ -66,6 +68,7 @@ func (w *writer) settle(m merchant.ID, items []*item, inDoubt bool) {
 			return
 		}
 		w.discard()
+		w.hub.Look() // it may have been committed
 		inDoubt = inDoubt || errors.Is(err, connector.ErrOutcomeUnknown)
 		w.log.Warn("the database did not take a batch; trying again", "merchant", m, "commands", len(items), "error", err)
 		time.Sleep(wait/2 + mathrand.N(wait/2))
@@ -137,6 +140,7 @@ func (w *writer) attempt(m merchant.ID, items []*item) (err error) {
 	for n, i := range items {
 		i.Settle(outcomes[n].result, outcomes[n].err)
 	}
+	w.publish(b)
 	return nil
 }
 

@@ -7,32 +7,43 @@ import (
 )
 
 // The media types of an answer. The first is for clients from before the specification: a well-formed request is answered with
-// 200, whatever became of it. With the second the status tells.
+// 200, whatever became of it. With the second the status tells. The third is a stream of events.
 const (
 	legacyJSON  = "application/json; charset=utf-8"
 	graphqlJSON = "application/graphql-response+json; charset=utf-8"
+	eventStream = "text/event-stream; charset=utf-8"
 )
 
 // offers are the media types that can be answered, the one for a wildcard first.
-var offers = [...]struct{ subtype, contentType string }{
-	{"json", legacyJSON},
-	{"graphql-response+json", graphqlJSON},
+var offers = [...]struct{ kind, subtype, contentType string }{
+	{"application", "json", legacyJSON},
+	{"application", "graphql-response+json", graphqlJSON},
+	{"text", "event-stream", eventStream},
 }
 
-// negotiate chooses the media type of the answer (RFC 9110, section 12.5.1): the greatest weight; then what is listed first; then
-// application/json, which is also for those who accept anything or say nothing. It is false where nothing is acceptable.
-func negotiate(accept []string) (contentType string, ok bool) {
+// accepted is what a client accepts: the JSON that it prefers, empty for none, and whether it takes a stream of events. A stream is for
+// what needs one, or for a client that takes nothing else: some list it with every query and want JSON.
+type accepted struct {
+	json   string
+	stream bool
+}
+
+// negotiate chooses among the media types of the answer (RFC 9110, section 12.5.1): the greatest weight; then what is listed first; then
+// application/json, which is also for those who accept anything or say nothing.
+func negotiate(accept []string) accepted {
 	if len(accept) == 1 { // what nearly all clients send
 		switch accept[0] {
-		case "application/json", "*/*":
-			return legacyJSON, true
+		case "application/json":
+			return accepted{json: legacyJSON}
+		case "*/*":
+			return accepted{legacyJSON, true}
 		case "application/graphql-response+json":
-			return graphqlJSON, true
+			return accepted{json: graphqlJSON}
 		}
 	}
 	header := strings.Join(accept, ",")
 	if strings.TrimSpace(header) == "" {
-		return legacyJSON, true
+		return accepted{legacyJSON, true}
 	}
 	var best [len(offers)]struct{ specificity, weight, order int }
 	for order, element := range splitQuoted(header, ',') {
@@ -45,9 +56,9 @@ func negotiate(accept []string) (contentType string, ok bool) {
 			switch kind {
 			case "*/*":
 				specificity = 1
-			case "application/*":
+			case offer.kind + "/*":
 				specificity = 2
-			case "application/" + offer.subtype:
+			case offer.kind + "/" + offer.subtype:
 				specificity = 3
 			}
 			if specificity > best[i].specificity {
@@ -55,20 +66,18 @@ func negotiate(accept []string) (contentType string, ok bool) {
 			}
 		}
 	}
-	chosen := -1
-	for i := range offers {
-		if best[i].weight == 0 {
-			continue
-		}
-		if chosen < 0 || best[i].weight > best[chosen].weight ||
-			best[i].weight == best[chosen].weight && best[i].order < best[chosen].order {
-			chosen = i
+	var chosen accepted
+	most, first := 0, 0
+	for i, b := range best {
+		switch {
+		case b.weight == 0:
+		case offers[i].contentType == eventStream:
+			chosen.stream = true
+		case b.weight > most || b.weight == most && b.order < first:
+			chosen.json, most, first = offers[i].contentType, b.weight, b.order
 		}
 	}
-	if chosen < 0 {
-		return legacyJSON, false
-	}
-	return offers[chosen].contentType, true
+	return chosen
 }
 
 // mediaRange reads one element of an Accept header: the range in lower case, and its weight in thousandths. It is false for what

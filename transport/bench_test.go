@@ -20,7 +20,7 @@ const createPayment = `mutation CreatePayment($input: CreatePaymentInput!) {
 }`
 
 func benchHandler() http.Handler {
-	return transport.NewHTTP(transport.Config{
+	return transport.New(transport.Config{
 		Schema: testschema.New(&testschema.Resolver{}),
 		Authenticate: func(context.Context, string) (auth.Principal, error) {
 			return auth.Principal{Kind: auth.Backend, Merchant: "mer_1", Scopes: auth.AllScopes}, nil

@@ -40,11 +40,33 @@ type Config struct {
 	// requestId. Where it is nil every error is logged and shown as INTERNAL.
 	PresentError func(ctx context.Context, err error) *gqlerror.Error
 
-	// Begin prepares the context of one query or mutation; done is called when it has been answered. It may be nil.
+	// Begin prepares the context of one query or mutation, or of one item of a subscription; done is called when it has been answered. It
+	// may be nil.
 	Begin func(ctx context.Context) (_ context.Context, done func())
+
+	// Origins are the pages, besides those of the host itself, whose scripts may open a WebSocket: "https://shop.example".
+	Origins []string
+
+	// Sockets says how WebSockets are kept; the zero value of each of its fields means its default.
+	Sockets Sockets
 
 	// Log gets panics, with the request's id. Where it is nil slog.Default is used.
 	Log *slog.Logger
+}
+
+// Sockets says how long a WebSocket may be silent.
+type Sockets struct {
+	InitTimeout  time.Duration // until connection_init has come (10 s)
+	PingInterval time.Duration // between two pings of ours (15 s)
+	PongTimeout  time.Duration // until the client's pong has come (10 s)
+}
+
+// DefaultSockets are those of a gateway that was not told others.
+var DefaultSockets = Sockets{InitTimeout: 10 * time.Second, PingInterval: 15 * time.Second, PongTimeout: 10 * time.Second}
+
+func (s Sockets) withDefaults() Sockets {
+	d := DefaultSockets
+	return Sockets{cmp.Or(s.InitTimeout, d.InitTimeout), cmp.Or(s.PingInterval, d.PingInterval), cmp.Or(s.PongTimeout, d.PongTimeout)}
 }
 
 // Limits bound what one request may ask for. A field that is zero means the default.
@@ -96,6 +118,7 @@ func (l Limits) withDefaults() Limits {
 // withDefaults replaces what is nil or zero.
 func (c Config) withDefaults() Config {
 	c.Limits = c.Limits.withDefaults()
+	c.Sockets = c.Sockets.withDefaults()
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}

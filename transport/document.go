@@ -21,6 +21,7 @@ type plan struct {
 	operation   *ast.OperationDefinition
 	permissions permissions
 	cost        cost
+	inner       []string // a subscription's variables that stand below its root field
 }
 
 // document holds the plans of a text that was parsed, validated and found within the limits.
@@ -121,6 +122,9 @@ func (l *library) read(text string) (*document, *requestError) {
 	d := &document{weight: weightOfByte * len(text)}
 	for _, operation := range parsed.Operations {
 		p := plan{text: text, document: parsed, operation: operation, permissions: gather(l.schema, operation)}
+		if operation.Operation == ast.Subscription {
+			p.inner = innerVariables(operation)
+		}
 		var lists int
 		p.cost, lists = estimate(operation.SelectionSet, l.limits.PageSize)
 		if lists > l.limits.ListNesting {

@@ -64,7 +64,7 @@ func start(t *testing.T, changes ...func(*transport.Config)) *gateway {
 	for _, change := range changes {
 		change(&config)
 	}
-	g.Server = httptest.NewServer(transport.NewHTTP(config))
+	g.Server = httptest.NewServer(transport.New(config))
 	t.Cleanup(g.Close)
 	return g
 }

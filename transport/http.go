@@ -2,6 +2,7 @@ package transport
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/99designs/gqlgen/graphql"
+	"github.com/gorilla/websocket"
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
@@ -24,10 +26,16 @@ const (
 	postOnly   = "POST"
 )
 
-// httpHandler answers queries and mutations.
-type httpHandler struct{ engine *engine }
+// Handler answers GraphQL over HTTP, over WebSocket and as Server-Sent Events.
+type Handler struct {
+	engine   *engine
+	upgrader websocket.Upgrader
+	open     *connections
+	starting chan struct{} // holds a place for each subscription that begins
+}
 
-// NewHTTP returns the handler for /graphql: queries by GET, queries and mutations by POST.
+// New returns the handler for /graphql: queries by GET, queries and mutations by POST, subscriptions as Server-Sent Events by both, and
+// everything over WebSocket (graphql-transport-ws). Stop ends what stays open.
 //
 // Where the client accepts application/graphql-response+json, a request that was refused before execution is answered with 4xx
 // or 5xx, and one that was executed with 200. Where it accepts application/json, every well-formed GraphQL request is answered
@@ -36,17 +44,24 @@ type httpHandler struct{ engine *engine }
 //
 // It bounds the time of reading a body and of executing an operation; the times for headers, idle connections and writing are
 // the http.Server's.
-func NewHTTP(c Config) http.Handler { return &httpHandler{engine: newEngine(c)} }
+func New(c Config) *Handler {
+	e := newEngine(c)
+	return &Handler{engine: e, upgrader: upgrader(e.config.Origins), open: newConnections(), starting: make(chan struct{}, maxStarting)}
+}
 
 // Values of headers that answers share; they are never changed.
 var (
 	noStore      = []string{"no-store"}
 	noSniff      = []string{"nosniff"}
-	contentTypes = map[string][]string{legacyJSON: {legacyJSON}, graphqlJSON: {graphqlJSON}}
+	contentTypes = map[string][]string{legacyJSON: {legacyJSON}, graphqlJSON: {graphqlJSON}, eventStream: {eventStream}}
 )
 
 // ServeHTTP answers one request.
-func (h *httpHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if websocket.IsWebSocketUpgrade(r) {
+		h.serveSocket(w, r)
+		return
+	}
 	header := w.Header()
 	id := SetRequestID(header, r.Header)
 	header["Cache-Control"] = noStore
@@ -56,37 +71,50 @@ func (h *httpHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
-	media, acceptable := negotiate(r.Header["Accept"])
-	ctx, cancel := context.WithTimeout(context.WithValue(r.Context(), requestIDKey{}, id), h.engine.config.Limits.Deadline)
-	defer cancel()
-	var response *graphql.Response
-	var refused *requestError
-	if acceptable {
-		response, refused = h.safely(ctx, w, r)
-	} else {
-		refused = malformed(http.StatusNotAcceptable, "acceptable is application/graphql-response+json or application/json")
-	}
-	if refused != nil {
-		writeRefusal(w, refused, media, id)
+	ctx := context.WithValue(r.Context(), requestIDKey{}, id)
+	media := negotiate(r.Header["Accept"])
+	if media == (accepted{}) {
+		writeRefusal(w, malformed(http.StatusNotAcceptable,
+			"acceptable is application/graphql-response+json, application/json or text/event-stream"), legacyJSON, id)
 		return
 	}
-	write(w, http.StatusOK, media, response)
-}
-
-// safely serves the request, and turns a panic outside of resolvers, which gqlgen does not catch, into INTERNAL.
-func (h *httpHandler) safely(ctx context.Context, w http.ResponseWriter, r *http.Request) (_ *graphql.Response, refused *requestError) {
-	defer func() {
-		if cause := recover(); cause != nil {
-			h.engine.config.Log.ErrorContext(ctx, "panic in the transport", "requestId", RequestID(ctx), "panic", cause,
-				"stack", string(debug.Stack()))
-			refused = refuse(newError(Internal, internalMessage))
-			refused.status = http.StatusInternalServerError
+	op, refused := h.safely(ctx, func(ctx context.Context) (*operation, *requestError) { return h.prepare(ctx, w, r, media) })
+	switch {
+	case refused != nil && media.json == "" && refused.status == 0: // a well-formed request, and the client reads nothing but a stream
+		h.refuseStream(w, refused, id)
+	case refused != nil:
+		writeRefusal(w, refused, cmp.Or(media.json, legacyJSON), id)
+	case op.plan.kind() == ast.Subscription || media.json == "":
+		h.serveStream(ctx, w, r, op)
+	default:
+		response, refused := h.execute(ctx, op)
+		if refused != nil {
+			writeRefusal(w, refused, media.json, id)
+			return
 		}
-	}()
-	return h.serve(ctx, w, r)
+		write(w, http.StatusOK, media.json, response)
+	}
 }
 
-func (h *httpHandler) serve(ctx context.Context, w http.ResponseWriter, r *http.Request) (*graphql.Response, *requestError) {
+// safely turns a panic outside of resolvers, which gqlgen does not catch, into INTERNAL.
+func (h *Handler) safely(ctx context.Context, prepare func(context.Context) (*operation, *requestError)) (_ *operation, refused *requestError) {
+	defer h.engine.caught(ctx, &refused)
+	ctx, cancel := context.WithTimeout(ctx, h.engine.config.Limits.Deadline)
+	defer cancel()
+	return prepare(ctx)
+}
+
+// caught makes INTERNAL of a panic.
+func (e *engine) caught(ctx context.Context, refused **requestError) {
+	if cause := recover(); cause != nil {
+		e.config.Log.ErrorContext(ctx, "panic in the transport", "requestId", RequestID(ctx), "panic", cause, "stack", string(debug.Stack()))
+		*refused = refuse(newError(Internal, internalMessage))
+		(*refused).status = http.StatusInternalServerError
+	}
+}
+
+// prepare makes an operation of a request.
+func (h *Handler) prepare(ctx context.Context, w http.ResponseWriter, r *http.Request, media accepted) (*operation, *requestError) {
 	principal, refused := h.authenticate(ctx, r.Header)
 	if refused != nil {
 		return nil, refused
@@ -100,18 +128,22 @@ func (h *httpHandler) serve(ctx context.Context, w http.ResponseWriter, r *http.
 		return nil, refused
 	}
 	switch {
-	case plan.kind() == ast.Subscription:
-		return nil, refuse(newError(BadUserInput, "a subscription is not answered over plain HTTP: it needs a stream"))
+	case plan.kind() == ast.Subscription && !media.stream:
+		return nil, malformed(http.StatusNotAcceptable, "a subscription is answered as text/event-stream, or over WebSocket")
 	case plan.kind() == ast.Mutation && r.Method != http.MethodPost:
 		refused = malformed(http.StatusMethodNotAllowed, "a mutation needs POST")
 		refused.allow = postOnly
 		return nil, refused
 	}
-	op, refused := h.engine.prepare(plan, principal, &asked, r.Header)
-	if refused != nil {
-		return nil, refused
-	}
-	response := h.engine.run(ctx, op)
+	return h.engine.prepare(plan, principal, &asked, r.Header)
+}
+
+// execute runs a query or mutation, whatever transport brought it.
+func (h *Handler) execute(ctx context.Context, op *operation) (response *graphql.Response, refused *requestError) {
+	defer h.engine.caught(ctx, &refused)
+	ctx, cancel := context.WithTimeout(ctx, h.engine.config.Limits.Deadline)
+	defer cancel()
+	response = h.engine.run(ctx, op)
 	if response.Data == nil { // nothing was executed
 		return nil, &requestError{errors: response.Errors}
 	}
@@ -119,7 +151,7 @@ func (h *httpHandler) serve(ctx context.Context, w http.ResponseWriter, r *http.
 }
 
 // read takes the request from where the method has it.
-func (h *httpHandler) read(w http.ResponseWriter, r *http.Request) (request, *requestError) {
+func (h *Handler) read(w http.ResponseWriter, r *http.Request) (request, *requestError) {
 	switch r.Method {
 	case http.MethodPost:
 		if refused := checkContentType(r.Header); refused != nil {
@@ -135,20 +167,27 @@ func (h *httpHandler) read(w http.ResponseWriter, r *http.Request) (request, *re
 }
 
 // authenticate finds the principal. A header that is there must be right, also where anybody could run the operation.
-func (h *httpHandler) authenticate(ctx context.Context, header http.Header) (auth.Principal, *requestError) {
-	sent := header["Authorization"]
-	if len(sent) == 0 {
+func (h *Handler) authenticate(ctx context.Context, header http.Header) (auth.Principal, *requestError) {
+	switch sent := header["Authorization"]; len(sent) {
+	case 0:
 		return auth.Nobody, nil
+	case 1:
+		return h.engine.authenticate(ctx, sent[0])
 	}
-	scheme, token, _ := strings.Cut(sent[0], " ")
-	if len(sent) > 1 || !strings.EqualFold(scheme, "Bearer") || !isToken(token) {
+	return auth.Nobody, wrongCredentials()
+}
+
+// authenticate finds the principal of "Bearer <token>".
+func (e *engine) authenticate(ctx context.Context, credential string) (auth.Principal, *requestError) {
+	scheme, token, _ := strings.Cut(credential, " ")
+	if !strings.EqualFold(scheme, "Bearer") || !isToken(token) {
 		return auth.Nobody, wrongCredentials()
 	}
-	principal, err := h.engine.config.Authenticate(ctx, token)
+	principal, err := e.config.Authenticate(ctx, token)
 	if err == nil {
 		return principal, nil
 	}
-	if shown := h.engine.present(ctx, err); shown != nil {
+	if shown := e.present(ctx, err); shown != nil {
 		if code := shown.Extensions["code"]; code == unavailable || code == notReady { // the token may be right
 			return auth.Nobody, &requestError{errors: gqlerror.List{shown}, status: http.StatusServiceUnavailable}
 		}
@@ -203,16 +242,27 @@ func writeRefusal(w http.ResponseWriter, refused *requestError, media, id string
 	write(w, status, media, &graphql.Response{Errors: refused.errors})
 }
 
-// write sends a response. The data are taken as gqlgen wrote them.
+// write sends a response.
 func write(w http.ResponseWriter, status int, media string, response *graphql.Response) {
 	body := buffers.Get().(*bytes.Buffer)
 	defer release(body)
+	encodeResponse(body, response)
+	header := w.Header()
+	header["Content-Type"] = contentTypes[media]
+	header["Content-Length"] = []string{strconv.Itoa(body.Len())}
+	w.WriteHeader(status)
+	_, _ = w.Write(body.Bytes())
+}
+
+// encodeResponse writes a response as JSON. The data are taken as gqlgen wrote them.
+func encodeResponse(body *bytes.Buffer, response *graphql.Response) {
+	begin := body.Len()
 	body.WriteByte('{')
 	if len(response.Errors) > 0 {
 		writeJSON(body, "errors", response.Errors, unspeakable)
 	}
 	if response.Data != nil {
-		if body.Len() > 1 {
+		if body.Len() > begin+1 {
 			body.WriteByte(',')
 		}
 		body.WriteString(`"data":`)
@@ -223,11 +273,6 @@ func write(w http.ResponseWriter, status int, media string, response *graphql.Re
 		writeJSON(body, "extensions", response.Extensions, "{}")
 	}
 	body.WriteByte('}')
-	header := w.Header()
-	header["Content-Type"] = contentTypes[media]
-	header["Content-Length"] = []string{strconv.Itoa(body.Len())}
-	w.WriteHeader(status)
-	_, _ = w.Write(body.Bytes())
 }
 
 // unspeakable stands for errors that JSON cannot say.

@@ -33,9 +33,13 @@ func newEngine(c Config) *engine {
 
 // operation is a plan with its principal and variables: parsed, checked, authorised and ready to run.
 type operation struct {
-	plan      *plan
-	principal auth.Principal
-	context   graphql.OperationContext
+	plan          *plan
+	principal     auth.Principal
+	variables     map[string]any
+	name          string
+	extensions    map[string]any
+	headers       http.Header
+	mayIntrospect bool
 }
 
 // kind is query, mutation or subscription.
@@ -63,30 +67,36 @@ func (e *engine) prepare(p *plan, principal auth.Principal, r *request, headers 
 	if most := e.config.Limits.Cost; p.cost.of(variables, e.config.Limits.PageSize) > most {
 		return nil, refuse(newError(TooComplex, "the operation costs more than %d: select fewer fields or shorter lists", most))
 	}
-	op := &operation{plan: p, principal: principal}
-	op.context = graphql.OperationContext{
-		RawQuery: p.text, Variables: variables, OperationName: r.operationName, Doc: p.document, Extensions: r.extensions,
-		Headers: headers, Operation: p.operation, DisableIntrospection: !mayIntrospect,
+	return &operation{
+		plan: p, principal: principal, variables: variables, name: r.operationName, extensions: r.extensions, headers: headers,
+		mayIntrospect: mayIntrospect,
+	}, nil
+}
+
+// context is what gqlgen and the resolvers find in the context of one execution; done is called when it is over.
+func (e *engine) context(ctx context.Context, op *operation) (_ context.Context, done func()) {
+	ctx = auth.NewContext(ctx, op.principal)
+	ctx = graphql.WithOperationContext(ctx, &graphql.OperationContext{
+		RawQuery: op.plan.text, Variables: op.variables, OperationName: op.name, Doc: op.plan.document, Extensions: op.extensions,
+		Headers: op.headers, Operation: op.plan.operation, DisableIntrospection: !op.mayIntrospect,
 		RecoverFunc: e.recoverer, ResolverMiddleware: resolve, RootResolverMiddleware: resolveRoot,
 		Stats: graphql.Stats{OperationStart: time.Now()},
+	})
+	ctx = graphql.WithResponseContext(ctx, e.presenter, e.recoverer)
+	if e.config.Begin == nil {
+		return ctx, func() {}
 	}
-	return op, nil
+	return e.config.Begin(ctx)
 }
 
 // No middleware stands between gqlgen and the resolvers.
 func resolve(ctx context.Context, next graphql.Resolver) (any, error)              { return next(ctx) }
 func resolveRoot(ctx context.Context, next graphql.RootResolver) graphql.Marshaler { return next(ctx) }
 
-// run executes a query or mutation. Its response has no data where nothing could be executed.
+// run executes a query or mutation, or a subscription for the item of its handoff. The response has no data where nothing could be executed.
 func (e *engine) run(ctx context.Context, op *operation) *graphql.Response {
-	ctx = auth.NewContext(ctx, op.principal)
-	ctx = graphql.WithOperationContext(ctx, &op.context)
-	ctx = graphql.WithResponseContext(ctx, e.presenter, e.recoverer)
-	if e.config.Begin != nil {
-		var done func()
-		ctx, done = e.config.Begin(ctx)
-		defer done()
-	}
+	ctx, done := e.context(ctx, op)
+	defer done()
 	responses := e.config.Schema.Exec(ctx)
 	if errs := graphql.GetErrors(ctx); errs != nil {
 		return &graphql.Response{Errors: errs}

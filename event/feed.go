@@ -1,0 +1,226 @@
+package event
+
+import (
+	"context"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/paygraph/paygraph/answer"
+)
+
+// feed brings what is committed of one merchant to its subscriptions, in the order of the log.
+type feed struct {
+	hub      *Hub
+	merchant answer.MerchantID
+	ctx      context.Context
+	stop     context.CancelFunc
+	ready    chan struct{} // closed once position is known
+	position atomic.Int64  // of the last event that was passed on; run alone moves it
+
+	inbox struct {
+		sync.Mutex
+		commits []Commit
+		known   int64 // the log is known to reach this number
+	}
+	wake chan struct{} // something is new in the inbox
+
+	mu     sync.RWMutex
+	topics map[Topic][]*Subscription
+	count  int
+}
+
+func newFeed(h *Hub, m answer.MerchantID) *feed {
+	f := &feed{
+		hub: h, merchant: m, ready: make(chan struct{}), wake: make(chan struct{}, 1), topics: map[Topic][]*Subscription{},
+	}
+	f.ctx, f.stop = context.WithCancel(h.ctx)
+	return f
+}
+
+func (f *feed) add(s *Subscription) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s.feed, s.place = f, len(f.topics[s.topic])
+	f.topics[s.topic] = append(f.topics[s.topic], s)
+	f.count++
+}
+
+// remove takes a subscription out, and says how many are left.
+func (f *feed) remove(s *Subscription) (left int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	of := f.topics[s.topic]
+	last := of[len(of)-1]
+	of[s.place], last.place = last, s.place
+	if f.topics[s.topic] = slices.Delete(of, len(of)-1, len(of)); len(of) == 1 {
+		delete(f.topics, s.topic)
+	}
+	s.feed = nil
+	f.count--
+	return f.count
+}
+
+// end ends all subscriptions with an error.
+func (f *feed) end(err error) {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	for _, of := range f.topics {
+		for _, s := range of {
+			s.fail(err)
+		}
+	}
+}
+
+// take puts a commit of this process into the inbox. Where too many wait there, their events are read again.
+func (f *feed) take(c Commit) {
+	f.inbox.Lock()
+	if len(f.inbox.commits) == maxWaitingCommits {
+		f.inbox.commits = nil
+	} else {
+		f.inbox.commits = append(f.inbox.commits, c)
+	}
+	f.inbox.known = max(f.inbox.known, c.last())
+	f.inbox.Unlock()
+	f.rouse()
+}
+
+func (f *feed) heard(sequence int64) {
+	f.inbox.Lock()
+	isNew := sequence > f.inbox.known
+	f.inbox.known = max(f.inbox.known, sequence)
+	f.inbox.Unlock()
+	if isNew {
+		f.rouse()
+	}
+}
+
+func (f *feed) rouse() {
+	select {
+	case f.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (f *feed) run() {
+	if !f.begin() {
+		return
+	}
+	for {
+		select {
+		case <-f.ctx.Done():
+			return
+		case <-f.wake:
+		}
+		f.inbox.Lock()
+		commits, known := f.inbox.commits, f.inbox.known
+		f.inbox.commits = nil
+		f.inbox.Unlock()
+		for i := range commits {
+			c := &commits[i]
+			if f.readTo(c.Events[0].Sequence - 1) {
+				f.pass(c)
+			}
+		}
+		f.readTo(known)
+	}
+}
+
+// begin finds out where the log stands.
+func (f *feed) begin() bool {
+	return f.retry(func(ctx context.Context) error {
+		heads, err := f.hub.source.Heads(ctx, []answer.MerchantID{f.merchant})
+		if err != nil {
+			return err
+		}
+		f.position.Store(heads[f.merchant])
+		close(f.ready)
+		return nil
+	})
+}
+
+// readTo passes on what the log has up to a number and the feed has not seen. It is false where the feed has ended.
+func (f *feed) readTo(sequence int64) bool {
+	for f.position.Load() < sequence {
+		before := f.position.Load()
+		read := f.retry(func(ctx context.Context) error {
+			c, err := f.hub.source.Since(ctx, f.merchant, before, readPage)
+			if err == nil && len(c.Events) > 0 {
+				f.pass(&c)
+			}
+			return err
+		})
+		if !read {
+			return false
+		}
+		if f.position.Load() == before { // a log that went back
+			return true
+		}
+	}
+	return f.ctx.Err() == nil
+}
+
+// retry calls until there is no error. It is false where the feed has ended.
+func (f *feed) retry(call func(context.Context) error) bool {
+	for wait := retryFirst; ; wait = min(2*wait, retryMost) {
+		ctx, cancel := context.WithTimeout(f.ctx, pollTime)
+		err := call(ctx)
+		cancel()
+		if err == nil {
+			return true
+		}
+		if f.ctx.Err() != nil {
+			return false
+		}
+		f.hub.log.Warn("a merchant's log cannot be read; its subscribers wait", "merchant", f.merchant, "error", err)
+		select {
+		case <-f.ctx.Done():
+			return false
+		case <-time.After(wait):
+		}
+	}
+}
+
+// pass gives the subscriptions what is new of a commit that continues the position, or overlaps it.
+func (f *feed) pass(c *Commit) {
+	position := f.position.Load()
+	if c.last() <= position {
+		return
+	}
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	for i := range c.Events {
+		e := &c.Events[i]
+		if e.Sequence <= position {
+			continue
+		}
+		f.give(Topic{Kind: OfMerchant}, func() *Item { return &Item{Number: e.Sequence, Event: e} })
+		if e.Type.Object() == answer.PaymentPrefix {
+			f.give(Topic{OfPayment, e.ObjectID}, func() *Item {
+				return &Item{Number: int64(e.ObjectVersion), Event: e, Object: c.Objects[e.ObjectID]}
+			})
+		}
+	}
+	for i := range c.Entries { // of events before the position too: subscriptions know by the number
+		e := &c.Entries[i]
+		f.give(Topic{OfAccount, e.Account}, func() *Item { return &Item{Number: e.Number, Object: e.Object} })
+	}
+	f.position.Store(c.last())
+}
+
+// give makes the item if anybody listens, and gives it to all who do.
+func (f *feed) give(t Topic, make func() *Item) {
+	of := f.topics[t]
+	if len(of) == 0 {
+		return
+	}
+	item := make()
+	for n, s := range of {
+		s.put(item)
+		if n%fairShare == fairShare-1 {
+			runtime.Gosched() // thousands of subscribers are not to keep payments waiting
+		}
+	}
+}

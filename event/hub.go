@@ -1,0 +1,187 @@
+package event
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/paygraph/paygraph/answer"
+)
+
+// Errors of subscriptions.
+var (
+	// ErrTooSlow ends a subscription whose subscriber does not take what comes. It goes on from the last cursor that it has.
+	ErrTooSlow = errors.New("this subscriber is too slow: resume from your last cursor")
+	// ErrStopping ends all subscriptions when the gateway stops.
+	ErrStopping = errors.New("the gateway is stopping: resume from your last cursor")
+)
+
+// Limits of the hub.
+const (
+	maxWaitingCommits = 64                    // that a feed has not passed on; with more it reads them from the database again
+	readPage          = 500                   // events that a feed reads at once
+	pollInterval      = time.Second           // between two looks at the heads of merchants that somebody listens to
+	pollTime          = 5 * time.Second       // for one look
+	retryFirst        = 50 * time.Millisecond // after a read that failed
+	retryMost         = 2 * time.Second       // after many
+	fairShare         = 64                    // subscribers that a feed wakes before it lets others work
+)
+
+// Source is what the hub reads from the database: from the primary, since a replica may show another order.
+type Source interface {
+	// Heads are the numbers of the last events of some merchants.
+	Heads(ctx context.Context, merchants []answer.MerchantID) (map[answer.MerchantID]int64, error)
+	// Since reads the log of a merchant after a number, the oldest first: at most limit events, with their entries.
+	Since(ctx context.Context, m answer.MerchantID, after int64, limit int) (Commit, error)
+}
+
+// Hub passes on to subscribers what is committed: what this process commits from memory, what others commit as soon as it hears of it.
+// A hint means "read on", and losing one delays and does not falsify: in any case the hub looks at the heads once a second. What reaches
+// a merchant's subscribers continues the number before it, or is read first.
+type Hub struct {
+	source Source
+	log    *slog.Logger
+
+	mu     sync.RWMutex
+	feeds  map[answer.MerchantID]*feed // of merchants that somebody listens to
+	closed bool
+
+	stop    context.CancelFunc
+	ctx     context.Context
+	running sync.WaitGroup
+}
+
+// NewHub starts a hub. It has to be closed.
+func NewHub(source Source, log *slog.Logger) *Hub {
+	h := &Hub{source: source, log: log, feeds: map[answer.MerchantID]*feed{}}
+	h.ctx, h.stop = context.WithCancel(context.Background())
+	h.running.Go(h.poll)
+	return h
+}
+
+// Close ends all subscriptions with ErrStopping, and waits until nothing of the hub runs.
+func (h *Hub) Close() {
+	h.mu.Lock()
+	h.closed = true
+	for _, f := range h.feeds {
+		f.end(ErrStopping)
+	}
+	h.mu.Unlock()
+	h.stop()
+	h.running.Wait()
+}
+
+// Listens says whether anybody in this process listens to a merchant.
+func (h *Hub) Listens(m answer.MerchantID) bool { return h.feed(m) != nil }
+
+func (h *Hub) feed(m answer.MerchantID) *feed {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return h.feeds[m]
+}
+
+// Committed takes what this process has committed, in any order. It does not wait.
+func (h *Hub) Committed(c Commit) {
+	if f := h.feed(c.Merchant); f != nil && len(c.Events) > 0 {
+		f.take(c)
+	}
+}
+
+// Hint says that a merchant's log is known to reach a number. It does not wait.
+func (h *Hub) Hint(m answer.MerchantID, sequence int64) {
+	if f := h.feed(m); f != nil {
+		f.heard(sequence)
+	}
+}
+
+// Look has the hub look at all heads soon: after hints may have been lost.
+func (h *Hub) Look() { h.running.Go(h.look) }
+
+func (h *Hub) poll() {
+	tick := time.NewTicker(pollInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-h.ctx.Done():
+			return
+		case <-tick.C:
+			h.look()
+		}
+	}
+}
+
+func (h *Hub) look() {
+	h.mu.RLock()
+	merchants := make([]answer.MerchantID, 0, len(h.feeds))
+	passed := make(map[answer.MerchantID]int64, len(h.feeds))
+	for m, f := range h.feeds {
+		merchants = append(merchants, m)
+		passed[m] = f.position.Load()
+	}
+	h.mu.RUnlock()
+	if len(merchants) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(h.ctx, pollTime)
+	defer cancel()
+	heads, err := h.source.Heads(ctx, merchants)
+	if err != nil {
+		h.log.Debug("the heads cannot be read; subscribers may wait", "error", err)
+		return
+	}
+	for m, sequence := range heads {
+		f := h.feed(m)
+		if f == nil {
+			continue
+		}
+		if sequence < passed[m] { // the database was restored to a moment before: those who resume find out by their cursors
+			h.log.Warn("a merchant's log went back: its subscribers have to resume", "merchant", m, "from", passed[m], "to", sequence)
+			f.end(ErrTooSlow)
+			continue
+		}
+		f.heard(sequence)
+	}
+}
+
+// join adds a subscription to its merchant's feed, and waits until the feed knows where it stands: whatever is committed from then on
+// reaches the subscription, and whatever was before can be read.
+func (h *Hub) join(ctx context.Context, s *Subscription) error {
+	h.mu.Lock()
+	if h.closed {
+		h.mu.Unlock()
+		return ErrStopping
+	}
+	f := h.feeds[s.merchant]
+	if f == nil {
+		f = newFeed(h, s.merchant)
+		h.feeds[s.merchant] = f
+		h.running.Go(f.run)
+	}
+	f.add(s)
+	h.mu.Unlock()
+	select {
+	case <-f.ready:
+		return nil
+	case <-ctx.Done():
+		h.leave(s)
+		return ctx.Err()
+	case <-h.ctx.Done():
+		return ErrStopping
+	}
+}
+
+// leave takes a subscription out. The feed ends with its last one.
+func (h *Hub) leave(s *Subscription) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	f := s.feed
+	if f == nil {
+		return
+	}
+	if f.remove(s) == 0 {
+		f.stop()
+		delete(h.feeds, s.merchant)
+	}
+}

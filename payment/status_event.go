@@ -1,0 +1,36 @@
+package payment
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/paygraph/paygraph/event"
+)
+
+// StatusEvent is how a payment stands after one of its events.
+type StatusEvent struct {
+	Event    *event.Event
+	Snapshot bool // the event is the last one when a subscription begins
+	Status   Status
+	Payment  *Payment // after the event or later; nil: it has to be read
+}
+
+// Sequence is the payment's version after the event.
+func (s *StatusEvent) Sequence() int64 { return int64(s.Event.ObjectVersion) }
+
+// OccurredAt is when the event happened.
+func (s *StatusEvent) OccurredAt() time.Time { return s.Event.OccurredAt }
+
+// StatusOf is the status that an event of a payment left it in.
+func StatusOf(e *event.Event) (Status, error) {
+	var payload struct {
+		State struct {
+			Status Status `json:"status"`
+		} `json:"state"`
+	}
+	if err := json.Unmarshal(e.Payload, &payload); err != nil {
+		return "", fmt.Errorf("the payload of event %d: %w", e.Sequence, err)
+	}
+	return payload.State.Status, nil
+}

@@ -1,0 +1,346 @@
+package resolvers
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"slices"
+
+	"github.com/paygraph/paygraph/answer"
+	"github.com/paygraph/paygraph/auth"
+	"github.com/paygraph/paygraph/event"
+	"github.com/paygraph/paygraph/ledger"
+	"github.com/paygraph/paygraph/merchant"
+	"github.com/paygraph/paygraph/payment"
+)
+
+// ErrNotFound is what a subscription to an object answers that the principal cannot see.
+var ErrNotFound = errors.New("there is no such object here")
+
+// cursorElsewhere is auth.ErrCursorInvalid for a stream that is known to reach a number.
+type cursorElsewhere struct{ last int64 }
+
+func (cursorElsewhere) Error() string { return auth.ErrCursorInvalid.Error() }
+func (cursorElsewhere) Unwrap() error { return auth.ErrCursorInvalid }
+
+// follow answers a subscription: the transport asks once to begin, and then for each item by itself, so that subscribers who ask for the
+// same can share the answer.
+func follow[T any](ctx context.Context, after *string, begin func(after *string) (*event.Subscription, error), show func(*event.Item) (T, error)) (<-chan T, error) {
+	h := event.FromContext(ctx)
+	answers := make(chan T, 1)
+	if h.Item != nil {
+		answer, err := show(h.Item)
+		answers <- answer
+		return answers, err
+	}
+	if h.After != nil {
+		after = h.After
+	}
+	sub, err := begin(after)
+	h.Subscription = sub
+	return answers, err
+}
+
+// start subscribes, and closes what it has subscribed where the beginning cannot be found.
+func (r *Resolver) start(ctx context.Context, m merchant.ID, s event.Stream, begin func(*event.Subscription) error) (*event.Subscription, error) {
+	sub, err := r.Hub.Subscribe(ctx, m, s)
+	if err != nil {
+		return nil, err
+	}
+	if err := begin(sub); err != nil {
+		sub.Close()
+		return nil, err
+	}
+	return sub, nil
+}
+
+// position reads a numbered cursor, and holds it against the stream as it is: mark gives what the stream has with a number, nil where it
+// has none, and the last number. Errors: auth.ErrCursorExpired, cursorElsewhere.
+func (c cursors) position(after string, length int, mark func(number int64) (is []byte, last int64, err error)) (int64, error) {
+	content, err := c.open(after, 8+length)
+	if errors.Is(err, auth.ErrCursorExpired) {
+		return 0, err
+	}
+	number := int64(-1)
+	if err == nil {
+		number = int64(binary.BigEndian.Uint64(content))
+	}
+	is, last, err := mark(number)
+	if err != nil {
+		return 0, err
+	}
+	if number < 0 || is == nil || !bytes.Equal(is, content[8:]) {
+		return 0, cursorElsewhere{last}
+	}
+	return number, nil
+}
+
+// logStream is a merchant's log as one principal hears it.
+type logStream struct {
+	cursors
+	principal auth.Principal
+	types     []event.Type
+}
+
+func (r *Resolver) log(p auth.Principal, types []event.Type) logStream {
+	return logStream{r.cursors(p, "log"), p, types}
+}
+
+// cursor is an event's place in the log; number 0 is the beginning.
+func (l logStream) cursor(e *event.Event) string {
+	return l.seal(numbered(e.Sequence, e.Hash[:hashLength]))
+}
+
+// position is the number in a cursor, once the event with this number is still the same. Errors: those of cursors.position.
+func (l logStream) position(ctx context.Context, reads Reads, after *string) (int64, error) {
+	if after == nil {
+		return 0, nil
+	}
+	return l.cursors.position(*after, hashLength, func(number int64) ([]byte, int64, error) {
+		if number == 0 {
+			return make([]byte, hashLength), 0, nil
+		}
+		if number > 0 {
+			found, err := reads.ListEvents(ctx, l.principal.Merchant, nil, number-1, 1)
+			if err != nil || len(found) == 1 && found[0].Sequence == number {
+				return hashOf(found), 0, err
+			}
+		}
+		head, err := reads.Head(ctx, l.principal.Merchant)
+		if err != nil {
+			return nil, 0, err
+		}
+		return nil, head.Sequence, nil
+	})
+}
+
+func hashOf(found []*event.Event) []byte {
+	if len(found) == 0 {
+		return nil
+	}
+	return found[0].Hash[:hashLength]
+}
+
+func (l logStream) stream(reads Reads) event.Stream {
+	s := event.Stream{
+		Topic: event.Topic{Kind: event.OfMerchant},
+		Read: func(ctx context.Context, after int64, limit int) ([]*event.Item, error) {
+			found, err := reads.ListEvents(ctx, l.principal.Merchant, l.types, after, limit)
+			items := make([]*event.Item, len(found))
+			for i, e := range found {
+				items[i] = &event.Item{Number: e.Sequence, Event: e}
+			}
+			return items, err
+		},
+		Cursor: func(i *event.Item) string { return l.cursor(i.Event) },
+	}
+	if len(l.types) > 0 {
+		s.Wants = func(i *event.Item) bool { return slices.Contains(l.types, i.Event.Type) }
+	}
+	return s
+}
+
+func (r subscriptionResolver) Events(ctx context.Context, after *string, types []event.Type) (<-chan *event.Event, error) {
+	l := r.log(auth.FromContext(ctx), types)
+	return follow(ctx, after, func(after *string) (*event.Subscription, error) {
+		return r.start(ctx, l.principal.Merchant, l.stream(r.Now), func(sub *event.Subscription) error {
+			if after == nil {
+				head, err := r.Now.Head(ctx, l.principal.Merchant)
+				if err == nil {
+					sub.Start(head.Sequence, nil, false)
+				}
+				return err
+			}
+			number, err := l.position(ctx, r.Now, after)
+			sub.Start(number, nil, true)
+			return err
+		})
+	}, func(i *event.Item) (*event.Event, error) { return i.Event, nil })
+}
+
+func (r subscriptionResolver) PaymentStatus(ctx context.Context, paymentID string, after *string) (<-chan *payment.StatusEvent, error) {
+	p := auth.FromContext(ctx)
+	c := r.cursors(p, "payment "+paymentID)
+	read := func(ctx context.Context, after int64, limit int) ([]*event.Event, error) {
+		found, err := r.Now.PaymentEvents(ctx, p.Merchant, []string{paymentID}, after, limit)
+		return slices.Concat(found...), err
+	}
+	stream := event.Stream{
+		Topic: event.Topic{Kind: event.OfPayment, Object: paymentID},
+		Read: func(ctx context.Context, after int64, limit int) ([]*event.Item, error) {
+			found, err := read(ctx, after, limit)
+			items := make([]*event.Item, len(found))
+			for i, e := range found {
+				items[i] = &event.Item{Number: int64(e.ObjectVersion), Event: e}
+			}
+			return items, err
+		},
+		Ends:   endsPayment,
+		Cursor: func(i *event.Item) string { return statusCursor(c, i.Event) },
+	}
+	return follow(ctx, after, func(after *string) (*event.Subscription, error) {
+		return r.start(ctx, p.Merchant, stream, func(sub *event.Subscription) error {
+			return r.beginPayment(ctx, sub, c, paymentID, after, read)
+		})
+	}, showStatus)
+}
+
+// beginPayment finds the payment, and where its subscriber begins.
+func (r *Resolver) beginPayment(ctx context.Context, sub *event.Subscription, c cursors, id string, after *string,
+	read func(context.Context, int64, int) ([]*event.Event, error),
+) error {
+	found, err := r.Now.Payments(ctx, auth.FromContext(ctx).Merchant, []string{id})
+	if err != nil {
+		return err
+	}
+	if len(found) == 0 {
+		return ErrNotFound
+	}
+	current := found[0]
+	number := int64(current.Version)
+	if after != nil {
+		number, err = c.position(*after, hashLength, func(number int64) ([]byte, int64, error) {
+			if number < 1 {
+				return nil, int64(current.Version), nil
+			}
+			at, err := read(ctx, number-1, 1)
+			return hashOf(at), int64(current.Version), err
+		})
+		sub.Start(number, nil, true)
+		return err
+	}
+	at, err := read(ctx, number-1, 1)
+	if err != nil {
+		return err
+	}
+	sub.Start(number, &event.Item{Number: number, Event: at[0], Object: current, Snapshot: true}, false)
+	return nil
+}
+
+func statusCursor(c cursors, e *event.Event) string {
+	return c.seal(numbered(int64(e.ObjectVersion), e.Hash[:hashLength]))
+}
+
+// endsPayment says whether a payment's stream ends with an item: nothing can follow a final status.
+func endsPayment(i *event.Item) bool {
+	status, err := payment.StatusOf(i.Event)
+	return err == nil && payment.Terminal(status)
+}
+
+func showStatus(i *event.Item) (*payment.StatusEvent, error) {
+	status, err := payment.StatusOf(i.Event)
+	current, _ := i.Object.(*payment.Payment)
+	return &payment.StatusEvent{Event: i.Event, Snapshot: i.Snapshot, Status: status, Payment: current}, err
+}
+
+func (r paymentStatusEventResolver) Cursor(ctx context.Context, s *payment.StatusEvent) (string, error) {
+	return statusCursor(r.cursors(auth.FromContext(ctx), "payment "+s.Event.ObjectID), s.Event), nil
+}
+
+func (r paymentStatusEventResolver) Payment(ctx context.Context, s *payment.StatusEvent) (*payment.Payment, error) {
+	if s.Payment != nil {
+		return s.Payment, nil
+	}
+	return from(ctx).payments.Load(ctx, s.Event.ObjectID)
+}
+
+func (r paymentStatusEventResolver) PreviousStatus(ctx context.Context, s *payment.StatusEvent) (*payment.Status, error) {
+	if s.Sequence() < 2 {
+		return nil, nil
+	}
+	before, err := from(ctx).paymentEvents.Load(ctx, part[int64]{s.Event.ObjectID, slice[int64]{s.Sequence() - 2, 1}})
+	if err != nil || len(before) == 0 {
+		return nil, err
+	}
+	status, err := payment.StatusOf(before[0])
+	return &status, err
+}
+
+func (r subscriptionResolver) AccountActivity(ctx context.Context, accountID string, after *string) (<-chan *ledger.Activity, error) {
+	p, id := auth.FromContext(ctx), ledger.AccountID(accountID)
+	stream := event.Stream{
+		Topic: event.Topic{Kind: event.OfAccount, Object: accountID},
+		Read: func(ctx context.Context, after int64, limit int) ([]*event.Item, error) {
+			found, err := r.Now.AccountEntriesAfter(ctx, p.Merchant, id, after, limit)
+			items := make([]*event.Item, len(found))
+			for i, e := range found {
+				items[i] = &event.Item{Number: e.AccountSequence, Object: e}
+			}
+			return items, err
+		},
+		Cursor: func(i *event.Item) string { return r.activityCursor(p, showActivity(id, i)) },
+	}
+	return follow(ctx, after, func(after *string) (*event.Subscription, error) {
+		return r.start(ctx, p.Merchant, stream, func(sub *event.Subscription) error { return r.beginAccount(ctx, sub, id, after) })
+	}, func(i *event.Item) (*ledger.Activity, error) { return showActivity(id, i), nil })
+}
+
+// beginAccount finds the account, and where its subscriber begins.
+func (r *Resolver) beginAccount(ctx context.Context, sub *event.Subscription, id ledger.AccountID, after *string) error {
+	p := auth.FromContext(ctx)
+	found, err := r.Now.Accounts(ctx, p.Merchant, []string{string(id)})
+	if err != nil {
+		return err
+	}
+	if len(found) == 0 {
+		return ErrNotFound
+	}
+	read := func(number int64) (*ledger.Entry, error) {
+		at, err := r.Now.AccountEntriesAfter(ctx, p.Merchant, id, number-1, 1)
+		if err != nil || len(at) == 0 || at[0].AccountSequence != number {
+			return nil, err
+		}
+		return at[0], nil
+	}
+	number := found[0].Sequence
+	if after != nil {
+		number, err = r.activityCursors(p, id).position(*after, len(answer.UUID{}), func(number int64) ([]byte, int64, error) {
+			e, err := read(number)
+			if err != nil || e == nil && number != 0 {
+				return nil, found[0].Sequence, err
+			}
+			return entryMark(e), found[0].Sequence, nil
+		})
+		sub.Start(number, nil, true)
+		return err
+	}
+	last, err := read(number)
+	sub.Start(number, &event.Item{Number: number, Object: last, Snapshot: true}, false)
+	return err
+}
+
+func (r *Resolver) activityCursors(p auth.Principal, id ledger.AccountID) cursors {
+	return r.cursors(p, "account "+string(id))
+}
+
+func (r *Resolver) activityCursor(p auth.Principal, a *ledger.Activity) string {
+	return r.activityCursors(p, a.AccountID).seal(numbered(a.Sequence, entryMark(a.Last)))
+}
+
+// entryMark tells an entry from one that has its number in another history: its transaction's identifier has 48 random bits. Before the
+// first entry it is all zeros.
+func entryMark(e *ledger.Entry) []byte {
+	var u answer.UUID
+	if e != nil {
+		u, _ = answer.Decode(answer.TransactionPrefix, string(e.TransactionID))
+	}
+	return u[:]
+}
+
+func showActivity(id ledger.AccountID, i *event.Item) *ledger.Activity {
+	a := &ledger.Activity{AccountID: id, Sequence: i.Number, Snapshot: i.Snapshot}
+	a.Last, _ = i.Object.(*ledger.Entry)
+	if !i.Snapshot {
+		a.Entry = a.Last
+	}
+	return a
+}
+
+func (r accountActivityEventResolver) Cursor(ctx context.Context, a *ledger.Activity) (string, error) {
+	return r.activityCursor(auth.FromContext(ctx), a), nil
+}
+
+func (r accountActivityEventResolver) Account(ctx context.Context, a *ledger.Activity) (*ledger.Account, error) {
+	return from(ctx).accounts.Load(ctx, string(a.AccountID))
+}

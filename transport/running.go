@@ -1,0 +1,271 @@
+package transport
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"sync/atomic"
+
+	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+
+	"github.com/paygraph/paygraph/event"
+)
+
+// running is an operation on a socket, from subscribe to its end.
+type running struct {
+	socket *socket
+	id     string
+	next   []byte // how its results begin
+	ctx    context.Context
+	cancel context.CancelFunc
+	sub    atomic.Pointer[stream] // once it is a subscription that has begun
+	done   bool                   // nothing is sent for it any more; under the socket's writing
+	queued bool                   // it is among the socket's waiting, or still catches up; under the socket's mu
+}
+
+// subscribe begins an operation. The identifier is taken at once: a second one right behind it finds it in use.
+func (s *socket) subscribe(m message) {
+	asked, err := readSubscribe(m.payload)
+	if err != nil {
+		s.close(closeMalformed, err.Error())
+		return
+	}
+	r := &running{socket: s, id: m.id, next: append(about(m.id, "next"), `,"payload":`...), queued: true}
+	s.mu.Lock()
+	_, used := s.operations[m.id]
+	full := len(s.operations) >= maxOperations
+	if !used && !full {
+		s.operations[m.id] = r
+	}
+	s.mu.Unlock()
+	switch {
+	case used:
+		s.close(closeDuplicateID, reasonDuplicate+m.id+reasonDuplicateEnd)
+		return
+	case full:
+		refused := refuse(newError(rateLimited, "a socket has at most %d operations at once: end one, or open another", maxOperations))
+		_ = s.send(errorMessage(m.id, refused, s.id))
+		return
+	}
+	r.ctx, r.cancel = context.WithCancel(s.ctx)
+	go r.run(&asked)
+}
+
+// complete is the client's word that it listens no more to an operation: nothing is sent for it from here on, and its identifier is free.
+func (s *socket) complete(id string) {
+	s.mu.Lock()
+	r := s.operations[id]
+	delete(s.operations, id)
+	s.mu.Unlock()
+	if r == nil {
+		return // it has ended by itself meanwhile
+	}
+	s.writing.Lock()
+	r.done = true
+	s.writing.Unlock()
+	r.stop()
+}
+
+// stop ends what the operation does.
+func (r *running) stop() {
+	r.cancel()
+	if sub := r.sub.Load(); sub != nil {
+		sub.Close()
+	}
+}
+
+// run executes the operation, and brings a subscription to the point where items come to it by themselves.
+func (r *running) run(asked *request) {
+	op, refused := r.prepare(asked)
+	switch {
+	case refused != nil:
+		r.refuse(refused)
+	case op.plan.kind() == ast.Subscription:
+		r.listen(op)
+	default:
+		response, refused := r.socket.handler.execute(r.ctx, op)
+		if refused != nil {
+			r.refuse(refused)
+			return
+		}
+		body := buffers.Get().(*bytes.Buffer)
+		defer release(body)
+		encodeResponse(body, response)
+		if r.give(body.Bytes()) == nil {
+			r.conclude(append(about(r.id, "complete"), '}'))
+		}
+	}
+}
+
+func (r *running) prepare(asked *request) (_ *operation, refused *requestError) {
+	s := r.socket
+	e := s.handler.engine
+	defer e.caught(r.ctx, &refused)
+	plan, refused := e.plan(asked)
+	if refused != nil {
+		return nil, refused
+	}
+	s.mu.Lock()
+	principal := s.principal
+	s.mu.Unlock()
+	return e.prepare(plan, principal, asked, nil)
+}
+
+// listen begins a subscription.
+func (r *running) listen(op *operation) {
+	h := r.socket.handler
+	select {
+	case h.starting <- struct{}{}:
+	case <-r.ctx.Done():
+		return
+	}
+	sub, refused := h.engine.subscribe(r.ctx, op, nil)
+	<-h.starting
+	if refused != nil {
+		r.refuse(refused)
+		return
+	}
+	r.sub.Store(sub)
+	if r.ctx.Err() != nil { // the client has completed it, or is gone, before it could be found
+		sub.Close()
+		return
+	}
+	live, err := sub.catchUp(r.ctx, r.wake, r.item)
+	switch {
+	case live:
+		r.socket.mu.Lock()
+		r.queued = false
+		r.socket.mu.Unlock()
+		r.wake() // for what has come meanwhile
+	case err == nil:
+		r.finish()
+	default:
+		r.fail(err)
+	}
+}
+
+// wake has the socket write what waits for the operation. It does not wait, and may be called under locks of the stream.
+func (r *running) wake() {
+	s := r.socket
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r.queued {
+		return
+	}
+	r.queued = true
+	s.waiting = append(s.waiting, r)
+	if !s.flushing {
+		s.flushing = true
+		go s.flush()
+	}
+}
+
+// flush writes what waits, and ends when nothing does.
+func (s *socket) flush() {
+	for {
+		s.mu.Lock()
+		if len(s.waiting) == 0 {
+			s.flushing, s.waiting = false, nil
+			s.mu.Unlock()
+			return
+		}
+		r := s.waiting[0]
+		s.waiting = s.waiting[1:]
+		r.queued = false
+		s.mu.Unlock()
+		r.deliver()
+	}
+}
+
+// deliver writes the items that wait for a subscription.
+func (r *running) deliver() {
+	sub := r.sub.Load()
+	items, err := sub.Take()
+	if err != nil {
+		r.fail(err)
+		return
+	}
+	for _, i := range items {
+		if r.item(i) != nil {
+			return
+		}
+		if sub.ends(i) {
+			r.finish()
+			return
+		}
+	}
+}
+
+func (r *running) item(i *event.Item) error { return r.give(r.sub.Load().frame(i)) }
+
+// give sends a result, unless the client has completed the operation.
+func (r *running) give(result []byte) error {
+	s := r.socket
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	if r.done {
+		return errClosed
+	}
+	message := buffers.Get().(*bytes.Buffer)
+	defer release(message)
+	message.Write(r.next)
+	message.Write(result)
+	message.WriteByte('}')
+	return s.write(message.Bytes())
+}
+
+// finish says that nothing follows, and gives the stream back.
+func (r *running) finish() {
+	r.conclude(append(about(r.id, "complete"), '}'))
+	r.stop()
+}
+
+// refuse tells why the operation did not run. Nothing follows.
+func (r *running) refuse(refused *requestError) {
+	r.conclude(errorMessage(r.id, refused, r.socket.id))
+	r.cancel()
+}
+
+// conclude sends the last message about the operation. Its identifier is free before the client can see it.
+func (r *running) conclude(message []byte) {
+	s := r.socket
+	s.mu.Lock()
+	if s.operations[r.id] == r {
+		delete(s.operations, r.id)
+	}
+	s.mu.Unlock()
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	if !r.done {
+		r.done = true
+		_ = s.write(message)
+	}
+}
+
+// fail ends the socket of a subscriber that cannot go on here: it comes back, and resumes.
+func (r *running) fail(err error) {
+	switch {
+	case errors.Is(err, event.ErrTooSlow):
+		r.socket.close(closeTryAgain, tooSlow)
+	case errors.Is(err, event.ErrStopping):
+		r.socket.close(closeRestart, event.ErrStopping.Error())
+	}
+}
+
+// errorMessage is the last message about an operation of which nothing was executed.
+func errorMessage(id string, refused *requestError, requestID string) []byte {
+	for _, err := range refused.errors {
+		complete(err, requestID)
+	}
+	errs := refused.errors
+	if len(errs) == 0 {
+		errs = gqlerror.List{newError(Internal, internalMessage)}
+	}
+	text, err := json.Marshal(errs)
+	if err != nil {
+		text = []byte(unspeakable)
+	}
+	return append(append(append(about(id, "error"), `,"payload":`...), text...), '}')
+}

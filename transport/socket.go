@@ -1,0 +1,292 @@
+package transport
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"github.com/paygraph/paygraph/auth"
+)
+
+// subprotocol is GraphQL over WebSocket as clients of graphql-ws speak it.
+const subprotocol = "graphql-transport-ws"
+
+// Codes with which a socket is closed: those of the protocol, and those of RFC 6455 and IANA's registry with which its clients come back.
+const (
+	closeRestart        = 1012 // service restart
+	closeTryAgain       = 1013 // try again later
+	closeMalformed      = 4400
+	closeUnauthorized   = 4401 // an operation before the acknowledgement
+	closeForbidden      = 4403 // the credentials are wrong, or have ended
+	closeNoSubprotocol  = 4406
+	closeTimeout        = 4408
+	closeDuplicateID    = 4409
+	closeTooManyStarts  = 4429 // connection_init twice
+	reasonDuplicate     = "Subscriber for "
+	reasonDuplicateEnd  = " already exists"
+	maxReason           = 123 // bytes (RFC 6455, section 5.5)
+	maxMessageSize      = 1 << 20
+	drainAtMost         = 16 << 20 // bytes of a message that is too large
+	maxOperations       = 256      // on one socket
+	maxStarting         = 32       // subscriptions that begin at once, on all sockets: each asks the database
+	socketWrite         = 10 * time.Second
+	closeWrite          = time.Second // for the close frame
+	closeWait           = time.Second // for the client's
+	socketReadBuffer    = 512         // bytes; longer messages are read past it
+	socketWriteBuffer   = 4 << 10     // from a pool
+	handshakeTime       = 10 * time.Second
+	connectionAck       = `{"type":"connection_ack"}`
+	pingMessage         = `{"type":"ping"}`
+	tokenHasEnded       = "the access token has ended: come back with a new one"
+	noPong              = "no pong has come"
+	initTimeout         = "Connection initialisation timeout"
+	tooManyInits        = "Too many initialisation requests"
+	tooSlow             = "too slow: resume from your last cursor"
+	notAcknowledged     = "Unauthorized"
+	subprotocolRequired = "Subprotocol not acceptable: " + subprotocol
+)
+
+var writeBuffers = &sync.Pool{}
+
+func upgrader(origins []string) websocket.Upgrader {
+	return websocket.Upgrader{
+		HandshakeTimeout: handshakeTime, ReadBufferSize: socketReadBuffer, WriteBufferSize: socketWriteBuffer, WriteBufferPool: writeBuffers,
+		Subprotocols: []string{subprotocol},
+		CheckOrigin:  func(r *http.Request) bool { return mayOpen(r, origins) },
+	}
+}
+
+// mayOpen says whether the page that opens a socket may: programs name none, and a page is this host's or one of a list.
+func mayOpen(r *http.Request, origins []string) bool {
+	origin := r.Header.Get("Origin")
+	if origin == "" || slices.Contains(origins, origin) {
+		return true
+	}
+	u, err := url.Parse(origin)
+	return err == nil && strings.EqualFold(u.Host, r.Host)
+}
+
+// socket is one WebSocket. Its reader is the only goroutine that it always has: what comes for its subscriptions is written by one that
+// lives until nothing waits.
+type socket struct {
+	handler *Handler
+	ws      *websocket.Conn
+	id      string // of the request
+	ctx     context.Context
+	end     context.CancelFunc
+	closed  atomic.Bool // a close frame has been sent, or the socket is given up
+
+	writing sync.Mutex // one message at a time
+
+	mu           sync.Mutex
+	principal    auth.Principal
+	initialised  bool // connection_init has come
+	acknowledged bool
+	awaitsPong   bool
+	timer        *time.Timer // the next ping, or the end of a wait
+	expiry       *time.Timer
+	operations   map[string]*running
+	waiting      []*running // those with items to be written
+	flushing     bool       // a goroutine writes them
+}
+
+// serveSocket takes a WebSocket. The request's own goroutine and buffers go, and the socket's reader stays.
+func (h *Handler) serveSocket(w http.ResponseWriter, r *http.Request) {
+	id := SetRequestID(w.Header(), r.Header)
+	ws, err := h.upgrader.Upgrade(w, r, http.Header{requestIDHeader: {id}})
+	if err != nil {
+		return // it has answered
+	}
+	s := &socket{handler: h, ws: ws, id: id, operations: map[string]*running{}}
+	s.ctx, s.end = context.WithCancel(context.WithValue(context.Background(), requestIDKey{}, id))
+	ws.SetReadLimit(maxMessageSize)
+	if !h.open.add(s) {
+		s.close(closeRestart, "the gateway is stopping: come back")
+		_ = ws.Close()
+		return
+	}
+	s.mu.Lock()
+	s.timer = time.AfterFunc(h.engine.config.Sockets.InitTimeout, s.beat)
+	s.mu.Unlock()
+	go s.read()
+}
+
+// read takes messages until the socket ends.
+func (s *socket) read() {
+	defer s.release()
+	if s.ws.Subprotocol() != subprotocol {
+		s.close(closeNoSubprotocol, subprotocolRequired)
+	}
+	for {
+		kind, data, err := s.ws.ReadMessage()
+		switch {
+		case errors.Is(err, websocket.ErrReadLimit):
+			s.drain()
+			return
+		case err != nil:
+			return
+		case s.closed.Load(): // it waits for the client's close frame
+		case kind != websocket.TextMessage:
+			s.close(closeMalformed, "a message is text")
+		default:
+			s.take(data)
+		}
+	}
+}
+
+// drain reads what is left of a message that is too large, which the client has been told: closing a socket with unread bytes would reset
+// it, and the client might never read why.
+func (s *socket) drain() {
+	s.closed.Store(true)
+	conn := s.ws.NetConn()
+	_ = conn.SetReadDeadline(time.Now().Add(closeWait))
+	_, _ = io.CopyN(io.Discard, conn, drainAtMost)
+}
+
+// release ends everything that belongs to the socket.
+func (s *socket) release() {
+	s.closed.Store(true)
+	s.end()
+	s.mu.Lock()
+	s.timer.Stop()
+	if s.expiry != nil {
+		s.expiry.Stop()
+	}
+	var left []*running
+	for _, r := range s.operations {
+		left = append(left, r)
+	}
+	clear(s.operations)
+	s.mu.Unlock()
+	for _, r := range left {
+		r.stop()
+	}
+	_ = s.ws.Close()
+	s.handler.open.remove(s)
+}
+
+// close tells the client why the socket is closed, and gives it a moment to do the same.
+func (s *socket) close(code int, reason string) {
+	if s.closed.Swap(true) {
+		return
+	}
+	s.end()
+	if len(reason) > maxReason {
+		reason = strings.ToValidUTF8(reason[:maxReason], "")
+	}
+	_ = s.ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, reason), time.Now().Add(closeWrite))
+	_ = s.ws.SetReadDeadline(time.Now().Add(closeWait))
+}
+
+var errClosed = errors.New("transport: the socket is closed")
+
+// send writes a message. A client that does not take it in time loses the socket.
+func (s *socket) send(message []byte) error {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	return s.write(message)
+}
+
+// write is send for who has the lock.
+func (s *socket) write(message []byte) error {
+	if s.closed.Load() {
+		return errClosed
+	}
+	_ = s.ws.SetWriteDeadline(time.Now().Add(socketWrite))
+	err := s.ws.WriteMessage(websocket.TextMessage, message)
+	if err != nil { // half a message may have gone out: there is no use in a close frame
+		s.closed.Store(true)
+		s.end()
+		_ = s.ws.Close()
+	}
+	return err
+}
+
+// beat is called by the timer: the client has not begun in time, has to be pinged, or has not answered.
+func (s *socket) beat() {
+	times := s.handler.engine.config.Sockets
+	s.mu.Lock()
+	began, awaits := s.initialised, s.awaitsPong
+	if began && !awaits {
+		s.awaitsPong = true
+		s.timer.Reset(times.PongTimeout)
+	}
+	s.mu.Unlock()
+	switch {
+	case !began:
+		s.close(closeTimeout, initTimeout)
+	case awaits:
+		s.close(closeTimeout, noPong)
+	default:
+		_ = s.send([]byte(pingMessage))
+	}
+}
+
+func (s *socket) pong() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.awaitsPong {
+		s.awaitsPong = false
+		s.timer.Reset(s.handler.engine.config.Sockets.PingInterval)
+	}
+}
+
+// initialise takes connection_init, whose payload may have the credential.
+func (s *socket) initialise(payload json.RawMessage) {
+	s.mu.Lock()
+	again := s.initialised
+	s.initialised = true
+	s.mu.Unlock()
+	if again {
+		s.close(closeTooManyStarts, tooManyInits)
+		return
+	}
+	principal, refused := s.authenticate(payload)
+	switch {
+	case refused != nil && refused.status == http.StatusServiceUnavailable:
+		s.close(closeTryAgain, refused.errors[0].Message)
+		return
+	case refused != nil:
+		s.close(closeForbidden, "Forbidden")
+		return
+	}
+	s.mu.Lock()
+	s.principal, s.acknowledged = principal, true
+	s.timer.Reset(s.handler.engine.config.Sockets.PingInterval)
+	if !principal.Expires.IsZero() {
+		s.expiry = time.AfterFunc(time.Until(principal.Expires), func() { s.close(closeForbidden, tokenHasEnded) })
+	}
+	s.mu.Unlock()
+	_ = s.send([]byte(connectionAck))
+}
+
+// authenticate finds the principal in connection_init's payload: { "Authorization": "Bearer …" }. Without it nobody asks.
+func (s *socket) authenticate(payload json.RawMessage) (auth.Principal, *requestError) {
+	var members map[string]json.RawMessage
+	if len(payload) > 0 {
+		_ = json.Unmarshal(payload, &members) // it is an object or null
+	}
+	sent, ok := members["Authorization"]
+	if !ok {
+		if sent, ok = members["authorization"]; !ok {
+			return auth.Nobody, nil
+		}
+	}
+	var credential string
+	if json.Unmarshal(sent, &credential) != nil {
+		return auth.Nobody, wrongCredentials()
+	}
+	ctx, cancel := context.WithTimeout(s.ctx, s.handler.engine.config.Limits.Deadline)
+	defer cancel()
+	return s.handler.engine.authenticate(ctx, credential)
+}

@@ -1,0 +1,184 @@
+package transport
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"runtime/debug"
+	"slices"
+	"time"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/ast"
+
+	"github.com/paygraph/paygraph/event"
+)
+
+// stream is a subscription that has begun, whatever transport it goes over.
+type stream struct {
+	*event.Subscription
+	engine *engine
+	op     *operation
+	id     string // of the request
+	key    frameKey
+}
+
+// frameKey says who may share a frame: operations of the same plan, for principals who see the same, and with the same values of the
+// variables that stand below the root field. The root field's own arguments say which stream it is, and a frame is an item's of one stream.
+type frameKey struct {
+	plan      *plan
+	view      string
+	variables string
+}
+
+// subscribe begins a subscription: the generated code asks the resolver, who leaves it in the handoff. after, where it is not nil, takes the
+// place of the argument.
+func (e *engine) subscribe(ctx context.Context, op *operation, after *string) (*stream, *requestError) {
+	handoff := &event.Handoff{After: after}
+	ctx, cancel := context.WithTimeout(event.NewContext(ctx, handoff), e.config.Limits.Deadline)
+	defer cancel()
+	ctx, done := e.context(ctx, op)
+	defer done()
+	e.config.Schema.Exec(ctx)
+	errs := graphql.GetErrors(ctx)
+	if sub := handoff.Subscription; len(errs) == 0 && sub != nil {
+		return &stream{Subscription: sub, engine: e, op: op, id: RequestID(ctx), key: op.frameKey()}, nil
+	}
+	if handoff.Subscription != nil {
+		handoff.Subscription.Close()
+	}
+	if len(errs) == 0 {
+		return nil, refuse(newError(Internal, internalMessage))
+	}
+	return nil, &requestError{errors: errs}
+}
+
+func (op *operation) frameKey() frameKey {
+	k := frameKey{plan: op.plan, view: op.principal.View()}
+	if len(op.plan.inner) > 0 {
+		values := make([]any, len(op.plan.inner))
+		for i, name := range op.plan.inner {
+			values[i] = op.variables[name]
+		}
+		text, _ := json.Marshal(values) // they came as JSON
+		k.variables = string(text)
+	}
+	return k
+}
+
+// frame is an item as the subscriber asked for it: the JSON of a GraphQL response.
+func (s *stream) frame(i *event.Item) []byte {
+	return i.Frame(s.key, func() []byte { return s.engine.encode(s.op, s.id, i) })
+}
+
+// encode executes the selection for one item. It is for all who share the frame, and so no subscriber's context ends it.
+func (e *engine) encode(op *operation, id string, i *event.Item) (frame []byte) {
+	ctx, cancel := context.WithTimeout(context.WithValue(context.Background(), requestIDKey{}, id), e.config.Limits.Deadline)
+	defer cancel()
+	defer func() {
+		if cause := recover(); cause != nil {
+			e.config.Log.ErrorContext(ctx, "panic in a subscription", "requestId", id, "panic", fmt.Sprint(cause), "stack", string(debug.Stack()))
+			frame = []byte(`{"errors":` + unspeakable + `}`)
+		}
+	}()
+	response := e.run(event.NewContext(ctx, &event.Handoff{Item: i}), op)
+	body := buffers.Get().(*bytes.Buffer)
+	defer release(body)
+	encodeResponse(body, response)
+	return bytes.Clone(body.Bytes())
+}
+
+// Pauses of a stream that cannot read.
+const (
+	rereadFirst = 100 * time.Millisecond
+	rereadMost  = 2 * time.Second
+)
+
+// catchUp gives what the stream has before it is live, the oldest first; wake tells of what comes then. Where the database cannot be read
+// the subscriber waits. It returns when the stream is live (true), or has nothing more to give: it has ended with an item, or with an
+// error.
+func (s *stream) catchUp(ctx context.Context, wake func(), give func(*event.Item) error) (live bool, err error) {
+	for wait := rereadFirst; ; {
+		items, live, err := s.CatchUp(ctx, wake)
+		if err != nil {
+			if ctx.Err() != nil || s.Err() != nil {
+				return false, err
+			}
+			s.engine.config.Log.Debug("a stream cannot be read; its subscriber waits", "requestId", s.id, "error", err)
+			select {
+			case <-ctx.Done():
+				return false, ctx.Err()
+			case <-time.After(wait):
+			}
+			wait = min(2*wait, rereadMost)
+			continue
+		}
+		wait = rereadFirst
+		for _, i := range items {
+			if err := give(i); err != nil {
+				return false, err
+			}
+			if s.ends(i) {
+				return false, nil
+			}
+		}
+		if live {
+			return true, nil
+		}
+	}
+}
+
+// ends says whether nothing follows an item.
+func (s *stream) ends(i *event.Item) bool { return s.Ends != nil && s.Ends(i) }
+
+// innerVariables are the names of the variables of an operation that stand anywhere but in the arguments of its root fields.
+func innerVariables(op *ast.OperationDefinition) []string {
+	found := map[string]bool{}
+	collectInner(op.SelectionSet, true, found)
+	return slices.Sorted(maps.Keys(found))
+}
+
+func collectInner(set ast.SelectionSet, root bool, found map[string]bool) {
+	for _, selection := range set {
+		switch selection := selection.(type) {
+		case *ast.Field:
+			collectDirectives(selection.Directives, found)
+			if !root {
+				collectArguments(selection.Arguments, found)
+			}
+			collectInner(selection.SelectionSet, false, found)
+		case *ast.InlineFragment:
+			collectDirectives(selection.Directives, found)
+			collectInner(selection.SelectionSet, root, found)
+		case *ast.FragmentSpread:
+			collectDirectives(selection.Directives, found)
+			collectInner(selection.Definition.SelectionSet, root, found)
+		}
+	}
+}
+
+func collectDirectives(directives ast.DirectiveList, found map[string]bool) {
+	for _, d := range directives {
+		collectArguments(d.Arguments, found)
+	}
+}
+
+func collectArguments(arguments ast.ArgumentList, found map[string]bool) {
+	for _, a := range arguments {
+		collectValue(a.Value, found)
+	}
+}
+
+func collectValue(v *ast.Value, found map[string]bool) {
+	if v == nil {
+		return
+	}
+	if v.Kind == ast.Variable {
+		found[v.Raw] = true
+	}
+	for _, child := range v.Children {
+		collectValue(child.Value, found)
+	}
+}
