@@ -21,6 +21,7 @@ import (
 	"github.com/paygraph/paygraph/answer"
 	"github.com/paygraph/paygraph/auth"
 	"github.com/paygraph/paygraph/command"
+	"github.com/paygraph/paygraph/event"
 	"github.com/paygraph/paygraph/payment"
 	"github.com/paygraph/paygraph/resolvers/scalar"
 )
@@ -29,6 +30,9 @@ import (
 var mapped = map[string]error{
 	"auth.ErrUnauthenticated":   auth.ErrUnauthenticated,
 	"auth.ErrCursorInvalid":     auth.ErrCursorInvalid,
+	"auth.ErrCursorExpired":     auth.ErrCursorExpired,
+	"event.ErrStopping":         event.ErrStopping,
+	"resolvers.ErrNotFound":     ErrNotFound,
 	"resolvers.ErrBadUserInput": ErrBadUserInput,
 	"command.ErrOutcomeUnknown": command.ErrOutcomeUnknown,
 	"command.ErrUnavailable":    command.ErrUnavailable,
@@ -40,6 +44,7 @@ var mapped = map[string]error{
 var unmapped = map[string]string{
 	"answer.ErrNotAnID":         "to a client such text is an identifier that never was: nil, or NotFound",
 	"auth.ErrUnknownCredential": "the token endpoint's own: it answers invalid_client",
+	"event.ErrTooSlow":          "the transports': they close what the client then opens again",
 	"ledger.ErrUnbalanced":      "a defect: the writer makes command.ErrInternal of it",
 	"money.ErrCurrency":         "a violation of ValidationFailed, or wrapped in ErrBadUserInput for filters",
 	"money.ErrSyntax":           "a violation of ValidationFailed, or wrapped in ErrBadUserInput for filters",

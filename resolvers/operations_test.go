@@ -43,7 +43,7 @@ func (s *scene) queries(t *testing.T) map[string]string {
 		"viewer": "", "node": `(id: "` + s.payment + `")`, "nodes": `(ids: ["` + strings.Join(ids, `", "`) + `"])`,
 		"account": `(id: "` + s.from + `")`, "customer": `(id: "` + s.customer + `")`,
 		"payment": `(id: "` + s.payment + `")`, "transaction": `(id: "` + s.transaction + `")`,
-		"idempotentRequest": `(key: "` + s.key + `")`, "events": "(first: 5)",
+		"idempotentRequest": `(key: "` + s.key + `")`, "events": "(first: 5, waitMs: 1)", "eventHead": "",
 		"accounts": `(first: 5, filter: { kind: [CUSTOMER_WALLET], status: [ACTIVE], currency: "USD", customerId: "` + s.customer +
 			`", createdAt: { from: "2020-01-01T00:00:00Z", to: "2100-01-01T00:00:00Z" } }, orderBy: { direction: ASC })`,
 		"customers": `(first: 5, filter: { reference: "ada-1", metadata: { key: "tier", value: "gold" } })`,

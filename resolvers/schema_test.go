@@ -98,17 +98,21 @@ func TestNodesAskForTheScopeThatTheSchemaSays(t *testing.T) {
 // The resolvers that there are. gqlgen makes one of each field whose Go type does not fit, without a word: a new line here has to be
 // meant.
 var wantedResolvers = map[string]string{
-	"Account":           "Customer Entries Transactions",
-	"Customer":          "Accounts",
-	"Entry":             "Account Transaction",
-	"Event":             "Cursor Object",
-	"IdempotentRequest": "Object",
-	"Mutation":          "ConfirmPayment CreateCustomer CreatePayment DepositFunds OpenAccount SetAccountStatus TransferFunds",
-	"Payment":           "Destination Events Source Transactions",
-	"Query": "Account Accounts Customer Customers Events IdempotentRequest Node Nodes Payment Payments Transaction Transactions " +
+	"Account":              "Customer Entries Transactions",
+	"AccountActivityEvent": "Account Cursor",
+	"Customer":             "Accounts",
+	"Entry":                "Account Transaction",
+	"Event":                "Cursor Object",
+	"EventHead":            "Cursor",
+	"IdempotentRequest":    "Object",
+	"Mutation":             "ConfirmPayment CreateCustomer CreatePayment DepositFunds OpenAccount SetAccountStatus TransferFunds",
+	"Payment":              "Destination Events Source Transactions",
+	"PaymentStatusEvent":   "Cursor Payment PreviousStatus",
+	"Query": "Account Accounts Customer Customers EventHead Events IdempotentRequest Node Nodes Payment Payments Transaction Transactions " +
 		"Viewer",
-	"Transaction": "Payment",
-	"Viewer":      "Merchant Scopes",
+	"Subscription": "AccountActivity Events PaymentStatus",
+	"Transaction":  "Payment",
+	"Viewer":       "Merchant Scopes",
 }
 
 func TestNoFieldBecameAResolverUnnoticed(t *testing.T) {

@@ -129,7 +129,7 @@ func (h *Handler) prepare(ctx context.Context, w http.ResponseWriter, r *http.Re
 	}
 	switch {
 	case plan.kind() == ast.Subscription && !media.stream:
-		return nil, malformed(http.StatusNotAcceptable, "a subscription is answered as text/event-stream, or over WebSocket")
+		return nil, refuse(newError(BadUserInput, "a subscription is answered as text/event-stream, or over WebSocket"))
 	case plan.kind() == ast.Mutation && r.Method != http.MethodPost:
 		refused = malformed(http.StatusMethodNotAllowed, "a mutation needs POST")
 		refused.allow = postOnly
