@@ -124,6 +124,7 @@ var forbidden = regexp.MustCompile(`(?i)SELECT\s+\*|\bnextval\b|\bSERIAL\b|\bSEQ
 // acrossMerchants are the statements that look at all merchants by intention, by words that they have.
 var acrossMerchants = []string{
 	"FULL JOIN head h ON h.merchant_id = m.id", // verify
+	"FROM head WHERE merchant_id = ANY($1",     // the poll of heads
 }
 
 // migrationsTurn lets one process at a time migrate: no tenant's data and no request wait for it, and it ends with its transaction.
