@@ -184,7 +184,10 @@ func (a *app) handler(ctx context.Context, address string, g *gateway, services 
 		Sockets:       transport.Sockets{InitTimeout: a.WSInitTimeout, PingInterval: a.WSPingInterval, PongTimeout: a.WSPongTimeout},
 		Log:           a.log,
 	})
-	g.stop = api.Stop
+	g.stop = func(ctx context.Context) {
+		api.Stop(ctx)
+		g.store.Hub.Close() // ends queries that wait for events
+	}
 	mux.Handle("/graphql", api)
 	for _, path := range []string{auth.TokenPath, auth.MetadataPath, auth.KeySetPath} {
 		mux.Handle(path, bodyInTime(issuer.Handler()))
