@@ -97,7 +97,13 @@ func (h *Hub) Hint(m answer.MerchantID, sequence int64) {
 }
 
 // Look has the hub look at all heads soon: after hints may have been lost.
-func (h *Hub) Look() { h.running.Go(h.look) }
+func (h *Hub) Look() {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	if !h.closed {
+		h.running.Go(h.look)
+	}
+}
 
 func (h *Hub) poll() {
 	tick := time.NewTicker(pollInterval)
