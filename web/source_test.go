@@ -3,14 +3,18 @@
 package web
 
 import (
+	"bufio"
 	"bytes"
 	"flag"
+	"io"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/paygraph/paygraph/store/embedded/embeddedtest"
 )
 
 // With these the checks in Chromium run against a gateway that is running already, in its demo:
@@ -48,11 +52,46 @@ func TestGraphiQLFromItsSources(t *testing.T) {
 		}
 		checkInChromium(t, sources, args...)
 	})
+	t.Run("in Chromium the page works with the gateway itself", func(t *testing.T) {
+		checkInChromium(t, sources, "--url", gateway(t))
+	})
 	t.Run("in Chromium the page outside the demo asks for a token", func(t *testing.T) {
 		server := httptest.NewServer(newStandIn(t, sources, nil))
 		defer server.Close()
 		checkInChromium(t, sources, "--live", "--url", server.URL)
 	})
+}
+
+// gateway is the address of a gateway of the built program, with demo data of its own. It ends with the test.
+func gateway(t *testing.T) (address string) {
+	t.Helper()
+	dir, err := embeddedtest.NewFolder()
+	if err != nil {
+		t.Fatal(err)
+	}
+	program := filepath.Join(dir, "paygraph")
+	command(t, "..", nil, "go", "build", "-buildvcs=false", "-o", program, ".")
+	cmd := exec.Command(program, "--port=0", "--data-dir", filepath.Join(dir, "data"))
+	said, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(os.Interrupt)
+		_ = cmd.Wait()
+		_ = os.RemoveAll(dir)
+	})
+	for lines := bufio.NewScanner(said); lines.Scan(); {
+		if word, rest, _ := strings.Cut(strings.TrimSpace(lines.Text()), " "); word == "GraphiQL" {
+			go func() { _, _ = io.Copy(io.Discard, said) }()
+			return strings.TrimSuffix(strings.TrimSpace(rest), "/")
+		}
+	}
+	t.Fatal("the gateway did not say where GraphiQL is")
+	return ""
 }
 
 // checkInChromium drives the page as browser/check.mjs says.

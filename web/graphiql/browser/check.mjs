@@ -113,6 +113,8 @@ async function checkDemo(page) {
     await step("a refused token is replaced and the operation runs", () => replacedAfter401(page));
     await step("the user's own header is left alone", () => ownHeader(page));
     await step("a subscription runs over graphql-transport-ws", () => subscription(page));
+  } else {
+    await step("a payment in one window appears in another", () => live(page));
   }
   await step("tabs survive a reload, with new keys", () => reload(page));
 }
@@ -238,13 +240,16 @@ async function pay(page) {
 }
 
 async function unmarked(page) {
-  for (const tab of ["Accounts", "Pay", "Transfer", "Account", "Events", "Idempotency"]) {
-    await showTab(page, tab);
-    await page.waitForTimeout(700); // the marks come from workers, a moment later
-    const marks = await page.evaluate(() =>
+  const marks = () =>
+    page.evaluate(() =>
       globalThis.__MONACO.editor.getModelMarkers({}).map((mark) => `${mark.resource.path}: ${mark.message}`),
     );
-    assert.deepEqual(marks, [], tab);
+  for (const tab of ["Accounts", "Pay", "Transfer", "Account", "Events", "Idempotency", "Live"]) {
+    await showTab(page, tab);
+    await page.waitForTimeout(700); // the marks come from workers, a moment later; those of the tab before go as late
+    await eventually(`no marks in ${tab}`, async () => (await marks()).length === 0).catch(async () =>
+      assert.deepEqual(await marks(), [], tab),
+    );
   }
 }
 
@@ -375,6 +380,23 @@ async function subscription(page) {
   await runButton(page).click();
   await eventually("the second event", async () => (await model(page, "response.json")).includes('"sequence": 2'));
   assert.equal(opened[0].Authorization, `Bearer ${await tokenOf(page)}`);
+  await runButton(page).click(); // stops
+  await page.getByRole("button", { name: /^Execute/ }).waitFor();
+}
+
+// live listens to an account in this window, and pays from it in another.
+async function live(page) {
+  await showTab(page, "Live");
+  await eventually("the tab", async () => (await model(page, "operation.graphql")).includes("subscription Live"));
+  await runButton(page).click();
+  await eventually("the snapshot", async () => (await model(page, "response.json")).includes('"snapshot": true'));
+  const other = await page.context().newPage();
+  await other.goto(origin + "/");
+  await other.locator(".graphiql-query-editor .view-lines").waitFor();
+  assert.equal((await run(other, "Pay")).data.createPayment.__typename, "CreatePaymentSuccess");
+  await eventually("the entry", async () => (await model(page, "response.json")).includes('"direction": "DEBIT"'));
+  await other.close();
+  await page.bringToFront();
   await runButton(page).click(); // stops
   await page.getByRole("button", { name: /^Execute/ }).waitFor();
 }
