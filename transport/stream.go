@@ -22,7 +22,7 @@ type stream struct {
 	engine *engine
 	op     *operation
 	id     string // of the request
-	key    frameKey
+	key    any    // a frameKey, made an interface once and not for each item
 }
 
 // frameKey says who may share a frame: operations of the same plan, for principals who see the same, and with the same values of the
