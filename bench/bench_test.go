@@ -17,7 +17,7 @@ import (
 func small() options {
 	return options{
 		Runs: 1, Seconds: 0.5, Scenarios: strings.Split(allScenarios, ","), Clients: []int{4}, Readers: 4, Accounts: 20, Merchants: 3,
-		Scale: 1, Yardstick: 4, JSON: true, // and no t.TempDir: it is closed to the user who runs PostgreSQL for root
+		Scale: 1, Yardstick: 4, Payers: 10, Listeners: 10, JSON: true, // and no t.TempDir: it is closed to the user who runs PostgreSQL for root
 	}
 }
 
@@ -78,6 +78,11 @@ func hasTheShape(t *testing.T, r *results) {
 		"payments openLoop":        append(figures, "offered", "p99Ratio", "pgbenchP99Ms"),
 		"reads account20":          figures,
 		"reads accounts50x5":       figures,
+		"subscriptions":            {"idleRatio"},
+		"subscriptions ownPayments": {
+			"subscribers", "perSecond", "delivered", "due", "p50Ms", "p99Ms",
+		},
+		"subscriptions oneAccount": {"subscribers", "perSecond", "delivered", "due", "p50Ms", "p99Ms"},
 	} {
 		object, _ := all.(map[string]any)
 		for step := range strings.FieldsSeq(place) {
@@ -101,9 +106,9 @@ func missesOneMoreOrLess(t *testing.T, b *bench) {
 			`DELETE FROM payment WHERE id = '00000000-0000-0000-0000-000000000001'`,
 		},
 		{
-			"a payment less", `UPDATE payment SET status = 'REQUIRES_CONFIRMATION' WHERE (merchant_id, id) IN
+			"a payment less", `UPDATE payment SET status = 'PROCESSING' WHERE (merchant_id, id) IN
 				(SELECT merchant_id, id FROM payment WHERE status = 'SUCCEEDED' LIMIT 1)`,
-			`UPDATE payment SET status = 'SUCCEEDED'`,
+			`UPDATE payment SET status = 'SUCCEEDED' WHERE status = 'PROCESSING'`,
 		},
 		{
 			"a transaction more", `INSERT INTO entry SELECT (jsonb_populate_record(e,

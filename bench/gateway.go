@@ -58,8 +58,8 @@ func environment(dsn, port string) []string {
 	return env
 }
 
-// startGateway runs the program on a free port, and returns when it is ready.
-func startGateway(ctx context.Context, program, dsn, dir string) (*gateway, error) {
+// startGateway runs the program on a free port, and returns when it is ready. more is what it finds in its environment besides.
+func startGateway(ctx context.Context, program, dsn, dir string, more ...string) (*gateway, error) {
 	free, err := embedded.FreePort(ctx)
 	if err != nil {
 		return nil, err
@@ -72,7 +72,7 @@ func startGateway(ctx context.Context, program, dsn, dir string) (*gateway, erro
 	}
 	defer func() { _ = log.Close() }()
 	cmd := exec.Command(program)
-	cmd.Env = environment(dsn, port)
+	cmd.Env = append(environment(dsn, port), more...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	child.DieWithParent(cmd.SysProcAttr, syscall.SIGTERM)

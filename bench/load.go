@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 // load says how requests are sent.
 type load struct {
 	traffic traffic
+	address string // of the gateway; empty: of the one that is measured
 	clients int
 	rate    float64       // requests a second that are sent whatever becomes of them (open loop); 0: each client sends when it has its answer
 	lead    time.Duration // how long it goes on before it is measured
@@ -70,7 +72,7 @@ func (t *tally) millis(percentile float64) float64 {
 func (b *bench) drive(ctx context.Context, l load) (*tally, error) {
 	clients := make([]*conn, l.clients)
 	for i := range clients {
-		c, err := dial(b.gateway.address)
+		c, err := dial(cmp.Or(l.address, b.gateway.address))
 		if err != nil {
 			return nil, err
 		}
@@ -94,7 +96,8 @@ func (b *bench) drive(ctx context.Context, l load) (*tally, error) {
 	sleepUntil(ctx, r.until)
 	t.use = b.usage().since(before)
 	err := group.Wait()
-	if _, paid := l.traffic.(payments); paid {
+	switch l.traffic.(type) {
+	case payments, *confirmations:
 		b.succeeded.Add(t.good)
 		b.unclear.Add(t.unclear)
 	}

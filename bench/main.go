@@ -31,6 +31,8 @@ type options struct {
 	Readers   int               `help:"Number of clients for reads." default:"32"`
 	Accounts  int               `help:"Funded accounts of the one merchant." default:"10000"`
 	Merchants int               `help:"Merchants of the scenario manyMerchants." default:"1000"`
+	Payers    int               `help:"Subscribers of a payment of their own each; twice as many as payments a second." default:"1000"`
+	Listeners int               `help:"Subscribers of one account." default:"5000"`
 	Scale     int               `help:"pgbench's scale." name:"pgbench-scale" default:"50"`
 	Yardstick int               `help:"pgbench's clients." name:"pgbench-clients" default:"32"`
 	Setting   map[string]string `help:"Line of postgresql.conf against the product's defaults, NAME=VALUE. The report names it."`
@@ -40,7 +42,7 @@ type options struct {
 	Verify    bool              `help:"Run paygraph verify at the end; --skip-verify leaves it out." negatable:"skip-verify" default:"true"`
 }
 
-const allScenarios = "uniform,hot,manyMerchants,openLoop,reads,single"
+const allScenarios = "uniform,hot,manyMerchants,openLoop,reads,single,subscriptions"
 
 func main() {
 	if err := realMain(); err != nil {
@@ -102,8 +104,8 @@ const fewestAccounts = 2
 func (o options) valid() error {
 	switch {
 	case o.Seconds <= 0, len(o.Clients) == 0,
-		slices.Min(append(o.Clients, o.Runs, o.Readers, o.Merchants, o.Scale, o.Yardstick)) < 1:
-		return errors.New("--seconds, and all numbers of runs, clients, merchants and of pgbench, must be positive")
+		slices.Min(append(o.Clients, o.Runs, o.Readers, o.Merchants, o.Scale, o.Yardstick, o.Payers, o.Listeners)) < 1:
+		return errors.New("--seconds, and all numbers of runs, clients, merchants, subscribers and of pgbench, must be positive")
 	case o.Accounts < fewestAccounts:
 		return fmt.Errorf("--accounts must be at least %d", fewestAccounts)
 	}

@@ -51,6 +51,11 @@ func (b *bench) measure(ctx context.Context) (*results, error) {
 				return nil, err
 			}
 		}
+		if b.wants(nameSubscriptions) {
+			if err := b.subscriptions(ctx, all); err != nil {
+				return nil, fmt.Errorf("%s: %w", nameSubscriptions, err)
+			}
+		}
 	}
 	return all, nil
 }
@@ -228,7 +233,7 @@ func (b *bench) besides(ctx context.Context, all *results, name string,
 
 // round measures one step.
 func (b *bench) round(ctx context.Context, all *results, s step) (figure, error) {
-	if err := b.refresh(ctx, append([]*tenant{b.one}, b.many...)); err != nil {
+	if err := b.prepare(ctx); err != nil {
 		return figure{}, err
 	}
 	l, err := s.load(ctx)
@@ -236,12 +241,6 @@ func (b *bench) round(ctx context.Context, all *results, s step) (figure, error)
 		return figure{}, err
 	}
 	l.lead, l.length = max(l.lead, b.lead()), b.length()
-	if err := b.database.settle(ctx); err != nil { // what the rounds before have left to vacuum and analyse
-		return figure{}, err
-	}
-	if err := b.database.checkpoint(ctx); err != nil {
-		return figure{}, err
-	}
 	t, err := b.drive(ctx, l)
 	if err != nil {
 		return figure{}, err
@@ -256,6 +255,18 @@ func (b *bench) round(ctx context.Context, all *results, s step) (figure, error)
 	f := figure{PerSecond: t.perSecond, P50Ms: t.millis(50), P99Ms: t.millis(99), Offered: l.rate, Failed: float64(t.failed)}
 	f.spend(t.use)
 	return f, nil
+}
+
+// prepare is done before a round: its tokens are good to its end, and what the rounds before have left to vacuum, to analyse and to write out
+// is done.
+func (b *bench) prepare(ctx context.Context) error {
+	if err := b.refresh(ctx, append([]*tenant{b.one}, b.many...)); err != nil {
+		return err
+	}
+	if err := b.database.settle(ctx); err != nil {
+		return err
+	}
+	return b.database.checkpoint(ctx)
 }
 
 // warn says that the round which has just ended was disturbed.

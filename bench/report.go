@@ -66,6 +66,7 @@ func (r *results) text() string {
 	fmt.Fprintf(&b, "pgbench -M prepared -c %d -j 2, scale %d: %s transactions a second\n\n", r.options.Yardstick, r.options.Scale,
 		r.show(tps, "%.0f"))
 	r.writeFigures(&b)
+	r.writeStreams(&b)
 	r.writeTargets(&b)
 	r.writeCPU(&b)
 	r.writeDoubts(&b)
@@ -108,6 +109,7 @@ func (r *results) writeTargets(b *strings.Builder) {
 		s := r.span(t.key, t.number)
 		_, _ = fmt.Fprintf(w, "%s\t%s %s\t%s\n", t.key, r.show(s, "%.2f"), t.what, t.judge(s.median))
 	}
+	r.writeStreamTargets(w)
 	_ = w.Flush()
 }
 

@@ -72,6 +72,7 @@ type results struct {
 	figures  map[key][]figure
 	rounds   []roundUse
 	failures []string
+	streams  []streamFigures // of each run
 }
 
 // roundUse is what a round cost.
@@ -128,7 +129,8 @@ type output struct {
 		Single        *figure           `json:"single,omitempty"`
 		OpenLoop      *figure           `json:"openLoop,omitempty"`
 	} `json:"payments"`
-	Reads map[string]figure `json:"reads,omitempty"`
+	Reads         map[string]figure `json:"reads,omitempty"`
+	Subscriptions *streamFigures    `json:"subscriptions,omitempty"`
 }
 
 // writeJSON writes the medians.
@@ -155,6 +157,13 @@ func (r *results) writeJSON(w io.Writer) error {
 		default:
 			put(&o.Reads, k.name, f)
 		}
+	}
+	if len(r.streams) > 0 {
+		m := r.medianStreams()
+		for _, v := range m.values() {
+			*v = rounded(*v)
+		}
+		o.Subscriptions = &m
 	}
 	encoder := json.NewEncoder(w)
 	encoder.SetIndent("", "  ")
