@@ -13,8 +13,8 @@ import (
 
 const (
 	gatherers   = 64               // sockets that are opened at once
-	gatherTime  = time.Minute      // in which all subscribers have begun
-	arrivalTime = 15 * time.Second // in which what was committed reaches the last subscriber
+	gatherTime  = time.Minute      // after which a subscriber has begun, or never will
+	arrivalTime = 15 * time.Second // after which what was committed has reached a subscriber, or never will
 	lookAgain   = 5 * time.Millisecond
 )
 
@@ -35,7 +35,8 @@ type audience struct {
 	arrivals    *tally    // its good ones are the items that were measured, its failures are what must not happen
 }
 
-// gather opens n sockets, each of which follow serves until it ends.
+// gather opens n sockets, for which Go has raised the limit of open files as far as it may. Each of them follow serves until it ends.
+// ends.
 func gather(ctx context.Context, address, token string, n int, follow func(*audience, *socket) error) (*audience, error) {
 	a := &audience{sockets: make([]*socket, n), arrivals: newTally()}
 	group, ctx := errgroup.WithContext(ctx)
@@ -79,9 +80,14 @@ func (a *audience) complain(format string, args ...any) {
 	a.arrivals.add(verdict{reason: fmt.Sprintf(format, args...)}, 0, false)
 }
 
-// await waits until a counter has reached a number. That it does not in time is no error here: the counts tell.
-func (a *audience) await(ctx context.Context, counter *atomic.Int64, number int64, within time.Duration) {
-	for end := time.Now().Add(within); counter.Load() < number && time.Now().Before(end) && ctx.Err() == nil; {
+// await waits until a counter has reached a number, or has stood still for a while: what is late is not lost. That it does not reach it is no
+// error here: the counts tell.
+func (a *audience) await(ctx context.Context, counter *atomic.Int64, number int64, still time.Duration) {
+	before, end := counter.Load(), time.Now().Add(still)
+	for now := before; now < number && time.Now().Before(end) && ctx.Err() == nil; now = counter.Load() {
+		if now != before {
+			before, end = now, time.Now().Add(still)
+		}
 		time.Sleep(lookAgain)
 	}
 }
