@@ -36,7 +36,6 @@ type audience struct {
 }
 
 // gather opens n sockets, for which Go has raised the limit of open files as far as it may. Each of them follow serves until it ends.
-// ends.
 func gather(ctx context.Context, address, token string, n int, follow func(*audience, *socket) error) (*audience, error) {
 	a := &audience{sockets: make([]*socket, n), arrivals: newTally()}
 	group, ctx := errgroup.WithContext(ctx)
