@@ -23,7 +23,7 @@ type feed struct {
 	inbox struct {
 		sync.Mutex
 		commits []Commit
-		known   int64 // the log is known to reach this number
+		known   int64 // the log is said to reach this number; 0: it has been read so far
 	}
 	wake chan struct{} // something is new in the inbox
 
@@ -87,14 +87,15 @@ func (f *feed) take(c Commit) {
 	f.rouse()
 }
 
+// heard takes somebody's word that the log reaches a number. A wrong one costs a read.
 func (f *feed) heard(sequence int64) {
+	if sequence <= f.position.Load() {
+		return
+	}
 	f.inbox.Lock()
-	isNew := sequence > f.inbox.known
 	f.inbox.known = max(f.inbox.known, sequence)
 	f.inbox.Unlock()
-	if isNew {
-		f.rouse()
-	}
+	f.rouse()
 }
 
 func (f *feed) rouse() {
@@ -116,13 +117,19 @@ func (f *feed) run() {
 		}
 		f.inbox.Lock()
 		commits, known := f.inbox.commits, f.inbox.known
-		f.inbox.commits = nil
+		f.inbox.commits, f.inbox.known = nil, 0
 		f.inbox.Unlock()
 		for i := range commits {
 			c := &commits[i]
-			if f.readTo(c.Events[0].Sequence - 1) {
-				f.pass(c)
+			first := c.Events[0].Sequence
+			if !f.readTo(first - 1) {
+				return
 			}
+			if position := f.position.Load(); position < first-1 {
+				f.hub.drop(f, first-1, position)
+				return
+			}
+			f.pass(c)
 		}
 		f.readTo(known)
 	}
@@ -141,7 +148,8 @@ func (f *feed) begin() bool {
 	})
 }
 
-// readTo passes on what the log has up to a number and the feed has not seen. It is false where the feed has ended.
+// readTo passes on what the log has up to a number and the feed has not seen, or less where the log does not reach it. It is false where
+// the feed has ended.
 func (f *feed) readTo(sequence int64) bool {
 	for f.position.Load() < sequence {
 		before := f.position.Load()
@@ -155,8 +163,8 @@ func (f *feed) readTo(sequence int64) bool {
 		if !read {
 			return false
 		}
-		if f.position.Load() == before { // a log that went back
-			return true
+		if f.position.Load() == before {
+			break
 		}
 	}
 	return f.ctx.Err() == nil

@@ -48,6 +48,7 @@ type Hub struct {
 	feeds  map[answer.MerchantID]*feed // of merchants that somebody listens to
 	closed bool
 
+	hurry   chan struct{} // somebody wants a look before the next second
 	stop    context.CancelFunc
 	ctx     context.Context
 	running sync.WaitGroup
@@ -55,7 +56,7 @@ type Hub struct {
 
 // NewHub starts a hub. It has to be closed.
 func NewHub(source Source, log *slog.Logger) *Hub {
-	h := &Hub{source: source, log: log, feeds: map[answer.MerchantID]*feed{}}
+	h := &Hub{source: source, log: log, feeds: map[answer.MerchantID]*feed{}, hurry: make(chan struct{}, 1)}
 	h.ctx, h.stop = context.WithCancel(context.Background())
 	h.running.Go(h.poll)
 	return h
@@ -96,12 +97,11 @@ func (h *Hub) Hint(m answer.MerchantID, sequence int64) {
 	}
 }
 
-// Look has the hub look at all heads soon: after hints may have been lost.
+// Look has the hub look at all heads soon: after hints may have been lost. It does not wait, and many calls are one look.
 func (h *Hub) Look() {
-	h.mu.RLock()
-	defer h.mu.RUnlock()
-	if !h.closed {
-		h.running.Go(h.look)
+	select {
+	case h.hurry <- struct{}{}:
+	default:
 	}
 }
 
@@ -113,18 +113,19 @@ func (h *Hub) poll() {
 		case <-h.ctx.Done():
 			return
 		case <-tick.C:
-			h.look()
+		case <-h.hurry:
 		}
+		h.look()
 	}
 }
 
 func (h *Hub) look() {
 	h.mu.RLock()
 	merchants := make([]answer.MerchantID, 0, len(h.feeds))
-	passed := make(map[answer.MerchantID]int64, len(h.feeds))
+	feeds := make(map[*feed]int64, len(h.feeds))
 	for m, f := range h.feeds {
 		merchants = append(merchants, m)
-		passed[m] = f.position.Load()
+		feeds[f] = f.position.Load()
 	}
 	h.mu.RUnlock()
 	if len(merchants) == 0 {
@@ -137,18 +138,27 @@ func (h *Hub) look() {
 		h.log.Debug("the heads cannot be read; subscribers may wait", "error", err)
 		return
 	}
-	for m, sequence := range heads {
-		f := h.feed(m)
-		if f == nil {
-			continue
+	for f, passed := range feeds {
+		if sequence := heads[f.merchant]; sequence < passed {
+			h.drop(f, passed, sequence)
+		} else {
+			f.heard(sequence)
 		}
-		if sequence < passed[m] { // the database was restored to a moment before: those who resume find out by their cursors
-			h.log.Warn("a merchant's log went back: its subscribers have to resume", "merchant", m, "from", passed[m], "to", sequence)
-			f.end(ErrTooSlow)
-			continue
-		}
-		f.heard(sequence)
 	}
+}
+
+// drop ends a feed whose log is not what it has passed on: the database was restored to a moment before. Its subscribers find that out by
+// their cursors when they resume, and those who come from now on have a feed that knows the log as it is.
+func (h *Hub) drop(f *feed, passed, found int64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.feeds[f.merchant] != f {
+		return
+	}
+	h.log.Warn("a merchant's log went back: its subscribers have to resume", "merchant", f.merchant, "from", passed, "to", found)
+	delete(h.feeds, f.merchant)
+	f.stop()
+	f.end(ErrTooSlow)
 }
 
 // join adds a subscription to its merchant's feed, and waits until the feed knows where it stands: whatever is committed from then on
@@ -186,8 +196,11 @@ func (h *Hub) leave(s *Subscription) {
 	if f == nil {
 		return
 	}
-	if f.remove(s) == 0 {
-		f.stop()
+	if f.remove(s) > 0 {
+		return
+	}
+	f.stop()
+	if h.feeds[s.merchant] == f { // else it was dropped
 		delete(h.feeds, s.merchant)
 	}
 }

@@ -30,29 +30,23 @@ type Item struct {
 	Snapshot bool   // how things stand with this number, for a subscriber that begins; nothing has happened
 
 	mu     sync.Mutex
-	frames map[any]*frame
+	frames map[any]func() []byte
 }
 
-// frame is an item as subscribers that ask for the same get it.
-type frame struct {
-	once  sync.Once
-	bytes []byte
-}
-
-// Frame is the item in the form that key stands for. It is made when the first subscriber asks; the others wait, and share it.
+// Frame is the item in the form that key stands for. It is made when the first subscriber asks; the others wait, and share it. Where
+// encode panics, each of them does.
 func (i *Item) Frame(key any, encode func() []byte) []byte {
 	i.mu.Lock()
-	f := i.frames[key]
-	if f == nil {
+	frame := i.frames[key]
+	if frame == nil {
 		if i.frames == nil {
-			i.frames = map[any]*frame{}
+			i.frames = map[any]func() []byte{}
 		}
-		f = &frame{}
-		i.frames[key] = f
+		frame = sync.OnceValue(encode)
+		i.frames[key] = frame
 	}
 	i.mu.Unlock()
-	f.once.Do(func() { f.bytes = encode() })
-	return f.bytes
+	return frame()
 }
 
 // Commit is what one batch, or several that follow one another, have committed.

@@ -1,7 +1,9 @@
 package event
 
 import (
+	"cmp"
 	"context"
+	"io"
 	"sync"
 
 	"github.com/paygraph/paygraph/answer"
@@ -61,6 +63,9 @@ func (s *Subscription) Start(after int64, snapshot *Item, resumed bool) {
 	s.last, s.first, s.behind = after, snapshot, resumed
 }
 
+// Over says that nothing can follow where the subscription begins.
+func (s *Subscription) Over() { s.fail(io.EOF) }
+
 // Close ends the subscription. It may be called again.
 func (s *Subscription) Close() {
 	s.hub.leave(s)
@@ -68,18 +73,22 @@ func (s *Subscription) Close() {
 }
 
 // CatchUp returns the next items of a subscriber that is behind, and reads them. live is true with the last of them: what follows is
-// announced by wake, which must not wait, and taken by Take. wake may be called before CatchUp returns.
+// announced by wake, which must not wait, and taken by Take. wake may be called before CatchUp returns. Errors: io.EOF where nothing can
+// follow; what else ended the subscription, as Take says; those of the stream's Read, after which it may be called again.
 func (s *Subscription) CatchUp(ctx context.Context, wake func()) (items []*Item, live bool, err error) {
 	s.mu.Lock()
-	after, behind, first := s.last, s.behind, s.first
+	after, behind, first, err := s.last, s.behind, s.first, s.err
 	s.first = nil
 	s.mu.Unlock()
+	if err != nil {
+		return nil, false, err
+	}
 	if first != nil {
 		return []*Item{first}, !behind && s.goLive(wake), nil
 	}
 	if behind {
 		if items, err = s.Read(ctx, after, catchUpPage); err != nil {
-			return nil, false, err
+			return nil, false, cmp.Or(s.Err(), err)
 		}
 	}
 	s.mu.Lock()

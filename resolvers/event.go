@@ -3,6 +3,7 @@ package resolvers
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"time"
 
@@ -57,7 +58,8 @@ func (r *Resolver) await(ctx context.Context, of logStream, after *string, waitM
 	if wait < 0 || wait > maxWait {
 		return fmt.Errorf("%w: waitMs is a number from 0 to %d", ErrBadUserInput, maxWait.Milliseconds())
 	}
-	if len(graphql.GetOperationContext(ctx).Operation.SelectionSet) > 1 {
+	op := graphql.GetOperationContext(ctx)
+	if len(graphql.CollectFields(op, op.Operation.SelectionSet, []string{"Query"})) > 1 {
 		return fmt.Errorf("%w: a query that waits has no other field", ErrBadUserInput)
 	}
 	start, err := of.position(ctx, r.Now, after)
@@ -70,8 +72,8 @@ func (r *Resolver) await(ctx context.Context, of logStream, after *string, waitM
 	}
 	defer sub.Close()
 	sub.Start(start, nil, true)
-	ctx, cancel := context.WithTimeout(ctx, wait)
-	defer cancel()
+	up := time.NewTimer(wait)
+	defer up.Stop()
 	woken := make(chan struct{}, 1)
 	found, live, err := sub.CatchUp(ctx, func() {
 		select {
@@ -82,8 +84,12 @@ func (r *Resolver) await(ctx context.Context, of logStream, after *string, waitM
 	if err == nil && len(found) == 0 && live {
 		select {
 		case <-woken:
+		case <-up.C:
 		case <-ctx.Done():
 		}
+	}
+	if errors.Is(err, event.ErrTooSlow) {
+		return nil // there is something, or the cursor is found out
 	}
 	return err
 }

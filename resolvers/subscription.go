@@ -2,9 +2,11 @@ package resolvers
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/paygraph/paygraph/answer"
@@ -208,11 +210,14 @@ func (r *Resolver) beginPayment(ctx context.Context, sub *event.Subscription, c 
 			return hashOf(at), int64(current.Version), err
 		})
 		sub.Start(number, nil, true)
+		if number == int64(current.Version) && payment.Terminal(current.Status) {
+			sub.Over()
+		}
 		return err
 	}
 	at, err := read(ctx, number-1, 1)
-	if err != nil {
-		return err
+	if err != nil || len(at) == 0 {
+		return cmp.Or(err, fmt.Errorf("payment %s has no event of its version %d", id, number))
 	}
 	sub.Start(number, &event.Item{Number: number, Event: at[0], Object: current, Snapshot: true}, false)
 	return nil

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"runtime/debug"
 	"slices"
@@ -102,6 +104,9 @@ const (
 func (s *stream) catchUp(ctx context.Context, wake func(), give func(*event.Item) error) (live bool, err error) {
 	for wait := rereadFirst; ; {
 		items, live, err := s.CatchUp(ctx, wake)
+		if errors.Is(err, io.EOF) {
+			return false, nil
+		}
 		if err != nil {
 			if ctx.Err() != nil || s.Err() != nil {
 				return false, err

@@ -1,0 +1,349 @@
+package event_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/paygraph/paygraph/event"
+)
+
+var (
+	wholeLog = event.Topic{Kind: event.OfMerchant}
+	accountA = event.Topic{Kind: event.OfAccount, Object: "acc_a"}
+)
+
+// inBubble runs a test of the hub with time that passes when nothing else happens. It fails where a goroutine is left behind.
+func inBubble(t *testing.T, test func(t *testing.T, h *event.Hub, m *memory)) {
+	t.Helper()
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory()
+		h := event.NewHub(m, silent)
+		defer h.Close()
+		test(t, h, m)
+	})
+}
+
+// mustListen subscribes, and leaves at the end of the test.
+func mustListen(t *testing.T, h *event.Hub, m *memory, topic event.Topic, after int64, pause time.Duration) *listener {
+	t.Helper()
+	l, _, err := listen(h, m, topic, nil, after, pause)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(l.close)
+	synctest.Wait()
+	return l
+}
+
+func wantHeard(t *testing.T, l *listener, numbers int, want error) {
+	t.Helper()
+	got, err := l.heard()
+	if len(got) != numbers || !errors.Is(err, want) {
+		t.Errorf("got %d numbers (%v) and %v, want %d and %v", len(got), got, err, numbers, want)
+	}
+	for i, n := range got {
+		if n != got[0]+int64(i) {
+			t.Errorf("number %d is %d", i, n)
+		}
+	}
+}
+
+func TestACommitIsPassedOnAtOnceAndNotRead(t *testing.T) {
+	inBubble(t, func(t *testing.T, h *event.Hub, m *memory) {
+		m.happen("ccc")
+		l := mustListen(t, h, m, wholeLog, -1, 0)
+		reads := m.reads
+		begin := time.Now()
+		h.Committed(m.happen("cc"))
+		synctest.Wait()
+		wantHeard(t, l, 2, nil)
+		if m.reads != reads || time.Since(begin) != 0 {
+			t.Errorf("%d reads, %v", m.reads-reads, time.Since(begin))
+		}
+	})
+}
+
+func TestWhatNobodyTellsOfIsFoundWithinASecond(t *testing.T) {
+	inBubble(t, func(t *testing.T, h *event.Hub, m *memory) {
+		l := mustListen(t, h, m, accountA, -1, 0)
+		m.happen("abca")
+		time.Sleep(time.Second)
+		synctest.Wait()
+		wantHeard(t, l, 2, nil)
+		m.happen("a")
+		h.Look()
+		synctest.Wait()
+		wantHeard(t, l, 3, nil)
+	})
+}
+
+// A hint is anybody's word who can connect to the database. A wrong one must not make the hub deaf to right ones.
+func TestAHintThatIsNotTrue(t *testing.T) {
+	inBubble(t, func(t *testing.T, h *event.Hub, m *memory) {
+		l := mustListen(t, h, m, wholeLog, -1, 0)
+		h.Hint(shop, math.MaxInt64)
+		h.Hint(shop, -1)
+		h.Hint("mer_other", 5)
+		synctest.Wait()
+		m.happen("ccc")
+		h.Hint(shop, 3)
+		synctest.Wait()
+		wantHeard(t, l, 3, nil)
+		h.Committed(m.happen("c"))
+		synctest.Wait()
+		wantHeard(t, l, 4, nil)
+		m.happen("c")
+		time.Sleep(time.Second)
+		synctest.Wait()
+		wantHeard(t, l, 5, nil)
+	})
+}
+
+func TestASubscriberWhoTakesNothingIsEnded(t *testing.T) {
+	inBubble(t, func(t *testing.T, h *event.Hub, m *memory) {
+		slow, quick := mustListen(t, h, m, wholeLog, -1, time.Hour), mustListen(t, h, m, wholeLog, -1, 0)
+		for range 300 {
+			h.Committed(m.happen("c"))
+			synctest.Wait()
+		}
+		wantHeard(t, quick, 300, nil)
+		time.Sleep(2 * time.Hour)
+		wantHeard(t, slow, 1, event.ErrTooSlow) // the one that it was busy with
+	})
+}
+
+func TestASubscriberWhoIsBehindWhileMuchHappensReadsIt(t *testing.T) {
+	inBubble(t, func(t *testing.T, h *event.Hub, m *memory) {
+		m.happen(strings.Repeat("c", 250))
+		l := mustListen(t, h, m, wholeLog, 0, time.Millisecond)
+		for range 700 {
+			h.Committed(m.happen("c"))
+		}
+		time.Sleep(2 * time.Second)
+		wantHeard(t, l, 950, nil)
+	})
+}
+
+func TestASnapshotIsFollowedByAllThatCameMeanwhile(t *testing.T) {
+	inBubble(t, func(t *testing.T, h *event.Hub, m *memory) {
+		m.happen("aa")
+		sub, err := h.Subscribe(t.Context(), shop, m.stream(accountA, nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer sub.Close()
+		for range 400 { // more than can wait
+			h.Committed(m.happen("a"))
+			synctest.Wait()
+		}
+		sub.Start(2, &event.Item{Number: 2, Snapshot: true}, false)
+		next := int64(2)
+		for live := false; !live; {
+			var items []*event.Item
+			if items, live, err = sub.CatchUp(t.Context(), func() {}); err != nil {
+				t.Fatal(err)
+			}
+			for _, i := range items {
+				if i.Number != next || i.Snapshot != (next == 2) {
+					t.Fatalf("got %d (snapshot %v), want %d", i.Number, i.Snapshot, next)
+				}
+				next++
+			}
+		}
+		if next != 403 {
+			t.Errorf("the next is %d", next)
+		}
+	})
+}
+
+// The database is restored to a moment before, while others keep the feed from ending.
+func TestALogThatGoesBackEndsItsSubscribersAndNoOthers(t *testing.T) {
+	inBubble(t, func(t *testing.T, h *event.Hub, m *memory) {
+		m.happen(strings.Repeat("c", 10))
+		before := mustListen(t, h, m, wholeLog, 0, 0)
+		stuck, err := h.Subscribe(t.Context(), shop, m.stream(wholeLog, nil)) // told, and never leaves
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer stuck.Close()
+		m.restore(5)
+		time.Sleep(1500 * time.Millisecond)
+		wantHeard(t, before, 10, event.ErrTooSlow)
+		after := mustListen(t, h, m, wholeLog, 5, 0)
+		for range 20 {
+			time.Sleep(700 * time.Millisecond)
+			h.Committed(m.happen("c"))
+		}
+		synctest.Wait()
+		wantHeard(t, after, 20, nil)
+	})
+}
+
+// A commit that the log does not reach cannot be; its subscribers, who would have a gap without knowing it where they ask for some types,
+// are ended.
+func TestACommitThatTheLogDoesNotReach(t *testing.T) {
+	inBubble(t, func(t *testing.T, h *event.Hub, m *memory) {
+		m.happen("pp")
+		l, _, err := listen(h, m, wholeLog, ofPayments, -1, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(l.close)
+		m.happen("pppp")
+		c := m.from(6)
+		m.restore(3)
+		h.Committed(c)
+		synctest.Wait()
+		wantHeard(t, l, 0, event.ErrTooSlow) // even what it could have had is read again
+	})
+}
+
+func TestReadsThatFailAreRepeated(t *testing.T) {
+	inBubble(t, func(t *testing.T, h *event.Hub, m *memory) {
+		m.fail(5)
+		l := mustListen(t, h, m, wholeLog, 0, 0)
+		m.happen("ccc")
+		m.fail(5)
+		h.Hint(shop, 3)
+		time.Sleep(10 * time.Second)
+		wantHeard(t, l, 3, nil)
+	})
+}
+
+func TestWhoCannotBeginIsNotLeftBehind(t *testing.T) {
+	inBubble(t, func(t *testing.T, h *event.Hub, m *memory) {
+		m.fail(math.MaxInt)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if _, err := h.Subscribe(ctx, shop, m.stream(wholeLog, nil)); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v", err)
+		}
+		if h.Listens(shop) {
+			t.Error("the feed goes on")
+		}
+	})
+}
+
+func TestAFeedEndsWithItsLastSubscriber(t *testing.T) {
+	inBubble(t, func(t *testing.T, h *event.Hub, m *memory) {
+		one, two := mustListen(t, h, m, wholeLog, -1, 0), mustListen(t, h, m, accountA, -1, 0)
+		one.close()
+		if !h.Listens(shop) {
+			t.Error("the feed ended with its first subscriber")
+		}
+		two.close()
+		two.sub.Close()
+		reads := m.reads
+		time.Sleep(10 * time.Second)
+		if h.Listens(shop) || m.reads != reads {
+			t.Errorf("listens: %v, %d reads of nobody's", h.Listens(shop), m.reads-reads)
+		}
+		three := mustListen(t, h, m, wholeLog, -1, 0)
+		h.Committed(m.happen("c"))
+		synctest.Wait()
+		wantHeard(t, three, 1, nil)
+	})
+}
+
+// TestCloseInEveryPhase ends the hub while subscribers are live, have just caught up, read, cannot read, and wait to begin.
+func TestCloseInEveryPhase(t *testing.T) {
+	t.Parallel()
+	for name, prepare := range map[string]func(m *memory){
+		"live":           func(*memory) {},
+		"busy":           func(m *memory) { m.happen(strings.Repeat("a", 200)) },
+		"slow reads":     func(m *memory) { m.happen(strings.Repeat("a", 500)); m.slow = time.Second },
+		"reads that end": func(m *memory) { m.happen("a"); m.failing = math.MaxInt },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, at := range []time.Duration{0, time.Millisecond, 500 * time.Millisecond, 2500 * time.Millisecond} {
+				synctest.Test(t, func(t *testing.T) {
+					m := newMemory()
+					h := event.NewHub(m, silent)
+					prepare(m)
+					var all sync.WaitGroup
+					for n := range 4 {
+						all.Go(func() {
+							l, _, err := listen(h, m, accountA, nil, int64(n)-1, time.Duration(n)*time.Millisecond)
+							if err == nil {
+								<-l.ended
+								_, err = l.heard()
+								l.close()
+							}
+							if !errors.Is(err, event.ErrStopping) {
+								t.Errorf("closed after %v: got %v", at, err)
+							}
+						})
+					}
+					time.Sleep(at)
+					h.Close()
+					all.Wait()
+					h.Look()
+					h.Hint(shop, 5)
+					h.Committed(m.happen("a"))
+					if _, err := h.Subscribe(t.Context(), shop, m.stream(accountA, nil)); !errors.Is(err, event.ErrStopping) {
+						t.Errorf("after Close: %v", err)
+					}
+				})
+			}
+		})
+	}
+}
+
+func TestWhatIsOverEndsAtOnce(t *testing.T) {
+	inBubble(t, func(t *testing.T, h *event.Hub, m *memory) {
+		sub, err := h.Subscribe(t.Context(), shop, m.stream(accountA, nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer sub.Close()
+		sub.Start(0, nil, true)
+		sub.Over()
+		h.Committed(m.happen("a"))
+		if items, live, err := sub.CatchUp(t.Context(), func() {}); len(items) > 0 || live || !errors.Is(err, io.EOF) {
+			t.Errorf("got %v, %v, %v", items, live, err)
+		}
+	})
+}
+
+func TestAFrameIsMadeOnceForAKey(t *testing.T) {
+	t.Parallel()
+	var item event.Item
+	var made, panics atomic.Int64
+	var all sync.WaitGroup
+	for n := range 200 {
+		all.Go(func() {
+			key := n % 3
+			defer func() {
+				if cause := recover(); cause != nil {
+					panics.Add(1)
+				}
+			}()
+			frame := item.Frame(key, func() []byte {
+				made.Add(1)
+				time.Sleep(10 * time.Millisecond)
+				if key == 2 {
+					panic("it cannot be made")
+				}
+				return []byte(fmt.Sprint("frame ", key))
+			})
+			if string(frame) != fmt.Sprint("frame ", key) {
+				t.Errorf("key %d: %q", key, frame)
+			}
+		})
+	}
+	all.Wait()
+	if made.Load() != 3 || panics.Load() != 66 {
+		t.Errorf("made %d times, %d panics; want 3 and 66", made.Load(), panics.Load())
+	}
+}
