@@ -135,9 +135,10 @@ type problem struct {
 	Message    string
 	Path       []any
 	Extensions struct {
-		Code      string
-		RequestID string
-		Retryable *bool
+		Code         string
+		RequestID    string
+		Retryable    *bool
+		LastSequence string
 	}
 }
 

@@ -58,24 +58,21 @@ func (r *Resolver) start(ctx context.Context, m merchant.ID, s event.Stream, beg
 }
 
 // position reads a numbered cursor, and holds it against the stream as it is: mark gives what the stream has with a number, nil where it
-// has none, and the last number. Errors: auth.ErrCursorExpired, cursorElsewhere.
-func (c cursors) position(after string, length int, mark func(number int64) (is []byte, last int64, err error)) (int64, error) {
+// has none, and last the last number. Errors: auth.ErrCursorExpired, cursorElsewhere.
+func (c cursors) position(after string, length int, mark func(number int64) ([]byte, error), last func() (int64, error)) (int64, error) {
 	content, err := c.open(after, 8+length)
 	if errors.Is(err, auth.ErrCursorExpired) {
 		return 0, err
 	}
-	number := int64(-1)
 	if err == nil {
-		number = int64(binary.BigEndian.Uint64(content))
+		number := int64(binary.BigEndian.Uint64(content))
+		is, err := mark(number)
+		if err != nil || is != nil && bytes.Equal(is, content[8:]) {
+			return number, err
+		}
 	}
-	is, last, err := mark(number)
-	if err != nil {
-		return 0, err
-	}
-	if number < 0 || is == nil || !bytes.Equal(is, content[8:]) {
-		return 0, cursorElsewhere{last}
-	}
-	return number, nil
+	known, err := last()
+	return 0, cmp.Or[error](err, cursorElsewhere{known})
 }
 
 // logStream is a merchant's log as one principal hears it.
@@ -99,26 +96,24 @@ func (l logStream) position(ctx context.Context, reads Reads, after *string) (in
 	if after == nil {
 		return 0, nil
 	}
-	return l.cursors.position(*after, hashLength, func(number int64) ([]byte, int64, error) {
+	return l.cursors.position(*after, hashLength, func(number int64) ([]byte, error) {
 		if number == 0 {
-			return make([]byte, hashLength), 0, nil
+			return make([]byte, hashLength), nil
 		}
-		if number > 0 {
-			found, err := reads.ListEvents(ctx, l.principal.Merchant, nil, number-1, 1)
-			if err != nil || len(found) == 1 && found[0].Sequence == number {
-				return hashOf(found), 0, err
-			}
-		}
+		found, err := reads.ListEvents(ctx, l.principal.Merchant, nil, number-1, 1)
+		return hashOf(found, func(e *event.Event) bool { return e.Sequence == number }), err
+	}, func() (int64, error) {
 		head, err := reads.Head(ctx, l.principal.Merchant)
 		if err != nil {
-			return nil, 0, err
+			return 0, err
 		}
-		return nil, head.Sequence, nil
+		return head.Sequence, nil
 	})
 }
 
-func hashOf(found []*event.Event) []byte {
-	if len(found) == 0 {
+// hashOf is what a cursor holds of the event that was found, if it is the one that was meant.
+func hashOf(found []*event.Event, meant func(*event.Event) bool) []byte {
+	if len(found) == 0 || !meant(found[0]) {
 		return nil
 	}
 	return found[0].Hash[:hashLength]
@@ -202,13 +197,10 @@ func (r *Resolver) beginPayment(ctx context.Context, sub *event.Subscription, c 
 	current := found[0]
 	number := int64(current.Version)
 	if after != nil {
-		number, err = c.position(*after, hashLength, func(number int64) ([]byte, int64, error) {
-			if number < 1 {
-				return nil, int64(current.Version), nil
-			}
+		number, err = c.position(*after, hashLength, func(number int64) ([]byte, error) {
 			at, err := read(ctx, number-1, 1)
-			return hashOf(at), int64(current.Version), err
-		})
+			return hashOf(at, func(e *event.Event) bool { return int64(e.ObjectVersion) == number }), err
+		}, func() (int64, error) { return int64(current.Version), nil })
 		sub.Start(number, nil, true)
 		if number == int64(current.Version) && payment.Terminal(current.Status) {
 			sub.Over()
@@ -300,13 +292,13 @@ func (r *Resolver) beginAccount(ctx context.Context, sub *event.Subscription, id
 	}
 	number := found[0].Sequence
 	if after != nil {
-		number, err = r.activityCursors(p, id).position(*after, len(answer.UUID{}), func(number int64) ([]byte, int64, error) {
+		number, err = r.activityCursors(p, id).position(*after, len(answer.UUID{}), func(number int64) ([]byte, error) {
 			e, err := read(number)
 			if err != nil || e == nil && number != 0 {
-				return nil, found[0].Sequence, err
+				return nil, err
 			}
-			return entryMark(e), found[0].Sequence, nil
-		})
+			return entryMark(e), nil
+		}, func() (int64, error) { return found[0].Sequence, nil })
 		sub.Start(number, nil, true)
 		return err
 	}
