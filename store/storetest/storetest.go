@@ -144,10 +144,14 @@ func New(t testing.TB) *House {
 	return At(t, DSN(t))
 }
 
-// At builds a house on a database that is there, as a second node would.
-func At(t testing.TB, dsn string) *House {
+// At builds a house on a database that is there, as a second node would; changes are made to the store's settings before.
+func At(t testing.TB, dsn string, changes ...func(*store.Config)) *House {
 	t.Helper()
-	s, err := store.Open(t.Context(), store.Config{DSN: dsn, Refusals: payment.Refusals})
+	config := store.Config{DSN: dsn, Refusals: payment.Refusals}
+	for _, change := range changes {
+		change(&config)
+	}
+	s, err := store.Open(t.Context(), config)
 	if err != nil {
 		t.Fatalf("open the store: %v", err)
 	}
