@@ -174,6 +174,7 @@ func testKills(t *testing.T, hints bool) {
 	first.must(t, `{ eventHead { sequence } }`, nil, &begun)
 	head, _ := strconv.ParseInt(begun.EventHead.Sequence, 10, 64)
 	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
 	var logs, accounts []*recorder
 	for _, order := range [][]*client{clients, turned} {
 		logs = append(logs, recording(ctx, t, order, "events", `subscription { events { sequence } }`, nil))
@@ -185,7 +186,6 @@ func testKills(t *testing.T, hints bool) {
 		r.await(1)
 	}
 	time.Sleep(300 * time.Millisecond) // the log's subscribers have nothing by which they could be seen
-	defer cancel()
 
 	var enough atomic.Bool
 	var paid atomic.Int64
@@ -207,6 +207,9 @@ func testKills(t *testing.T, hints bool) {
 	}
 	t.Cleanup(func() { enough.Store(true) })
 
+	for _, r := range recorders {
+		r.await(5)
+	}
 	var statuses []*recorder
 	for round := range kills(t) {
 		id := waitingPayment(t, clients, round, to)

@@ -38,6 +38,7 @@ func recording(ctx context.Context, t *testing.T, clients []*client, field, quer
 		t.Fatal(err)
 	}
 	r := &recorder{t: t, field: field, body: string(body), clients: clients, ends: field == "paymentStatus", ended: make(chan struct{})}
+	t.Cleanup(func() { <-r.ended })
 	go func() {
 		defer close(r.ended)
 		last := ""

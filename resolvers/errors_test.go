@@ -56,6 +56,7 @@ var unmapped = map[string]string{
 
 	"store.ErrNoMerchant":               "the commands' for people at a terminal",
 	"store.ErrClientIDTaken":            "the commands' for people at a terminal",
+	"store/connector.ErrConnect":        "store makes command.ErrUnavailable of it",
 	"store/connector.ErrOutcomeUnknown": "store makes command.ErrOutcomeUnknown or command.ErrUnavailable of it",
 	"store/embedded.ErrInUse":           "the start's, before there are clients",
 	"store/groupcommit.ErrFull":         "store makes command.ErrUnavailable of it",

@@ -52,7 +52,8 @@ func trouble(err error) error {
 		return err
 	case errors.As(err, &answered) && !slices.Contains(troubleClasses, string(answered.Code.Class())):
 		return err
-	case answered == nil && !errors.Is(err, connector.ErrOutcomeUnknown) && !errors.Is(err, driver.ErrBadConn) && !isNetwork(err):
+	case answered != nil || isNetwork(err):
+	case !errors.Is(err, connector.ErrConnect) && !errors.Is(err, connector.ErrOutcomeUnknown) && !errors.Is(err, driver.ErrBadConn):
 		return err
 	}
 	return fmt.Errorf("%w: %w", command.ErrUnavailable, err)

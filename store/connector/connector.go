@@ -167,6 +167,9 @@ type connector struct {
 	noCancel   bool
 }
 
+// ErrConnect wraps why a session could not be opened.
+var ErrConnect = errors.New("connector: connect")
+
 // Connect implements [driver.Connector].
 func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 	inner, err := pq.NewConnectorConfig(c.cfg)
@@ -177,7 +180,7 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 	inner.Dialer(tap)
 	conn, err := inner.Connect(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("connector: connect: %w", err)
+		return nil, fmt.Errorf("%w: %w", ErrConnect, err)
 	}
 	return &session{
 		pq: conn.(pqConn), wire: tap.last.Load(), kept: newKept(c.statements), noCancel: c.noCancel, plain: c.cfg.SSLMode == pq.SSLModeDisable,
