@@ -16,6 +16,7 @@ const (
 	Anonymous Kind = "ANONYMOUS" // no credential was sent
 	Backend   Kind = "BACKEND"   // a merchant's server, by OAuth2 client credentials
 	Operator  Kind = "OPERATOR"  // the gateway's own commands: demo, merchant create
+	Customer  Kind = "CUSTOMER"  // a merchant's end user. No token names one yet: streams and cursors know it, queries do not
 )
 
 // Principal is who makes a request. It is an explicit argument of every service call and is recorded in the events that the
@@ -23,6 +24,7 @@ const (
 type Principal struct {
 	Kind     Kind
 	Merchant answer.MerchantID // the tenant; empty for Anonymous
+	Customer string            // whose streams it may hear, for Customer; else empty
 	Subject  string            // the credential's client id, or the gateway's command; empty for Anonymous
 	Scopes   Scopes
 	Expires  time.Time // when the token ends; zero: never
@@ -33,7 +35,7 @@ var Nobody = Principal{Kind: Anonymous}
 
 // View names what a principal sees: two with the same view get the same answers.
 func (p *Principal) View() string {
-	return string(p.Kind) + " " + string(p.Merchant) + " " + p.Scopes.String()
+	return string(p.Kind) + " " + string(p.Merchant) + " " + p.Customer + " " + p.Scopes.String()
 }
 
 type contextKey struct{}

@@ -27,6 +27,7 @@ var table = []struct {
 	{auth.ErrCursorInvalid, "CURSOR_INVALID"},
 	{auth.ErrCursorExpired, "CURSOR_EXPIRED"},
 	{ErrNotFound, "NOT_FOUND"},
+	{ErrForbidden, transport.Forbidden},
 	{event.ErrStopping, "UNAVAILABLE"},
 	{ErrBadUserInput, transport.BadUserInput},
 	{command.ErrOutcomeUnknown, "OUTCOME_UNKNOWN"},

@@ -36,6 +36,7 @@ var mapped = map[string]error{
 	"resolvers.ErrBadUserInput": ErrBadUserInput,
 	"command.ErrOutcomeUnknown": command.ErrOutcomeUnknown,
 	"command.ErrUnavailable":    command.ErrUnavailable,
+	"resolvers.ErrForbidden":    ErrForbidden,
 	"command.ErrRateLimited":    command.ErrRateLimited,
 	"command.ErrInternal":       command.ErrInternal,
 }

@@ -26,6 +26,9 @@ func (r queryResolver) Events(ctx context.Context, first int32, after *string, t
 		return nil, err
 	}
 	p := auth.FromContext(ctx)
+	if err := forMerchant(p); err != nil {
+		return nil, err
+	}
 	stream := r.log(p, types)
 	if waitMs != 0 {
 		if err := r.await(ctx, stream, after, waitMs); err != nil {
@@ -95,7 +98,11 @@ func (r *Resolver) await(ctx context.Context, of logStream, after *string, waitM
 }
 
 func (r queryResolver) EventHead(ctx context.Context) (*event.Head, error) {
-	return from(ctx).Head(ctx, auth.FromContext(ctx).Merchant)
+	p := auth.FromContext(ctx)
+	if err := forMerchant(p); err != nil {
+		return nil, err
+	}
+	return from(ctx).Head(ctx, p.Merchant)
 }
 
 func (r eventHeadResolver) Cursor(ctx context.Context, h *event.Head) (string, error) {

@@ -21,6 +21,9 @@ type cursors struct {
 
 func (r *Resolver) cursors(p auth.Principal, list string, bound ...any) cursors {
 	purpose := list + " of " + string(p.Merchant)
+	if p.Kind == auth.Customer {
+		purpose += " for " + p.Customer
+	}
 	if len(bound) > 0 {
 		text, _ := json.Marshal(bound) // filters are structs of texts and times
 		purpose += " " + string(text)

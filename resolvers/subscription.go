@@ -17,8 +17,37 @@ import (
 	"github.com/paygraph/paygraph/payment"
 )
 
-// ErrNotFound is what a subscription to an object answers that the principal cannot see.
-var ErrNotFound = errors.New("there is no such object here")
+// Errors of streams.
+var (
+	// ErrNotFound is what a subscription to an object answers that the principal cannot see.
+	ErrNotFound = errors.New("there is no such object here")
+	// ErrForbidden is what the merchant's log answers to a customer: its numbers would tell how much the merchant does.
+	ErrForbidden = errors.New("this is open to the merchant alone")
+)
+
+// forMerchant refuses customers.
+func forMerchant(p auth.Principal) error {
+	if p.Kind == auth.Customer {
+		return ErrForbidden
+	}
+	return nil
+}
+
+// owns says whether one of some accounts is the principal's own; all of its merchant's are, but for a customer.
+func owns(p auth.Principal, accounts []*ledger.Account) bool {
+	return p.Kind != auth.Customer || slices.ContainsFunc(accounts, func(a *ledger.Account) bool {
+		return a.CustomerID != nil && string(*a.CustomerID) == p.Customer
+	})
+}
+
+// ownsPayment says whether the principal may follow a payment: a customer, where it pays or is paid.
+func (r *Resolver) ownsPayment(ctx context.Context, p auth.Principal, of *payment.Payment) (bool, error) {
+	if p.Kind != auth.Customer {
+		return true, nil
+	}
+	accounts, err := r.Now.Accounts(ctx, p.Merchant, []string{string(answer.Or(of.SourceAccountID)), string(answer.Or(of.DestinationAccountID))})
+	return owns(p, accounts), err
+}
 
 // cursorElsewhere is auth.ErrCursorInvalid for a stream that is known to reach a number.
 type cursorElsewhere struct{ last int64 }
@@ -140,6 +169,9 @@ func (l logStream) stream(reads Reads) event.Stream {
 
 func (r subscriptionResolver) Events(ctx context.Context, after *string, types []event.Type) (<-chan *event.Event, error) {
 	l := r.log(auth.FromContext(ctx), types)
+	if err := forMerchant(l.principal); err != nil {
+		return nil, err
+	}
 	return follow(ctx, after, func(after *string) (*event.Subscription, error) {
 		return r.start(ctx, l.principal.Merchant, l.stream(r.Now), func(sub *event.Subscription) error {
 			if after == nil {
@@ -187,7 +219,8 @@ func (r subscriptionResolver) PaymentStatus(ctx context.Context, paymentID strin
 func (r *Resolver) beginPayment(ctx context.Context, sub *event.Subscription, c cursors, id string, after *string,
 	read func(context.Context, int64, int) ([]*event.Event, error),
 ) error {
-	found, err := r.Now.Payments(ctx, auth.FromContext(ctx).Merchant, []string{id})
+	p := auth.FromContext(ctx)
+	found, err := r.Now.Payments(ctx, p.Merchant, []string{id})
 	if err != nil {
 		return err
 	}
@@ -195,6 +228,9 @@ func (r *Resolver) beginPayment(ctx context.Context, sub *event.Subscription, c 
 		return ErrNotFound
 	}
 	current := found[0]
+	if own, err := r.ownsPayment(ctx, p, current); err != nil || !own {
+		return cmp.Or(err, ErrNotFound)
+	}
 	number := int64(current.Version)
 	if after != nil {
 		number, err = c.position(*after, hashLength, func(number int64) ([]byte, error) {
@@ -280,7 +316,7 @@ func (r *Resolver) beginAccount(ctx context.Context, sub *event.Subscription, id
 	if err != nil {
 		return err
 	}
-	if len(found) == 0 {
+	if len(found) == 0 || !owns(p, found) {
 		return ErrNotFound
 	}
 	read := func(number int64) (*ledger.Entry, error) {
