@@ -22,7 +22,6 @@ type told struct {
 // listening reads a stream of Server-Sent Events (WHATWG HTML, section 9.2.6), of which it knows what the gateway uses.
 type listening struct {
 	t      *testing.T
-	root   string
 	events chan told
 	end    context.CancelFunc
 }
@@ -53,7 +52,7 @@ func (c *client) hearBody(t *testing.T, body, lastID string) *listening {
 	if lastID != "" {
 		request.Header.Set("Last-Event-ID", lastID)
 	}
-	response, err := c.Client().Do(request)
+	response, err := c.Client().Do(request) //nolint:bodyclose // who reads it closes it
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -217,10 +217,14 @@ func TestAnotherMerchantHearsNothing(t *testing.T) {
 func TestSubscriptionsNeedTheirScope(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, start(t).merchant(t))
-	for _, c := range []struct {
+	cases := []struct {
 		document, id string
 		scope        auth.Scope
-	}{{statusOf, s.waiting, auth.PaymentsRead}, {activityOf, s.from, auth.AccountsRead}, {logOf, "", auth.EventsRead}} {
+	}{{statusOf, s.waiting, auth.PaymentsRead}, {activityOf, s.from, auth.AccountsRead}, {logOf, "", auth.EventsRead}}
+	if len(contract.Subscription.Fields) != len(cases) {
+		t.Errorf("the test knows %d subscriptions of %d", len(cases), len(contract.Subscription.Fields))
+	}
+	for _, c := range cases {
 		for name, who := range map[string]*client{"FORBIDDEN": s.without(c.scope), "UNAUTHENTICATED": {gateway: s.gateway}} {
 			variables := vars{}
 			if c.id != "" {
