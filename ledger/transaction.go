@@ -62,6 +62,12 @@ type Entry struct {
 	CreatedAt       time.Time
 }
 
+// Span names entries of an account by their numbers: those after one number and before another.
+type Span struct {
+	Account       AccountID
+	After, Before int64
+}
+
 // NodeID is the entry's identifier.
 func (e *Entry) NodeID() string { return string(e.ID()) }
 

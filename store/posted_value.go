@@ -1,0 +1,108 @@
+package store
+
+import (
+	"encoding/binary"
+	"time"
+
+	"github.com/paygraph/paygraph/ledger"
+	"github.com/paygraph/paygraph/money"
+)
+
+// What posted keeps of a transaction: its fields one after the other, numbers as varints, texts with their lengths before them.
+// Identifiers are as clients see them, since reading a value is what has to be fast.
+
+const day = 24 * time.Hour
+
+func appendTransaction(to []byte, t *ledger.Transaction) []byte {
+	to = appendText(to, string(t.ID))
+	to = appendText(to, string(t.Kind))
+	to = appendText(to, string(t.Amount.Currency))
+	to = binary.AppendVarint(to, t.Amount.MinorUnits)
+	to = appendMaybe(to, t.PaymentID)
+	to = appendMaybe(to, t.Reference)
+	to = binary.AppendVarint(to, int64(t.ValueDate.Sub(epoch)/day))
+	to = binary.AppendVarint(to, t.CreatedAt.UnixMicro())
+	to = appendText(to, string(t.Salt))
+	to = binary.AppendVarint(to, int64(len(t.Entries)))
+	for i := range t.Entries {
+		e := &t.Entries[i]
+		to = binary.AppendVarint(to, int64(e.Leg))
+		to = appendText(to, string(e.AccountID))
+		to = binary.AppendVarint(to, e.AccountSequence)
+		to = appendText(to, string(e.Direction))
+		to = appendText(to, string(e.Amount.Currency))
+		to = binary.AppendVarint(to, e.Amount.MinorUnits)
+		to = binary.AppendVarint(to, e.PostedAfter)
+		to = binary.AppendVarint(to, e.CreatedAt.Sub(t.CreatedAt).Microseconds())
+	}
+	return to
+}
+
+func appendText(to []byte, s string) []byte {
+	return append(binary.AppendVarint(to, int64(len(s))), s...)
+}
+
+// appendMaybe has -1 as the length of nil.
+func appendMaybe(to []byte, s *string) []byte {
+	if s == nil {
+		return binary.AppendVarint(to, -1)
+	}
+	return appendText(to, *s)
+}
+
+// readTransaction makes a transaction of its own from a value. All its texts are parts of one.
+func readTransaction(value []byte) *ledger.Transaction {
+	v := &keptValue{bytes: value, text: string(value)}
+	t := &ledger.Transaction{
+		ID: ledger.TransactionID(v.string()), Kind: ledger.TransactionKind(v.string()), Amount: v.amount(),
+		PaymentID: v.maybe(), Reference: v.maybe(),
+		ValueDate: epoch.Add(time.Duration(v.int()) * day), CreatedAt: time.UnixMicro(v.int()).UTC(),
+	}
+	if salt := v.string(); salt != "" {
+		t.Salt = []byte(salt)
+	}
+	t.Entries = make([]ledger.Entry, v.int())
+	for i := range t.Entries {
+		t.Entries[i] = ledger.Entry{
+			TransactionID: t.ID, Leg: int16(v.int()), AccountID: ledger.AccountID(v.string()), AccountSequence: v.int(),
+			Direction: ledger.Direction(v.string()), Amount: v.amount(), PostedAfter: v.int(),
+			CreatedAt: t.CreatedAt.Add(time.Duration(v.int()) * time.Microsecond),
+		}
+	}
+	return t
+}
+
+// keptValue is a value and how far it has been read.
+type keptValue struct {
+	bytes []byte
+	text  string // the same
+	at    int
+}
+
+func (v *keptValue) int() int64 {
+	n, length := binary.Varint(v.bytes[v.at:])
+	v.at += length
+	return n
+}
+
+func (v *keptValue) string() string { return v.take(v.int()) }
+
+func (v *keptValue) maybe() *string {
+	n := v.int()
+	if n < 0 {
+		return nil
+	}
+	s := v.take(n)
+	return &s
+}
+
+func (v *keptValue) take(n int64) string {
+	begin := v.at
+	v.at += int(n)
+	return v.text[begin:v.at]
+}
+
+func (v *keptValue) amount() money.Amount {
+	currency := money.Currency(v.string())
+	return money.Amount{MinorUnits: v.int(), Currency: currency}
+}
