@@ -68,6 +68,11 @@ type Span struct {
 	After, Before int64
 }
 
+// Has says whether the entry is one of them.
+func (s Span) Has(e *Entry) bool {
+	return e.AccountID == s.Account && s.After < e.AccountSequence && e.AccountSequence < s.Before
+}
+
 // NodeID is the entry's identifier.
 func (e *Entry) NodeID() string { return string(e.ID()) }
 

@@ -14,13 +14,13 @@ import (
 	"github.com/paygraph/paygraph/merchant"
 )
 
-// maxPostedBytes bounds the memory for transactions: some 270 bytes each, and 60 for each of its entries. It is outside of Go's heap; the
-// places of what is in it take a tenth more.
+// maxPostedBytes bounds the memory for transactions: some 260 bytes for each, once for each account that it was read from. It is outside of
+// Go's heap; the places of what is in it take a tenth more.
 const maxPostedBytes = 64 << 20
 
-// posted keeps transactions in memory, by merchant and identifier, and the transactions of accounts' entries, by merchant, account and
-// number (docs/decisions/016). Neither ever changes: the serving role cannot update or delete a row of entry. So nothing is ever taken
-// back, but for one case: a server that takes the place of another may not have the last commits of that.
+// posted keeps in memory the transactions of accounts' entries, by merchant, account and number (docs/decisions/016). They never change:
+// the serving role cannot update or delete a row of entry. So nothing is ever taken back, but for one case: a server that takes the place of
+// another may not have the last commits of that.
 type posted struct {
 	kept *fastcache.Cache
 
@@ -76,85 +76,61 @@ func (p *posted) now() int {
 	return p.era
 }
 
-// keep puts transactions that were read in an era, with all their entries.
-func (p *posted) keep(era int, m merchant.ID, transactions []*ledger.Transaction) {
+// keep puts the transactions of a span that were read in an era, with all their entries.
+func (p *posted) keep(era int, m merchant.ID, of ledger.Span, transactions []*ledger.Transaction) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	if era != p.era {
 		return
 	}
-	keys := keysOf(m)
+	key := keyOf(m, of.Account)
 	var value []byte
 	for _, t := range transactions {
-		id, err := answer.Decode(answer.TransactionPrefix, string(t.ID))
-		if err != nil {
-			continue
-		}
-		if key := keys.transaction(id); !p.kept.Has(key) {
-			value = appendTransaction(value[:0], t)
-			p.kept.Set(key, value)
-		}
+		value = appendTransaction(value[:0], t)
 		for i := range t.Entries {
-			keys.account(t.Entries[i].AccountID)
-			if key := keys.number(t.Entries[i].AccountSequence); !p.kept.Has(key) {
-				p.kept.Set(key, id[:])
+			if e := &t.Entries[i]; of.Has(e) {
+				p.kept.Set(key.number(e.AccountSequence), value)
 			}
 		}
 	}
 }
 
 // recall finds the transactions of an account's entries, the newest first: nil for those that are not kept, all of which are in missing.
-func (p *posted) recall(m merchant.ID, s ledger.Span) (found []*ledger.Transaction, missing ledger.Span) {
-	keys := keysOf(m)
-	keys.account(s.Account)
-	found = make([]*ledger.Transaction, max(0, s.Before-s.After-1))
-	var id, value []byte
+func (p *posted) recall(m merchant.ID, of ledger.Span) (found []*ledger.Transaction, missing ledger.Span) {
+	key := keyOf(m, of.Account)
+	found = make([]*ledger.Transaction, max(0, of.Before-of.After-1))
+	var value []byte
 	for i := range found {
-		n := s.Before - 1 - int64(i)
-		if id = p.kept.Get(id[:0], keys.number(n)); len(id) == len(answer.UUID{}) {
-			value = p.kept.Get(value[:0], keys.transaction(answer.UUID(id)))
-			if len(value) > 0 {
-				found[i] = readTransaction(value)
-				continue
-			}
+		n := of.Before - 1 - int64(i)
+		if value = p.kept.Get(value[:0], key.number(n)); len(value) > 0 {
+			found[i] = readTransaction(value)
+			continue
 		}
 		if missing.Before == 0 {
-			missing = ledger.Span{Account: s.Account, Before: n + 1}
+			missing = ledger.Span{Account: of.Account, Before: n + 1}
 		}
 		missing.After = n - 1
 	}
 	return found, missing
 }
 
-// postedKeys makes the keys of one merchant, in place. The two kinds differ in their lengths.
-type postedKeys struct {
-	ofTransaction [2 * len(answer.UUID{})]byte
-	ofNumber      [2*len(answer.UUID{}) + 8]byte
-}
+// postedKey is the merchant, the account and the number of an entry.
+type postedKey [2*len(answer.UUID{}) + 8]byte
 
-func keysOf(m merchant.ID) *postedKeys {
+// keyOf is still without a number. An account that is no identifier is all zeros, and has no entries.
+func keyOf(m merchant.ID, account ledger.AccountID) *postedKey {
 	id, err := answer.Decode(answer.MerchantPrefix, string(m))
 	if err != nil {
 		panic("store: " + string(m) + " is not a merchant's identifier")
 	}
-	k := &postedKeys{}
-	copy(k.ofTransaction[:], id[:])
-	copy(k.ofNumber[:], id[:])
+	of, _ := answer.Decode(answer.AccountPrefix, string(account))
+	k := &postedKey{}
+	copy(k[:], id[:])
+	copy(k[len(id):], of[:])
 	return k
 }
 
-func (k *postedKeys) transaction(id answer.UUID) []byte {
-	copy(k.ofTransaction[len(id):], id[:])
-	return k.ofTransaction[:]
-}
-
-// account is whose numbers are asked for next. One that is no identifier is all zeros, and has none.
-func (k *postedKeys) account(id ledger.AccountID) {
-	u, _ := answer.Decode(answer.AccountPrefix, string(id))
-	copy(k.ofNumber[len(u):], u[:])
-}
-
-func (k *postedKeys) number(n int64) []byte {
-	binary.BigEndian.PutUint64(k.ofNumber[2*len(answer.UUID{}):], uint64(n))
-	return k.ofNumber[:]
+func (k *postedKey) number(n int64) []byte {
+	binary.BigEndian.PutUint64(k[2*len(answer.UUID{}):], uint64(n))
+	return k[:]
 }

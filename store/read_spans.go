@@ -59,7 +59,7 @@ func (r Reads) AccountTransactions(ctx context.Context, m merchant.ID, of []ledg
 		return nil, err
 	}
 	for i, place := range places {
-		r.posted.keep(era, m, read[i])
+		r.posted.keep(era, m, missing[i], read[i])
 		found[place] = fill(found[place], of[place], read[i])
 	}
 	return found, nil
@@ -69,7 +69,7 @@ func (r Reads) AccountTransactions(ctx context.Context, m merchant.ID, of []ledg
 func fill(list []*ledger.Transaction, of ledger.Span, read []*ledger.Transaction) []*ledger.Transaction {
 	for _, t := range read {
 		for i := range t.Entries {
-			if e := &t.Entries[i]; e.AccountID == of.Account && of.After < e.AccountSequence && e.AccountSequence < of.Before {
+			if e := &t.Entries[i]; of.Has(e) {
 				list[of.Before-1-e.AccountSequence] = t
 			}
 		}
