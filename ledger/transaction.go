@@ -78,9 +78,7 @@ func (e *Entry) NodeID() string { return string(e.ID()) }
 
 // ID is made from the transaction's identifier and the leg.
 func (e *Entry) ID() EntryID {
-	u, _ := answer.Decode(answer.TransactionPrefix, string(e.TransactionID))
-	u[15] = byte(e.Leg)
-	return EntryID(answer.Encode(answer.EntryPrefix, u))
+	return EntryID(answer.Derive(answer.EntryPrefix, string(e.TransactionID), byte(e.Leg)))
 }
 
 // Locate splits an entry's identifier into its transaction and its leg. ok is false for text that names no entry.

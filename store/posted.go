@@ -99,11 +99,14 @@ func (p *posted) keep(era int, m merchant.ID, of ledger.Span, transactions []*le
 func (p *posted) recall(m merchant.ID, of ledger.Span) (found []*ledger.Transaction, missing ledger.Span) {
 	key := keyOf(m, of.Account)
 	found = make([]*ledger.Transaction, max(0, of.Before-of.After-1))
-	var value []byte
+	values := make([]byte, 0, len(found)*usualValue)
+	ends := make([]int, len(found))
 	for i := range found {
 		n := of.Before - 1 - int64(i)
-		if value = p.kept.Get(value[:0], key.number(n)); len(value) > 0 {
-			found[i] = readTransaction(value)
+		begin := len(values)
+		values = p.kept.Get(values, key.number(n))
+		ends[i] = len(values)
+		if len(values) > begin {
 			continue
 		}
 		if missing.Before == 0 {
@@ -111,6 +114,7 @@ func (p *posted) recall(m merchant.ID, of ledger.Span) (found []*ledger.Transact
 		}
 		missing.After = n - 1
 	}
+	readTransactions(values, ends, found)
 	return found, missing
 }
 

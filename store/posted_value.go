@@ -50,10 +50,30 @@ func appendMaybe(to []byte, s *string) []byte {
 	return appendText(to, *s)
 }
 
-// readTransaction makes a transaction of its own from a value. All its texts are parts of one.
-func readTransaction(value []byte) *ledger.Transaction {
-	v := &keptValue{bytes: value, text: string(value)}
-	t := &ledger.Transaction{
+// usualValue and usualLegs are what most transactions have.
+const (
+	usualValue = 256 // bytes
+	usualLegs  = 2
+)
+
+// readTransactions makes transactions from values that stand one behind the other, each with its end; nothing stands for nil. What they
+// consist of is made for all together: all texts are parts of one, and all entries of one slice, as far as most transactions go.
+func readTransactions(values []byte, ends []int, into []*ledger.Transaction) {
+	v := &keptValue{bytes: values, text: string(values)}
+	transactions := make([]ledger.Transaction, len(ends))
+	entries := make([]ledger.Entry, usualLegs*len(ends))
+	for i, end := range ends {
+		if v.at == end {
+			continue
+		}
+		into[i] = &transactions[i]
+		v.transaction(into[i], entries[usualLegs*i:usualLegs*i:usualLegs*(i+1)])
+	}
+}
+
+// transaction reads one. Its entries go to where there is room for some.
+func (v *keptValue) transaction(t *ledger.Transaction, entries []ledger.Entry) {
+	*t = ledger.Transaction{
 		ID: ledger.TransactionID(v.string()), Kind: ledger.TransactionKind(v.string()), Amount: v.amount(),
 		PaymentID: v.maybe(), Reference: v.maybe(),
 		ValueDate: epoch.Add(time.Duration(v.int()) * day), CreatedAt: time.UnixMicro(v.int()).UTC(),
@@ -61,18 +81,17 @@ func readTransaction(value []byte) *ledger.Transaction {
 	if salt := v.string(); salt != "" {
 		t.Salt = []byte(salt)
 	}
-	t.Entries = make([]ledger.Entry, v.int())
-	for i := range t.Entries {
-		t.Entries[i] = ledger.Entry{
+	for range v.int() {
+		entries = append(entries, ledger.Entry{
 			TransactionID: t.ID, Leg: int16(v.int()), AccountID: ledger.AccountID(v.string()), AccountSequence: v.int(),
 			Direction: ledger.Direction(v.string()), Amount: v.amount(), PostedAfter: v.int(),
 			CreatedAt: t.CreatedAt.Add(time.Duration(v.int()) * time.Microsecond),
-		}
+		})
 	}
-	return t
+	t.Entries = entries
 }
 
-// keptValue is a value and how far it has been read.
+// keptValue is values and how far they have been read.
 type keptValue struct {
 	bytes []byte
 	text  string // the same

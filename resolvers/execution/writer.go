@@ -64,17 +64,17 @@ func (w *Writer) WriteString(text string) (int, error) {
 	return len(text), nil
 }
 
-// Fields are the fields that a selection has on an object: gqlgen's, but the same alias only once (see [FieldSet.MarshalGQL]).
+// Fields are the fields that a selection has on an object. An alias that comes twice (see [FieldSet.MarshalGQL]) is not for a Writer.
 func (w *Writer) Fields(oc *graphql.OperationContext, sel ast.SelectionSet, implementors []string) []graphql.CollectedField {
 	for i := range w.known {
 		if k := &w.known[i]; k.selection == &sel[0] && k.implementors == &implementors[0] {
 			return k.fields
 		}
 	}
-	var fields []graphql.CollectedField
-	for _, f := range graphql.CollectFields(oc, sel, implementors) {
-		if !slices.ContainsFunc(fields, func(other graphql.CollectedField) bool { return other.Alias == f.Alias }) {
-			fields = append(fields, f)
+	fields := graphql.CollectFields(oc, sel, implementors)
+	for i := range fields {
+		if slices.ContainsFunc(fields[:i], func(f graphql.CollectedField) bool { return f.Alias == fields[i].Alias }) {
+			panic("the alias " + fields[i].Alias + " comes twice") // the long way knows what to do
 		}
 	}
 	w.known = append(w.known, collected{&sel[0], &implementors[0], fields})
