@@ -14,13 +14,13 @@ import (
 	"github.com/paygraph/paygraph/merchant"
 )
 
-// maxPostedBytes bounds the memory for transactions: some 260 bytes for each, once for each account that it was read from. It is outside of
-// Go's heap; the places of what is in it take a tenth more.
+// maxPostedBytes bounds the memory for transactions: some 220 bytes for each, once for each account that it was read from. It is outside of
+// Go's heap; the places of what is in it take some megabytes there.
 const maxPostedBytes = 64 << 20
 
 // posted keeps in memory the transactions of accounts' entries, by merchant, account and number (docs/decisions/016). They never change:
 // the serving role cannot update or delete a row of entry. So nothing is ever taken back, but for one case: a server that takes the place of
-// another may not have the last commits of that.
+// another may not have the last commits of that. Neighbours are kept together, in blocks: each look-up waits for the machine's memory.
 type posted struct {
 	kept *fastcache.Cache
 
@@ -83,45 +83,53 @@ func (p *posted) keep(era int, m merchant.ID, of ledger.Span, transactions []*le
 	if era != p.era {
 		return
 	}
-	key := keyOf(m, of.Account)
-	var value []byte
+	blocks := map[int64]*block{}
 	for _, t := range transactions {
-		value = appendTransaction(value[:0], t)
+		value := appendTransaction(nil, t)
 		for i := range t.Entries {
 			if e := &t.Entries[i]; of.Has(e) {
-				p.kept.Set(key.number(e.AccountSequence), value)
+				n := blockOf(e.AccountSequence)
+				if blocks[n] == nil {
+					blocks[n] = &block{}
+				}
+				blocks[n][placeOf(e.AccountSequence)] = value
 			}
 		}
+	}
+	key := keyOf(m, of.Account)
+	for n, b := range blocks {
+		b.join(p.kept.Get(nil, key.block(n))) // where two do this at the same time, one may be forgotten
+		p.kept.Set(key.block(n), b.wire())
 	}
 }
 
 // recall finds the transactions of an account's entries, the newest first: nil for those that are not kept, all of which are in missing.
 func (p *posted) recall(m merchant.ID, of ledger.Span) (found []*ledger.Transaction, missing ledger.Span) {
-	key := keyOf(m, of.Account)
 	found = make([]*ledger.Transaction, max(0, of.Before-of.After-1))
-	values := make([]byte, 0, len(found)*usualValue)
-	ends := make([]int, len(found))
-	for i := range found {
-		n := of.Before - 1 - int64(i)
-		begin := len(values)
-		values = p.kept.Get(values, key.number(n))
-		ends[i] = len(values)
-		if len(values) > begin {
-			continue
-		}
-		if missing.Before == 0 {
-			missing = ledger.Span{Account: of.Account, Before: n + 1}
-		}
-		missing.After = n - 1
+	if len(found) == 0 {
+		return found, missing
 	}
-	readTransactions(values, ends, found)
+	key := keyOf(m, of.Account)
+	values := make([]byte, 0, (len(found)+blockSize)*usualValue)
+	newest, oldest := blockOf(of.Before-1), blockOf(of.After+1)
+	ends := make([]int, newest-oldest+1)
+	for i := range ends {
+		values = p.kept.Get(values, key.block(newest-int64(i)))
+		ends[i] = len(values)
+	}
+	readBlocks(values, ends, newest, of, found)
+	for i, t := range found {
+		if n := of.Before - 1 - int64(i); t == nil {
+			missing = ledger.Span{Account: of.Account, After: n - 1, Before: max(missing.Before, n+1)}
+		}
+	}
 	return found, missing
 }
 
-// postedKey is the merchant, the account and the number of an entry.
+// postedKey is the merchant, the account and the number of a block.
 type postedKey [2*len(answer.UUID{}) + 8]byte
 
-// keyOf is still without a number. An account that is no identifier is all zeros, and has no entries.
+// keyOf is still without the block. An account that is no identifier is all zeros, and has no entries.
 func keyOf(m merchant.ID, account ledger.AccountID) *postedKey {
 	id, err := answer.Decode(answer.MerchantPrefix, string(m))
 	if err != nil {
@@ -134,7 +142,7 @@ func keyOf(m merchant.ID, account ledger.AccountID) *postedKey {
 	return k
 }
 
-func (k *postedKey) number(n int64) []byte {
+func (k *postedKey) block(n int64) []byte {
 	binary.BigEndian.PutUint64(k[2*len(answer.UUID{}):], uint64(n))
 	return k[:]
 }

@@ -9,7 +9,35 @@ import (
 )
 
 // What posted keeps of a transaction: its fields one after the other, numbers as varints, texts with their lengths before them.
-// Identifiers are as clients see them, since reading a value is what has to be fast.
+// Identifiers are as clients see them, since reading is what has to be fast. A block is its values with their lengths before them, 0 for one
+// that is not known.
+
+// blockSize is how many entries of an account make a block.
+const blockSize = 8
+
+// block has the values of the transactions of neighbouring entries.
+type block [blockSize][]byte
+
+func blockOf(number int64) int64 { return (number - 1) / blockSize }
+func placeOf(number int64) int64 { return (number - 1) % blockSize }
+
+// join adds what was kept of the block before.
+func (b *block) join(wire []byte) {
+	for place := 0; len(wire) > 0; place++ {
+		length, n := binary.Varint(wire)
+		if b[place] == nil {
+			b[place] = wire[n : n+int(length)]
+		}
+		wire = wire[n+int(length):]
+	}
+}
+
+func (b *block) wire() (wire []byte) {
+	for _, value := range b {
+		wire = append(binary.AppendVarint(wire, int64(len(value))), value...)
+	}
+	return wire
+}
 
 const day = 24 * time.Hour
 
@@ -56,18 +84,23 @@ const (
 	usualLegs  = 2
 )
 
-// readTransactions makes transactions from values that stand one behind the other, each with its end; nothing stands for nil. What they
+// readBlocks makes the transactions of a span from blocks, the newest first, that stand one behind the other, each with its end. What they
 // consist of is made for all together: all texts are parts of one, and all entries of one slice, as far as most transactions go.
-func readTransactions(values []byte, ends []int, into []*ledger.Transaction) {
+func readBlocks(values []byte, ends []int, newest int64, of ledger.Span, into []*ledger.Transaction) {
 	v := &keptValue{bytes: values, text: string(values)}
-	transactions := make([]ledger.Transaction, len(ends))
-	entries := make([]ledger.Entry, usualLegs*len(ends))
+	transactions := make([]ledger.Transaction, len(into))
+	entries := make([]ledger.Entry, usualLegs*len(into))
 	for i, end := range ends {
-		if v.at == end {
-			continue
+		for number := (newest-int64(i))*blockSize + 1; v.at < end; number++ {
+			length := int(v.int())
+			if length == 0 || number <= of.After || number >= of.Before {
+				v.at += length
+				continue
+			}
+			at := int(of.Before - 1 - number)
+			into[at] = &transactions[at]
+			v.transaction(into[at], entries[usualLegs*at:usualLegs*at:usualLegs*(at+1)])
 		}
-		into[i] = &transactions[i]
-		v.transaction(into[i], entries[usualLegs*i:usualLegs*i:usualLegs*(i+1)])
 	}
 }
 
