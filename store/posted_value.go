@@ -39,7 +39,7 @@ func (b *block) wire() (wire []byte) {
 	return wire
 }
 
-const day = 24 * time.Hour
+const secondsOfDay = 24 * 60 * 60
 
 func appendTransaction(to []byte, t *ledger.Transaction) []byte {
 	to = appendText(to, string(t.ID))
@@ -48,7 +48,7 @@ func appendTransaction(to []byte, t *ledger.Transaction) []byte {
 	to = binary.AppendVarint(to, t.Amount.MinorUnits)
 	to = appendMaybe(to, t.PaymentID)
 	to = appendMaybe(to, t.Reference)
-	to = binary.AppendVarint(to, int64(t.ValueDate.Sub(epoch)/day))
+	to = binary.AppendVarint(to, t.ValueDate.Unix()/secondsOfDay)
 	to = binary.AppendVarint(to, t.CreatedAt.UnixMicro())
 	to = appendText(to, string(t.Salt))
 	to = binary.AppendVarint(to, int64(len(t.Entries)))
@@ -109,7 +109,7 @@ func (v *keptValue) transaction(t *ledger.Transaction, entries []ledger.Entry) {
 	*t = ledger.Transaction{
 		ID: ledger.TransactionID(v.string()), Kind: ledger.TransactionKind(v.string()), Amount: v.amount(),
 		PaymentID: v.maybe(), Reference: v.maybe(),
-		ValueDate: epoch.Add(time.Duration(v.int()) * day), CreatedAt: time.UnixMicro(v.int()).UTC(),
+		ValueDate: time.Unix(v.int()*secondsOfDay, 0).UTC(), CreatedAt: time.UnixMicro(v.int()).UTC(),
 	}
 	if salt := v.string(); salt != "" {
 		t.Salt = []byte(salt)
