@@ -49,7 +49,9 @@ var (
 )
 
 // span is our account's entries from one number to another.
-func span(from, to int64) ledger.Span { return ledger.Span{Account: ourAccount, After: from - 1, Before: to + 1} }
+func span(from, to int64) ledger.Span {
+	return ledger.Span{Account: ourAccount, After: from - 1, Before: to + 1}
+}
 
 func TestKeptTransactionsAreReadAsTheyWere(t *testing.T) {
 	t.Parallel()

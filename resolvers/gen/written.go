@@ -76,7 +76,7 @@ func (p *written) code(f *codegen.Field) string {
 	value := valueOf(f)
 	object := "ec.write" + t.Definition.Name + "(ctx, w, field.Selections, "
 	switch {
-	case t.Definition.IsLeafType() && !t.IsSlice() && !(t.GQL.NonNull && t.IsNilable()):
+	case t.Definition.IsLeafType() && !t.IsSlice() && (!t.GQL.NonNull || !t.IsNilable()):
 		if t.GQL.NonNull && !t.IsPtr() && (t.Definition.Kind == ast.Enum || slices.Contains(texts, t.Definition.Name)) {
 			return "w.Text(string(" + value + "))"
 		}
