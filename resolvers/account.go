@@ -82,6 +82,7 @@ func (r *Resolver) ofAccount(ctx context.Context, list string, a *ledger.Account
 		return c, ledger.Span{}, err
 	}
 	before, err := c.number(after, a.Sequence+1)
-	more := int64(first) + 1 // whether there is a next page
-	return c, ledger.Span{Account: a.ID, After: max(0, before-1-more), Before: before}, err
+	before = min(before, a.Sequence+1)    // the database may have been restored to a moment before the cursor's
+	oldest := before - (int64(first) + 1) // one more shows whether there is a next page
+	return c, ledger.Span{Account: a.ID, After: max(0, oldest-1), Before: before}, err
 }

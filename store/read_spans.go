@@ -32,7 +32,7 @@ func inSpan(alias string) string {
 // AccountEntries finds entries of accounts by spans of their numbers, the newest first.
 func (r Reads) AccountEntries(ctx context.Context, m merchant.ID, of []ledger.Span) ([][]*ledger.Entry, error) {
 	return spans(ctx, r, m, of, `SELECT `+entryColumns+` FROM `+
-		part(entryColumns, `entry`, `e`, inSpan(`e`), `OFFSET 0`)+` ORDER BY e.sequence DESC`, scanEntry)
+		part(entryColumns, `entry`, `e`, inSpan(`e`), `ORDER BY e.sequence DESC OFFSET 0`)+` ORDER BY e.sequence DESC`, scanEntry)
 }
 
 // AccountTransactions finds the transactions of entries of accounts by spans of their numbers, the newest first, with all their entries.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -101,6 +102,7 @@ func (p *written) code(f *codegen.Field) string {
 
 // exchange adds a method for each object, and calls it for lists.
 func (p *written) exchange(code []byte) ([]byte, error) {
+	before := code
 	for _, o := range p.objects {
 		head := regexp.MustCompile(`\) _` + o.Name + `\(ctx context\.Context, sel ast\.SelectionSet, obj (\*[^ ]+)\) graphql\.Marshaler \{
 	fields := graphql\.CollectFields\(ec\.OperationContext, sel, (\w+)\)`).FindSubmatch(code)
@@ -119,6 +121,9 @@ func (p *written) exchange(code []byte) ([]byte, error) {
 			return slices.Concat(parts[1], parts[2], parts[3], []byte("MarshalObjects(ctx, len(v), func(w *execution.Writer, i int) {\n\t\tec.write"+
 				o.Name+"(ctx, w, sel, "+element+")\n\t}, "))
 		})
+	}
+	if bytes.Count(code, []byte("execution.MarshalSlice(")) == bytes.Count(before, []byte("execution.MarshalSlice(")) {
+		return nil, errors.New("gqlgen's methods for lists are not as expected: are they still to be written another way?")
 	}
 	return code, nil
 }
