@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -92,17 +93,23 @@ func TestAnAccountsTransactionsAreAsOfItsBalance(t *testing.T) {
 	c := start(t).merchant(t)
 	wallets := []string{c.wallet(t, "100.00"), c.wallet(t, "100.00"), c.wallet(t, "100.00")}
 	stop := make(chan struct{})
-	go inParallel(4, func(i int) {
-		for n := i; ; n++ {
-			select {
-			case <-stop:
-				return
-			default:
-				c.do(t, "transferFunds", vars{"fromAccountId": wallets[n%3], "toAccountId": wallets[(n+1+i%2)%3], "amount": usd("0.01")})
+	var movers sync.WaitGroup
+	movers.Go(func() {
+		inParallel(4, func(i int) {
+			for n := i; ; n++ {
+				select {
+				case <-stop:
+					return
+				default:
+					c.do(t, "transferFunds", vars{"fromAccountId": wallets[n%3], "toAccountId": wallets[(n+1+i%2)%3], "amount": usd("0.01")})
+				}
 			}
-		}
+		})
 	})
-	defer close(stop)
+	defer func() {
+		close(stop)
+		movers.Wait()
+	}()
 	seen := map[string]bool{}
 	begin := time.Now()
 	for queries := 0; queries < 300 || (len(seen) < 10 && time.Since(begin) < 30*time.Second); queries++ {
