@@ -73,6 +73,17 @@ func Encode(prefix Prefix, u UUID) string {
 	return string(text)
 }
 
+// Derive is Encode of the UUID of an identifier with another last byte. It touches the two characters that have this byte; id has to be an
+// identifier.
+func Derive(prefix Prefix, id string, last byte) string {
+	text := make([]byte, 0, len(prefix)+1+encodedLength)
+	text = append(append(append(text, prefix...), '_'), id[len(id)-encodedLength:]...)
+	n := len(text)
+	text[n-2] = alphabet[digitOf[text[n-2]]&^7|last>>5]
+	text[n-1] = alphabet[last&31]
+	return string(text)
+}
+
 // Decode reads a TypeID with the prefix that is expected, and returns ErrNotAnID for anything else.
 func Decode(prefix Prefix, id string) (UUID, error) {
 	var u UUID

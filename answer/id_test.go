@@ -80,6 +80,11 @@ func TestEncodingIsOneToOne(t *testing.T) {
 		if scanned.Scan(a.String()) != nil || raw.Scan(a[:]) != nil || scanned != a || raw != a {
 			rt.Fatalf("%s is scanned as %s and %s", a, scanned, raw)
 		}
+		last := a
+		last[15] = rapid.Byte().Draw(rt, "last")
+		if got, want := answer.Derive("refund", textA, last[15]), answer.Encode("refund", last); got != want {
+			rt.Fatalf("from %s is derived %s, not %s", textA, got, want)
+		}
 		text := "pay_" + rapid.StringMatching(`[0-9a-z]{26}`).Draw(rt, "text")
 		if u, err := answer.Decode("pay", text); err == nil && answer.Encode("pay", u) != text {
 			rt.Fatalf("%s and %s are one UUID", text, answer.Encode("pay", u))

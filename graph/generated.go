@@ -14126,7 +14126,9 @@ func (ec *executionContext) ___Type(ctx context.Context, sel ast.SelectionSet, o
 // region    ***************************** type.gotpl *****************************
 
 func (ec *executionContext) marshalNAccount2ᚕᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐAccountᚄ(ctx context.Context, sel ast.SelectionSet, v []*ledger.Account) graphql.Marshaler {
-	ret := execution.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := execution.MarshalObjects(ctx, len(v), func(w *execution.Writer, i int) {
+		ec.writeAccount(ctx, w, sel, v[i])
+	}, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNAccount2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐAccount(ctx, sel, v[i])
@@ -14162,7 +14164,9 @@ func (ec *executionContext) marshalNAccountEdge2githubᚗcomᚋpaygraphᚋpaygra
 }
 
 func (ec *executionContext) marshalNAccountEdge2ᚕgithubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []answer.Edge[*ledger.Account]) graphql.Marshaler {
-	ret := execution.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := execution.MarshalObjects(ctx, len(v), func(w *execution.Writer, i int) {
+		ec.writeAccountEdge(ctx, w, sel, &v[i])
+	}, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNAccountEdge2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐEdge(ctx, sel, v[i])
@@ -14313,7 +14317,9 @@ func (ec *executionContext) marshalNCursor2string(ctx context.Context, sel ast.S
 }
 
 func (ec *executionContext) marshalNCustomer2ᚕᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋmerchantᚐCustomerᚄ(ctx context.Context, sel ast.SelectionSet, v []*merchant.Customer) graphql.Marshaler {
-	ret := execution.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := execution.MarshalObjects(ctx, len(v), func(w *execution.Writer, i int) {
+		ec.writeCustomer(ctx, w, sel, v[i])
+	}, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNCustomer2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋmerchantᚐCustomer(ctx, sel, v[i])
@@ -14341,7 +14347,9 @@ func (ec *executionContext) marshalNCustomerEdge2githubᚗcomᚋpaygraphᚋpaygr
 }
 
 func (ec *executionContext) marshalNCustomerEdge2ᚕgithubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []answer.Edge[*merchant.Customer]) graphql.Marshaler {
-	ret := execution.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := execution.MarshalObjects(ctx, len(v), func(w *execution.Writer, i int) {
+		ec.writeCustomerEdge(ctx, w, sel, &v[i])
+	}, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNCustomerEdge2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐEdge(ctx, sel, v[i])
@@ -14408,7 +14416,9 @@ func (ec *executionContext) marshalNEntry2githubᚗcomᚋpaygraphᚋpaygraphᚋl
 }
 
 func (ec *executionContext) marshalNEntry2ᚕgithubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐEntryᚄ(ctx context.Context, sel ast.SelectionSet, v []ledger.Entry) graphql.Marshaler {
-	ret := execution.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := execution.MarshalObjects(ctx, len(v), func(w *execution.Writer, i int) {
+		ec.writeEntry(ctx, w, sel, &v[i])
+	}, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNEntry2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐEntry(ctx, sel, v[i])
@@ -14424,7 +14434,9 @@ func (ec *executionContext) marshalNEntry2ᚕgithubᚗcomᚋpaygraphᚋpaygraph�
 }
 
 func (ec *executionContext) marshalNEntry2ᚕᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐEntryᚄ(ctx context.Context, sel ast.SelectionSet, v []*ledger.Entry) graphql.Marshaler {
-	ret := execution.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := execution.MarshalObjects(ctx, len(v), func(w *execution.Writer, i int) {
+		ec.writeEntry(ctx, w, sel, v[i])
+	}, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNEntry2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐEntry(ctx, sel, v[i])
@@ -14467,7 +14479,9 @@ func (ec *executionContext) marshalNEntryEdge2githubᚗcomᚋpaygraphᚋpaygraph
 }
 
 func (ec *executionContext) marshalNEntryEdge2ᚕgithubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []answer.Edge[*ledger.Entry]) graphql.Marshaler {
-	ret := execution.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := execution.MarshalObjects(ctx, len(v), func(w *execution.Writer, i int) {
+		ec.writeEntryEdge(ctx, w, sel, &v[i])
+	}, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNEntryEdge2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐEdge(ctx, sel, v[i])
@@ -14498,7 +14512,9 @@ func (ec *executionContext) marshalNErrorCode2githubᚗcomᚋpaygraphᚋpaygraph
 }
 
 func (ec *executionContext) marshalNEvent2ᚕᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋeventᚐEventᚄ(ctx context.Context, sel ast.SelectionSet, v []*event.Event) graphql.Marshaler {
-	ret := execution.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := execution.MarshalObjects(ctx, len(v), func(w *execution.Writer, i int) {
+		ec.writeEvent(ctx, w, sel, v[i])
+	}, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNEvent2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋeventᚐEvent(ctx, sel, v[i])
@@ -14526,7 +14542,9 @@ func (ec *executionContext) marshalNEventEdge2githubᚗcomᚋpaygraphᚋpaygraph
 }
 
 func (ec *executionContext) marshalNEventEdge2ᚕgithubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []answer.Edge[*event.Event]) graphql.Marshaler {
-	ret := execution.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := execution.MarshalObjects(ctx, len(v), func(w *execution.Writer, i int) {
+		ec.writeEventEdge(ctx, w, sel, &v[i])
+	}, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNEventEdge2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐEdge(ctx, sel, v[i])
@@ -14786,7 +14804,9 @@ func (ec *executionContext) marshalNPageInfo2githubᚗcomᚋpaygraphᚋpaygraph�
 }
 
 func (ec *executionContext) marshalNPayment2ᚕᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐPaymentᚄ(ctx context.Context, sel ast.SelectionSet, v []*payment.Payment) graphql.Marshaler {
-	ret := execution.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := execution.MarshalObjects(ctx, len(v), func(w *execution.Writer, i int) {
+		ec.writePayment(ctx, w, sel, v[i])
+	}, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNPayment2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐPayment(ctx, sel, v[i])
@@ -14814,7 +14834,9 @@ func (ec *executionContext) marshalNPaymentEdge2githubᚗcomᚋpaygraphᚋpaygra
 }
 
 func (ec *executionContext) marshalNPaymentEdge2ᚕgithubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []answer.Edge[*payment.Payment]) graphql.Marshaler {
-	ret := execution.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := execution.MarshalObjects(ctx, len(v), func(w *execution.Writer, i int) {
+		ec.writePaymentEdge(ctx, w, sel, &v[i])
+	}, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNPaymentEdge2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐEdge(ctx, sel, v[i])
@@ -14960,7 +14982,9 @@ func (ec *executionContext) marshalNString2ᚕstringᚄ(ctx context.Context, sel
 }
 
 func (ec *executionContext) marshalNTransaction2ᚕᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐTransactionᚄ(ctx context.Context, sel ast.SelectionSet, v []*ledger.Transaction) graphql.Marshaler {
-	ret := execution.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := execution.MarshalObjects(ctx, len(v), func(w *execution.Writer, i int) {
+		ec.writeTransaction(ctx, w, sel, v[i])
+	}, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNTransaction2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐTransaction(ctx, sel, v[i])
@@ -14988,7 +15012,9 @@ func (ec *executionContext) marshalNTransactionEdge2githubᚗcomᚋpaygraphᚋpa
 }
 
 func (ec *executionContext) marshalNTransactionEdge2ᚕgithubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []answer.Edge[*ledger.Transaction]) graphql.Marshaler {
-	ret := execution.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := execution.MarshalObjects(ctx, len(v), func(w *execution.Writer, i int) {
+		ec.writeTransactionEdge(ctx, w, sel, &v[i])
+	}, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNTransactionEdge2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐEdge(ctx, sel, v[i])
@@ -15986,3 +16012,355 @@ func (ec *executionContext) marshalO__Type2ᚖgithubᚗcomᚋ99designsᚋgqlgen�
 }
 
 // endregion ***************************** type.gotpl *****************************
+
+// writeAccount writes an object none of whose selected fields waits for a resolver.
+func (ec *executionContext) writeAccount(ctx context.Context, w *execution.Writer, sel ast.SelectionSet, obj *ledger.Account) {
+	w.Raw("{")
+	for place, field := range w.Fields(ec.OperationContext, sel, accountImplementors) {
+		w.Name(place, field.Alias)
+		switch field.Name {
+		case "__typename":
+			w.Text("Account")
+		case "id":
+			w.Text(string(obj.ID))
+		case "name":
+			w.Text(string(obj.Name))
+		case "kind":
+			w.Text(string(obj.Kind))
+		case "currency":
+			w.Text(string(obj.Currency))
+		case "status":
+			w.Text(string(obj.Status))
+		case "statusReason":
+			w.Value(ec.marshalOString2ᚖstring(ctx, field.Selections, obj.StatusReason))
+		case "balance":
+			v := obj.Balance()
+			ec.writeBalance(ctx, w, field.Selections, &v)
+		case "version":
+			w.Value(ec.marshalNInt2int32(ctx, field.Selections, obj.Version))
+		case "createdAt":
+			w.Value(ec.marshalNDateTime2timeᚐTime(ctx, field.Selections, obj.CreatedAt))
+		case "updatedAt":
+			w.Value(ec.marshalNDateTime2timeᚐTime(ctx, field.Selections, obj.UpdatedAt))
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	w.Raw("}")
+}
+
+// writeAccountEdge writes an object none of whose selected fields waits for a resolver.
+func (ec *executionContext) writeAccountEdge(ctx context.Context, w *execution.Writer, sel ast.SelectionSet, obj *answer.Edge[*ledger.Account]) {
+	w.Raw("{")
+	for place, field := range w.Fields(ec.OperationContext, sel, accountEdgeImplementors) {
+		w.Name(place, field.Alias)
+		switch field.Name {
+		case "__typename":
+			w.Text("AccountEdge")
+		case "cursor":
+			w.Value(ec.marshalNCursor2string(ctx, field.Selections, obj.Cursor))
+		case "node":
+			ec.writeAccount(ctx, w, field.Selections, obj.Node)
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	w.Raw("}")
+}
+
+// writeBalance writes an object none of whose selected fields waits for a resolver.
+func (ec *executionContext) writeBalance(ctx context.Context, w *execution.Writer, sel ast.SelectionSet, obj *ledger.Balance) {
+	w.Raw("{")
+	for place, field := range w.Fields(ec.OperationContext, sel, balanceImplementors) {
+		w.Name(place, field.Alias)
+		switch field.Name {
+		case "__typename":
+			w.Text("Balance")
+		case "posted":
+			v := obj.Posted
+			ec.writeMoney(ctx, w, field.Selections, &v)
+		case "available":
+			v := obj.Available
+			ec.writeMoney(ctx, w, field.Selections, &v)
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	w.Raw("}")
+}
+
+// writeCustomer writes an object none of whose selected fields waits for a resolver.
+func (ec *executionContext) writeCustomer(ctx context.Context, w *execution.Writer, sel ast.SelectionSet, obj *merchant.Customer) {
+	w.Raw("{")
+	for place, field := range w.Fields(ec.OperationContext, sel, customerImplementors) {
+		w.Name(place, field.Alias)
+		switch field.Name {
+		case "__typename":
+			w.Text("Customer")
+		case "id":
+			w.Text(string(obj.ID))
+		case "name":
+			w.Text(string(obj.Name))
+		case "reference":
+			w.Value(ec.marshalOString2ᚖstring(ctx, field.Selections, obj.Reference))
+		case "metadata":
+			w.Value(ec.marshalOMetadata2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐMetadata(ctx, field.Selections, obj.Metadata))
+		case "version":
+			w.Value(ec.marshalNInt2int32(ctx, field.Selections, obj.Version))
+		case "createdAt":
+			w.Value(ec.marshalNDateTime2timeᚐTime(ctx, field.Selections, obj.CreatedAt))
+		case "updatedAt":
+			w.Value(ec.marshalNDateTime2timeᚐTime(ctx, field.Selections, obj.UpdatedAt))
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	w.Raw("}")
+}
+
+// writeCustomerEdge writes an object none of whose selected fields waits for a resolver.
+func (ec *executionContext) writeCustomerEdge(ctx context.Context, w *execution.Writer, sel ast.SelectionSet, obj *answer.Edge[*merchant.Customer]) {
+	w.Raw("{")
+	for place, field := range w.Fields(ec.OperationContext, sel, customerEdgeImplementors) {
+		w.Name(place, field.Alias)
+		switch field.Name {
+		case "__typename":
+			w.Text("CustomerEdge")
+		case "cursor":
+			w.Value(ec.marshalNCursor2string(ctx, field.Selections, obj.Cursor))
+		case "node":
+			ec.writeCustomer(ctx, w, field.Selections, obj.Node)
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	w.Raw("}")
+}
+
+// writeEntry writes an object none of whose selected fields waits for a resolver.
+func (ec *executionContext) writeEntry(ctx context.Context, w *execution.Writer, sel ast.SelectionSet, obj *ledger.Entry) {
+	w.Raw("{")
+	for place, field := range w.Fields(ec.OperationContext, sel, entryImplementors) {
+		w.Name(place, field.Alias)
+		switch field.Name {
+		case "__typename":
+			w.Text("Entry")
+		case "id":
+			w.Text(string(obj.ID()))
+		case "amount":
+			v := obj.Amount
+			ec.writeMoney(ctx, w, field.Selections, &v)
+		case "direction":
+			w.Text(string(obj.Direction))
+		case "runningBalance":
+			v := obj.RunningBalance()
+			ec.writeMoney(ctx, w, field.Selections, &v)
+		case "accountSequence":
+			w.Value(ec.marshalNBigInt2int64(ctx, field.Selections, obj.AccountSequence))
+		case "createdAt":
+			w.Value(ec.marshalNDateTime2timeᚐTime(ctx, field.Selections, obj.CreatedAt))
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	w.Raw("}")
+}
+
+// writeEntryEdge writes an object none of whose selected fields waits for a resolver.
+func (ec *executionContext) writeEntryEdge(ctx context.Context, w *execution.Writer, sel ast.SelectionSet, obj *answer.Edge[*ledger.Entry]) {
+	w.Raw("{")
+	for place, field := range w.Fields(ec.OperationContext, sel, entryEdgeImplementors) {
+		w.Name(place, field.Alias)
+		switch field.Name {
+		case "__typename":
+			w.Text("EntryEdge")
+		case "cursor":
+			w.Value(ec.marshalNCursor2string(ctx, field.Selections, obj.Cursor))
+		case "node":
+			ec.writeEntry(ctx, w, field.Selections, obj.Node)
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	w.Raw("}")
+}
+
+// writeEvent writes an object none of whose selected fields waits for a resolver.
+func (ec *executionContext) writeEvent(ctx context.Context, w *execution.Writer, sel ast.SelectionSet, obj *event.Event) {
+	w.Raw("{")
+	for place, field := range w.Fields(ec.OperationContext, sel, eventImplementors) {
+		w.Name(place, field.Alias)
+		switch field.Name {
+		case "__typename":
+			w.Text("Event")
+		case "id":
+			w.Text(string(obj.ID))
+		case "sequence":
+			w.Value(ec.marshalNBigInt2int64(ctx, field.Selections, obj.Sequence))
+		case "type":
+			w.Text(string(obj.Type))
+		case "objectVersion":
+			w.Value(ec.marshalNInt2int32(ctx, field.Selections, obj.ObjectVersion))
+		case "hash":
+			w.Text(string(obj.HashText()))
+		case "occurredAt":
+			w.Value(ec.marshalNDateTime2timeᚐTime(ctx, field.Selections, obj.OccurredAt))
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	w.Raw("}")
+}
+
+// writeEventEdge writes an object none of whose selected fields waits for a resolver.
+func (ec *executionContext) writeEventEdge(ctx context.Context, w *execution.Writer, sel ast.SelectionSet, obj *answer.Edge[*event.Event]) {
+	w.Raw("{")
+	for place, field := range w.Fields(ec.OperationContext, sel, eventEdgeImplementors) {
+		w.Name(place, field.Alias)
+		switch field.Name {
+		case "__typename":
+			w.Text("EventEdge")
+		case "cursor":
+			w.Value(ec.marshalNCursor2string(ctx, field.Selections, obj.Cursor))
+		case "node":
+			ec.writeEvent(ctx, w, field.Selections, obj.Node)
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	w.Raw("}")
+}
+
+// writeMoney writes an object none of whose selected fields waits for a resolver.
+func (ec *executionContext) writeMoney(ctx context.Context, w *execution.Writer, sel ast.SelectionSet, obj *money.Amount) {
+	w.Raw("{")
+	for place, field := range w.Fields(ec.OperationContext, sel, moneyImplementors) {
+		w.Name(place, field.Alias)
+		switch field.Name {
+		case "__typename":
+			w.Text("Money")
+		case "amount":
+			w.Text(string(obj.Amount()))
+		case "currency":
+			w.Text(string(obj.Currency))
+		case "minorUnits":
+			w.Value(ec.marshalNBigInt2int64(ctx, field.Selections, obj.MinorUnits))
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	w.Raw("}")
+}
+
+// writePayment writes an object none of whose selected fields waits for a resolver.
+func (ec *executionContext) writePayment(ctx context.Context, w *execution.Writer, sel ast.SelectionSet, obj *payment.Payment) {
+	w.Raw("{")
+	for place, field := range w.Fields(ec.OperationContext, sel, paymentImplementors) {
+		w.Name(place, field.Alias)
+		switch field.Name {
+		case "__typename":
+			w.Text("Payment")
+		case "id":
+			w.Text(string(obj.ID))
+		case "status":
+			w.Text(string(obj.Status))
+		case "amount":
+			v := obj.Amount
+			ec.writeMoney(ctx, w, field.Selections, &v)
+		case "captured":
+			v := obj.Captured()
+			ec.writeMoney(ctx, w, field.Selections, &v)
+		case "captureMethod":
+			w.Text(string(obj.CaptureMethod()))
+		case "reference":
+			w.Value(ec.marshalOString2ᚖstring(ctx, field.Selections, obj.Reference))
+		case "metadata":
+			w.Value(ec.marshalOMetadata2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐMetadata(ctx, field.Selections, obj.Metadata))
+		case "version":
+			w.Value(ec.marshalNInt2int32(ctx, field.Selections, obj.Version))
+		case "createdAt":
+			w.Value(ec.marshalNDateTime2timeᚐTime(ctx, field.Selections, obj.CreatedAt))
+		case "updatedAt":
+			w.Value(ec.marshalNDateTime2timeᚐTime(ctx, field.Selections, obj.UpdatedAt))
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	w.Raw("}")
+}
+
+// writePaymentEdge writes an object none of whose selected fields waits for a resolver.
+func (ec *executionContext) writePaymentEdge(ctx context.Context, w *execution.Writer, sel ast.SelectionSet, obj *answer.Edge[*payment.Payment]) {
+	w.Raw("{")
+	for place, field := range w.Fields(ec.OperationContext, sel, paymentEdgeImplementors) {
+		w.Name(place, field.Alias)
+		switch field.Name {
+		case "__typename":
+			w.Text("PaymentEdge")
+		case "cursor":
+			w.Value(ec.marshalNCursor2string(ctx, field.Selections, obj.Cursor))
+		case "node":
+			ec.writePayment(ctx, w, field.Selections, obj.Node)
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	w.Raw("}")
+}
+
+// writeTransaction writes an object none of whose selected fields waits for a resolver.
+func (ec *executionContext) writeTransaction(ctx context.Context, w *execution.Writer, sel ast.SelectionSet, obj *ledger.Transaction) {
+	w.Raw("{")
+	for place, field := range w.Fields(ec.OperationContext, sel, transactionImplementors) {
+		w.Name(place, field.Alias)
+		switch field.Name {
+		case "__typename":
+			w.Text("Transaction")
+		case "id":
+			w.Text(string(obj.ID))
+		case "kind":
+			w.Text(string(obj.Kind))
+		case "status":
+			w.Text(string(obj.Status()))
+		case "amount":
+			v := obj.Amount
+			ec.writeMoney(ctx, w, field.Selections, &v)
+		case "entries":
+			v := obj.Entries
+			w.Raw("[")
+			for i := range v {
+				w.Next(i)
+				ec.writeEntry(ctx, w, field.Selections, &v[i])
+			}
+			w.Raw("]")
+		case "reference":
+			w.Value(ec.marshalOString2ᚖstring(ctx, field.Selections, obj.Reference))
+		case "valueDate":
+			w.Value(ec.marshalNDate2timeᚐTime(ctx, field.Selections, obj.ValueDate))
+		case "createdAt":
+			w.Value(ec.marshalNDateTime2timeᚐTime(ctx, field.Selections, obj.CreatedAt))
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	w.Raw("}")
+}
+
+// writeTransactionEdge writes an object none of whose selected fields waits for a resolver.
+func (ec *executionContext) writeTransactionEdge(ctx context.Context, w *execution.Writer, sel ast.SelectionSet, obj *answer.Edge[*ledger.Transaction]) {
+	w.Raw("{")
+	for place, field := range w.Fields(ec.OperationContext, sel, transactionEdgeImplementors) {
+		w.Name(place, field.Alias)
+		switch field.Name {
+		case "__typename":
+			w.Text("TransactionEdge")
+		case "cursor":
+			w.Value(ec.marshalNCursor2string(ctx, field.Selections, obj.Cursor))
+		case "node":
+			ec.writeTransaction(ctx, w, field.Selections, obj.Node)
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	w.Raw("}")
+}

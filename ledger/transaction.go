@@ -62,14 +62,23 @@ type Entry struct {
 	CreatedAt       time.Time
 }
 
+// Span names entries of an account by their numbers: those after one number and before another.
+type Span struct {
+	Account       AccountID
+	After, Before int64
+}
+
+// Has says whether the entry is one of them.
+func (s Span) Has(e *Entry) bool {
+	return e.AccountID == s.Account && s.After < e.AccountSequence && e.AccountSequence < s.Before
+}
+
 // NodeID is the entry's identifier.
 func (e *Entry) NodeID() string { return string(e.ID()) }
 
 // ID is made from the transaction's identifier and the leg.
 func (e *Entry) ID() EntryID {
-	u, _ := answer.Decode(answer.TransactionPrefix, string(e.TransactionID))
-	u[15] = byte(e.Leg)
-	return EntryID(answer.Encode(answer.EntryPrefix, u))
+	return EntryID(answer.Derive(answer.EntryPrefix, string(e.TransactionID), byte(e.Leg)))
 }
 
 // Locate splits an entry's identifier into its transaction and its leg. ok is false for text that names no entry.

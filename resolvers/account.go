@@ -2,7 +2,6 @@ package resolvers
 
 import (
 	"context"
-	"math"
 
 	"github.com/paygraph/paygraph/answer"
 	"github.com/paygraph/paygraph/auth"
@@ -13,9 +12,10 @@ import (
 type accountReads interface {
 	Accounts(ctx context.Context, m merchant.ID, ids []string) ([]*ledger.Account, error)
 	ListAccounts(ctx context.Context, m merchant.ID, f ledger.AccountFilter, s answer.Slice) ([]*ledger.Account, error)
-	AccountEntries(ctx context.Context, m merchant.ID, accounts []string, before int64, limit int) ([][]*ledger.Entry, error)
 	AccountEntriesAfter(ctx context.Context, m merchant.ID, account ledger.AccountID, after int64, limit int) ([]*ledger.Entry, error)
-	AccountTransactions(ctx context.Context, m merchant.ID, accounts []string, before int64, limit int) ([][]*ledger.Transaction, error)
+	AccountEntries(ctx context.Context, m merchant.ID, of []ledger.Span) ([][]*ledger.Entry, error)
+	AccountTransactions(ctx context.Context, m merchant.ID, of []ledger.Span) ([][]*ledger.Transaction, error)
+	KnownTransactions(m merchant.ID, of ledger.Span) (found []*ledger.Transaction, known bool)
 }
 
 func (r mutationResolver) OpenAccount(ctx context.Context, in ledger.OpenAccountInput) (answer.Outcome, error) {
@@ -67,20 +67,23 @@ func (r accountResolver) Transactions(ctx context.Context, a *ledger.Account, fi
 	if err != nil {
 		return nil, err
 	}
-	found, err := from(ctx).accountTransactions.Load(ctx, wanted)
+	reader := from(ctx)
+	found, known := reader.KnownTransactions(auth.FromContext(ctx).Merchant, wanted)
+	if !known {
+		found, err = reader.accountTransactions.Load(ctx, wanted)
+	}
 	return answer.Cut(found, int(first), after != nil, func(t *ledger.Transaction) string { return c.ofNumber(t.SequenceOn(a.ID)) }), err
 }
 
-// ofAccount says which part of an account's list by entry numbers is wanted, the newest first.
-func (r *Resolver) ofAccount(ctx context.Context, list string, a *ledger.Account, first int32, after *string) (cursors, part[int64], error) {
+// ofAccount says which part of an account's list by entry numbers is wanted, the newest first. It begins at the entry that the balance
+// is of: what came since is left out.
+func (r *Resolver) ofAccount(ctx context.Context, list string, a *ledger.Account, first int32, after *string) (cursors, ledger.Span, error) {
 	c := r.cursors(auth.FromContext(ctx), list+" of "+a.NodeID())
 	if err := checkFirst(first); err != nil {
-		return c, part[int64]{}, err
+		return c, ledger.Span{}, err
 	}
-	newest := a.Sequence // as in the balance; what came since is left out
-	if from(ctx).ofOneMoment {
-		newest = math.MaxInt64 - 1 // nothing came since; and lists that begin alike are found by one question
-	}
-	before, err := c.number(after, newest+1)
-	return c, part[int64]{a.NodeID(), slice[int64]{before, int(first) + 1}}, err
+	before, err := c.number(after, a.Sequence+1)
+	before = min(before, a.Sequence+1)    // the database may have been restored to a moment before the cursor's
+	oldest := before - (int64(first) + 1) // one more shows whether there is a next page
+	return c, ledger.Span{Account: a.ID, After: max(0, oldest-1), Before: before}, err
 }

@@ -90,14 +90,14 @@ func (c counted) Entries(ctx context.Context, m merchant.ID, ids []ledger.EntryI
 	return c.Snapshot.Entries(ctx, m, ids)
 }
 
-func (c counted) AccountEntries(ctx context.Context, m merchant.ID, accounts []string, before int64, limit int) ([][]*ledger.Entry, error) {
+func (c counted) AccountEntries(ctx context.Context, m merchant.ID, of []ledger.Span) ([][]*ledger.Entry, error) {
 	c.asked.add("AccountEntries")
-	return c.Snapshot.AccountEntries(ctx, m, accounts, before, limit)
+	return c.Snapshot.AccountEntries(ctx, m, of)
 }
 
-func (c counted) AccountTransactions(ctx context.Context, m merchant.ID, accounts []string, before int64, limit int) ([][]*ledger.Transaction, error) {
+func (c counted) AccountTransactions(ctx context.Context, m merchant.ID, of []ledger.Span) ([][]*ledger.Transaction, error) {
 	c.asked.add("AccountTransactions")
-	return c.Snapshot.AccountTransactions(ctx, m, accounts, before, limit)
+	return c.Snapshot.AccountTransactions(ctx, m, of)
 }
 
 func (c counted) PaymentTransactions(ctx context.Context, m merchant.ID, payments []string, after answer.UUID, limit int) ([][]*ledger.Transaction, error) {

@@ -64,7 +64,6 @@ type operation struct {
 // reader reads for one principal.
 type reader struct {
 	Reads
-	ofOneMoment  bool // all questions are answered as of one moment
 	merchants    *dataloadgen.Loader[string, *merchant.Merchant]
 	customers    *dataloadgen.Loader[string, *merchant.Customer]
 	accounts     *dataloadgen.Loader[string, *ledger.Account]
@@ -73,8 +72,8 @@ type reader struct {
 	entries      *dataloadgen.Loader[string, *ledger.Entry]
 	events       *dataloadgen.Loader[string, *event.Event]
 
-	accountEntries      *dataloadgen.Loader[part[int64], []*ledger.Entry]
-	accountTransactions *dataloadgen.Loader[part[int64], []*ledger.Transaction]
+	accountEntries      *dataloadgen.Loader[ledger.Span, []*ledger.Entry]
+	accountTransactions *dataloadgen.Loader[ledger.Span, []*ledger.Transaction]
 	paymentTransactions *dataloadgen.Loader[part[answer.UUID], []*ledger.Transaction]
 	paymentEvents       *dataloadgen.Loader[part[int64], []*event.Event]
 	customerAccounts    *dataloadgen.Loader[part[answer.UUID], []*ledger.Account]
@@ -87,17 +86,16 @@ func from(ctx context.Context) *reader {
 	defer op.mu.Unlock()
 	if op.reader == nil {
 		operation := graphql.GetOperationContext(ctx).Operation
-		all, together := execution.Resolvers(operation.SelectionSet)
+		fields := execution.Resolvers(operation.SelectionSet)
 		reads, wait := op.operations.Now, gathering
-		if operation.Operation == ast.Query && all > 1 { // one question is of one moment by itself
+		if operation.Operation == ast.Query && fields.Changing > 1 { // one question is of one moment by itself
 			op.snapshot = op.operations.Snapshot()
 			reads = op.snapshot
 		}
-		if together < 2 {
+		if fields.Together < 2 {
 			wait = 0
 		}
 		op.reader = newReader(reads, auth.FromContext(ctx), wait)
-		op.reader.ofOneMoment = operation.Operation == ast.Query
 	}
 	return op.reader
 }
@@ -127,8 +125,8 @@ func newReader(reads Reads, p auth.Principal, wait time.Duration) *reader {
 		payments:            byID(p, wait, reads.Payments),
 		entries:             byID(p, wait, entriesByID(reads)),
 		events:              byID(p, wait, reads.Events),
-		accountEntries:      byParent(p, wait, reads.AccountEntries),
-		accountTransactions: byParent(p, wait, reads.AccountTransactions),
+		accountEntries:      bySpan(p, wait, reads.AccountEntries),
+		accountTransactions: bySpan(p, wait, reads.AccountTransactions),
 		paymentTransactions: byParent(p, wait, reads.PaymentTransactions),
 		paymentEvents:       byParent(p, wait, reads.PaymentEvents),
 		customerAccounts:    byParent(p, wait, reads.CustomerAccounts),
@@ -179,6 +177,17 @@ func byID[T command.Object](p auth.Principal, wait time.Duration, find func(cont
 			objects[places[object.NodeID()]] = object
 		}
 		return objects, nil
+	}, dataloadgen.WithWait(wait))
+}
+
+// bySpan loads spans of the lists that belong to accounts.
+func bySpan[T any](p auth.Principal, wait time.Duration, find func(context.Context, merchant.ID, []ledger.Span) ([][]T, error)) *dataloadgen.Loader[ledger.Span, []T] {
+	return dataloadgen.NewLoader(func(ctx context.Context, of []ledger.Span) ([][]T, []error) {
+		lists, err := find(ctx, p.Merchant, of)
+		if err != nil {
+			return nil, []error{err}
+		}
+		return lists, nil
 	}, dataloadgen.WithWait(wait))
 }
 

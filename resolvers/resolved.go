@@ -2,11 +2,20 @@ package resolvers
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/paygraph/paygraph/graph"
 	"github.com/paygraph/paygraph/resolvers/execution"
 )
+
+// unchanging are the fields whose answers are as of the moment of their object, whenever they are asked for: an account's entries up to the
+// number in its balance never change, nor do their transactions. A field that shows what may change does not belong here; should a
+// transaction's status follow from later ones, it has to be asked for by a field of its own.
+var unchanging = map[string][]string{
+	"Account": {"entries", "transactions"},
+	"Entry":   {"transaction"},
+}
 
 // The fields that resolvers answer are the methods of the interfaces that gqlgen asks for.
 func init() {
@@ -18,6 +27,7 @@ func init() {
 			for _, field := range schema.Types[object.Name].Fields {
 				if strings.EqualFold(field.Name, answers.Method(j).Name) {
 					execution.Resolved[field] = true
+					execution.Unchanging[field] = slices.Contains(unchanging[object.Name], field.Name)
 				}
 			}
 		}

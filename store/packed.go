@@ -17,10 +17,10 @@ import (
 // packed makes a value of each row of a query.
 func packed(query string) string { return `SELECT record_send(r) FROM (` + query + `) r` }
 
-// packedForEach makes a value for each of the identifiers in $2, in their order, of all rows that a query finds for it, which knows the
-// identifier as u.id.
-func packedForEach(query string) string {
-	return `SELECT (SELECT string_agg(record_send(r), '') FROM (` + query + `) r)` + each + ` ORDER BY u.place`
+// packedForEach makes a value for each of some parents, in their order, of all rows that a query finds for it, which knows the parent as u:
+// parents is [each] or [eachSpan].
+func packedForEach(query, parents string) string {
+	return `SELECT (SELECT string_agg(record_send(r), '') FROM (` + query + `) r)` + parents + ` ORDER BY u.place`
 }
 
 // unpack visits the rows in a packed value.

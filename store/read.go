@@ -24,6 +24,7 @@ import (
 type Reads struct {
 	source source
 	codec  codec
+	posted *posted
 }
 
 // source runs a query of one column, bytea, and visits its values. They are good until the visit ends.
@@ -108,7 +109,7 @@ type view struct {
 // Snapshot opens a view of the database for one query operation.
 func (s *Store) Snapshot() *Snapshot {
 	v := &view{db: s.readers.DB}
-	return &Snapshot{Reads{v, s.codec}, v}
+	return &Snapshot{Reads{v, s.codec, s.posted}, v}
 }
 
 // Close ends the view.

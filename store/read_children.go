@@ -20,22 +20,19 @@ func children[T any](ctx context.Context, r Reads, m merchant.ID, prefix answer.
 		u, _ := answer.Decode(prefix, id) // one that is none is all zeros, and finds nothing
 		wanted.uuid(u)
 	}
-	found := make([][]*T, 0, len(parents))
-	arguments = append([]any{uuidOf(m), wanted.wire()}, arguments...)
-	err := r.source.values(ctx, packedForEach(query), func(value []byte) error {
+	return collectEach(ctx, r, packedForEach(query, each), read, append([]any{uuidOf(m), wanted.wire()}, arguments...))
+}
+
+// collectEach collects the rows of each of the values that a query has: one for each parent.
+func collectEach[T any](ctx context.Context, r Reads, text string, read func(scanner) (*T, error), arguments []any) ([][]*T, error) {
+	var found [][]*T
+	err := r.source.values(ctx, text, func(value []byte) error {
 		var of []*T
 		err := unpack(value, collect(&of, read))
 		found = append(found, of)
 		return err
 	}, arguments...)
 	return found, err
-}
-
-// AccountEntries finds the entries of each of some accounts before a number, the newest first.
-func (r Reads) AccountEntries(ctx context.Context, m merchant.ID, accounts []string, before int64, limit int) ([][]*ledger.Entry, error) {
-	return children(ctx, r, m, answer.AccountPrefix, accounts, `SELECT `+entryColumns+` FROM `+
-		part(entryColumns, `entry`, `e`, `e.account_id = u.id AND e.sequence < $3`, `ORDER BY e.sequence DESC LIMIT $4`)+
-		` ORDER BY e.sequence DESC`, scanEntry, before, limit)
 }
 
 // Entries finds entries by their identifiers; the result has nil for those that are not there.
@@ -57,14 +54,6 @@ func (r Reads) Entries(ctx context.Context, m merchant.ID, ids []ledger.EntryID)
 		}
 	}
 	return found, err
-}
-
-// AccountTransactions finds the transactions with an entry on each of some accounts before the account's entry of a number, the
-// newest first, with all their entries.
-func (r Reads) AccountTransactions(ctx context.Context, m merchant.ID, accounts []string, before int64, limit int) ([][]*ledger.Transaction, error) {
-	return children(ctx, r, m, answer.AccountPrefix, accounts, `SELECT `+legColumns+` FROM `+
-		part(`t.transaction_id, t.sequence`, `entry`, `t`, `t.account_id = u.id AND t.sequence < $3`, `ORDER BY t.sequence DESC LIMIT $4`)+
-		withEntries+` ORDER BY t.sequence DESC, e.leg`, fold(), before, limit)
 }
 
 // PaymentTransactions finds the transactions of each of some payments after one, the oldest first, with all their entries.

@@ -110,14 +110,15 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	readers, err := pool(c.DSN, c.Readers, connector.Options{Settings: readerSettings})
+	posted := newPosted()
+	readers, err := pool(c.DSN, c.Readers, connector.Options{Settings: readerSettings, Connected: posted.meetOn})
 	if err != nil {
 		return nil, errors.Join(err, writers.Close())
 	}
 	s := &Store{
 		writers: writers, readers: sqlx.NewDb(readers, "postgres"), inFlight: inFlight{keys: map[scopedKey]int{}},
 	}
-	s.Reads = Reads{pooled{readers}, codec{answer.NewCodec(c.Refusals)}}
+	s.Reads = Reads{pooled{readers}, codec{answer.NewCodec(c.Refusals)}, posted}
 	secret, err := s.Secret(ctx, "fingerprint")
 	if err != nil {
 		_ = writers.Close()
@@ -152,6 +153,7 @@ func (s *Store) Close() error {
 		hints = s.hints.close()
 	}
 	s.Hub.Close()
+	defer s.posted.close()
 	return errors.Join(hints, s.writers.Close(), s.readers.Close())
 }
 

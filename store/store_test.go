@@ -39,14 +39,20 @@ func wallet(t *testing.T, h *storetest.House, p auth.Principal, amount string) l
 		t.Fatal(err)
 	}
 	if amount != "" {
-		_, err := h.Ledger.DepositFunds(t.Context(), p, ledger.DepositFundsInput{
-			IdempotencyKey: key(), AccountID: account.Account.ID, Amount: usd(amount), Reason: "opening balance",
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
+		deposit(t, h, p, account.Account.ID, amount)
 	}
 	return account.Account.ID
+}
+
+// deposit gives an account money, and with it one entry more.
+func deposit(t *testing.T, h *storetest.House, p auth.Principal, account ledger.AccountID, amount string) {
+	t.Helper()
+	_, err := h.Ledger.DepositFunds(t.Context(), p, ledger.DepositFundsInput{
+		IdempotencyKey: key(), AccountID: account, Amount: usd(amount), Reason: "a test",
+	})
+	if err != nil {
+		t.Error(err)
+	}
 }
 
 func balance(t *testing.T, h *storetest.House, p auth.Principal, id ledger.AccountID) string {

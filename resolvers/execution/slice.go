@@ -11,6 +11,9 @@ import (
 // executed.
 var Resolved = map[*ast.FieldDefinition]bool{}
 
+// Unchanging has those of them whose answer follows from their object and from what never changes: asked later, it is the same.
+var Unchanging = map[*ast.FieldDefinition]bool{}
+
 // MarshalSlice takes the place of gqlgen's MarshalSliceConcurrently: where no element can wait for anything, one after the other is
 // faster than a goroutine each, and one context serves them all. Where one can, they have to run side by side, so that loaders gather
 // what they ask for.
@@ -39,32 +42,50 @@ func recovered(ctx context.Context, i int, marshal func(context.Context, int) gr
 }
 
 // waits says whether a selection has a field that a resolver answers.
-func waits(selections ast.SelectionSet) bool {
-	all, _ := Resolvers(selections)
-	return all > 0
+func waits(selections ast.SelectionSet) bool { return Resolvers(selections).All > 0 }
+
+// Counts are of the fields of a selection that resolvers answer. In lists they are many.
+type Counts struct {
+	All      int
+	Together int // those whose resolvers can be at work at the same time
+	Changing int // those that ask for what may change while others ask
 }
 
-// Resolvers counts the fields of a selection that resolvers answer: all of them, and those whose resolvers can be at work at the same
-// time. In lists they are many.
-func Resolvers(selections ast.SelectionSet) (all, together int) {
-	const many = 1_000
+const many = 1_000
+
+// Resolvers counts the fields of a selection that resolvers answer.
+func Resolvers(selections ast.SelectionSet) (sum Counts) {
 	for _, selection := range selections {
-		var inAll, inTogether int
+		var in Counts
 		switch s := selection.(type) {
 		case *ast.Field:
-			inAll, inTogether = Resolvers(s.SelectionSet)
-			if Resolved[s.Definition] { // its own children come after it
-				inAll, inTogether = inAll+1, max(inTogether, 1)
-			}
-			if inAll > 0 && s.Definition.Type.Elem != nil { // a list's resolver may look for each object by itself, as nodes does
-				inAll, inTogether = many, many
-			}
+			in = ofField(s)
 		case *ast.InlineFragment:
-			inAll, inTogether = Resolvers(s.SelectionSet)
+			in = Resolvers(s.SelectionSet)
 		case *ast.FragmentSpread:
-			inAll, inTogether = Resolvers(s.Definition.SelectionSet)
+			in = Resolvers(s.Definition.SelectionSet)
 		}
-		all, together = all+inAll, together+inTogether
+		sum.All, sum.Together, sum.Changing = sum.All+in.All, sum.Together+in.Together, sum.Changing+in.Changing
 	}
-	return all, together
+	return sum
+}
+
+func ofField(f *ast.Field) Counts {
+	in := Resolvers(f.SelectionSet)
+	if Resolved[f.Definition] { // its own children come after it
+		in.All, in.Together = in.All+1, max(in.Together, 1)
+		if !Unchanging[f.Definition] {
+			in.Changing++
+		}
+	}
+	if f.Definition.Type.Elem == nil {
+		return in
+	}
+	if in.All > 0 { // a list's resolver may look for each object by itself, as nodes does
+		in.All, in.Together = many, many
+	}
+	if in.Changing > 0 {
+		in.Changing = many
+	}
+	return in
 }

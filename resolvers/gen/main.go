@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"go/format"
 	"io/fs"
 	"log"
 	"os"
@@ -41,8 +42,8 @@ func generate() error {
 	if err != nil {
 		return err
 	}
-	fields := &plain{}
-	if err := api.Generate(c, api.AddPlugin(fields)); err != nil {
+	fields, objects := &plain{}, &written{}
+	if err := api.Generate(c, api.AddPlugin(fields), api.AddPlugin(objects)); err != nil {
 		return err
 	}
 	code, err := os.ReadFile(generated)
@@ -56,6 +57,12 @@ func generate() error {
 		code = bytes.ReplaceAll(code, []byte(pair[0]), []byte(pair[1]))
 	}
 	if code, err = fields.exchange(code); err != nil {
+		return err
+	}
+	if code, err = objects.exchange(code); err != nil {
+		return err
+	}
+	if code, err = format.Source(code); err != nil {
 		return err
 	}
 	return os.WriteFile(generated, code, 0o644)

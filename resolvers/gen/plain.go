@@ -38,21 +38,31 @@ func (p *plain) GenerateCode(data *codegen.Data) error {
 	for _, o := range data.Objects {
 		for _, f := range o.Fields {
 			if isPlain(f, objects) {
-				value := f.GoReceiverName + "." + f.GoFieldName
-				if f.IsMethod() {
-					value += "()"
-				}
-				p.code["_"+o.Name+"_"+f.Name] = fmt.Sprintf("return ec.%s(ctx, field.Selections, %s)", f.TypeReference.MarshalFunc(), value)
+				p.code["_"+o.Name+"_"+f.Name] = fmt.Sprintf("return ec.%s(ctx, field.Selections, %s)", f.TypeReference.MarshalFunc(), valueOf(f))
 			}
 		}
 	}
 	return nil
 }
 
+// isSimple says whether nothing can go wrong when the value of a field is read.
+func isSimple(f *codegen.Field) bool {
+	return !f.Object.Root && !f.IsResolver && !f.MethodHasContext && (!f.IsMethod() || f.NoErr) && !f.VOkFunc && !f.IsMap() &&
+		len(f.Args) == 0 && !f.HasDirectives()
+}
+
+// valueOf is the expression that reads the value of a field.
+func valueOf(f *codegen.Field) string {
+	if f.IsMethod() {
+		return f.GoReceiverName + "." + f.GoFieldName + "()"
+	}
+	return f.GoReceiverName + "." + f.GoFieldName
+}
+
 func isPlain(f *codegen.Field, objects map[string]bool) bool {
 	t := f.TypeReference
 	switch {
-	case f.Object.Root, f.IsResolver, f.MethodHasContext, f.IsMethod() && !f.NoErr, f.VOkFunc, f.IsMap(), len(f.Args) > 0, f.HasDirectives(), t.IsSlice():
+	case !isSimple(f), t.IsSlice():
 		return false
 	case t.GQL.NonNull && t.IsNilable(): // a null would be an error, which needs its path
 		return false

@@ -80,6 +80,10 @@ type Options struct {
 	// taken back; lib/pq then needs no goroutine a statement to watch the context, which is 6 % of a lone payment's time.
 	NoCancel bool
 
+	// Connected is called with each new session, before anything else is asked on it: its error ends the session. The server that it speaks
+	// to may be another than that of the session before.
+	Connected func(ctx context.Context, session driver.QueryerContext) error
+
 	// Dial replaces the dialler and with it TCPUserTimeout; for tests.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
@@ -100,7 +104,7 @@ func Open(dsn string, o Options) (*sql.DB, error) {
 	if dial == nil {
 		dial = dialer(cfg.ConnectTimeout, o.TCPUserTimeout)
 	}
-	return sql.OpenDB(&connector{cfg: cfg, dial: dial, statements: o.Statements, noCancel: o.NoCancel}), nil
+	return sql.OpenDB(&connector{cfg: cfg, dial: dial, statements: o.Statements, noCancel: o.NoCancel, connected: o.Connected}), nil
 }
 
 // config merges the DSN and the options into lib/pq's configuration.
@@ -165,6 +169,7 @@ type connector struct {
 	dial       dialFunc
 	statements int
 	noCancel   bool
+	connected  func(context.Context, driver.QueryerContext) error
 }
 
 // ErrConnect wraps why a session could not be opened.
@@ -182,9 +187,16 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConnect, err)
 	}
-	return &session{
+	s := &session{
 		pq: conn.(pqConn), wire: tap.last.Load(), kept: newKept(c.statements), noCancel: c.noCancel, plain: c.cfg.SSLMode == pq.SSLModeDisable,
-	}, nil
+	}
+	if c.connected != nil {
+		if err := c.connected(ctx, s); err != nil {
+			_ = s.Close()
+			return nil, fmt.Errorf("connector: connect: %w", err)
+		}
+	}
+	return s, nil
 }
 
 // Driver implements [driver.Connector].

@@ -363,3 +363,34 @@ func BenchmarkQueryRow(b *testing.B) {
 		})
 	}
 }
+
+// TestConnected is asked about each session, and refuses the third.
+func TestConnected(t *testing.T) {
+	t.Parallel()
+	sessions, refusal := 0, errors.New("not this one")
+	db := open(t, server, Options{Connected: func(ctx context.Context, session driver.QueryerContext) error {
+		if sessions++; sessions == 3 {
+			return refusal
+		}
+		rows, err := session.QueryContext(ctx, "SELECT 1", nil)
+		if err != nil {
+			return err
+		}
+		return rows.Close()
+	}})
+	for n := 1; n <= 4; n++ {
+		conn, err := db.Conn(t.Context())
+		if errors.Is(err, refusal) != (n == 3) || (err != nil && n != 3) || sessions != n {
+			t.Errorf("connection %d of %d: %v", n, sessions, err)
+		}
+		if err == nil {
+			defer conn.Close()
+			if err := conn.QueryRowContext(t.Context(), "SELECT 1").Scan(new(int)); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	if n := db.Stats().OpenConnections; n != 3 {
+		t.Errorf("%d connections are open", n)
+	}
+}
