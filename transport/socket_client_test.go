@@ -52,7 +52,7 @@ func (g *gateway) openSmall(t *testing.T) *client {
 		NetDial: func(network, address string) (net.Conn, error) {
 			conn, err := net.Dial(network, address)
 			if err == nil {
-				err = conn.(*net.TCPConn).SetReadBuffer(4096)
+				err = conn.(*net.TCPConn).SetReadBuffer(16 << 10)
 			}
 			return conn, err
 		},

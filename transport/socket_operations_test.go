@@ -113,7 +113,7 @@ func TestSubscription(t *testing.T) {
 	t.Parallel()
 	g := start(t)
 	c, other := g.connect(t, "reader"), g.connect(t, "")
-	c.send(subscribe("1", ticks), subscribe("s", `subscription { secrets }`))
+	c.send(subscribe("1", ticks), subscribe("s", `subscription { secrets(after: "after-1") }`))
 	other.send(subscribe("1", ticks))
 	g.events.Publish(1)
 	c.want(tick("1", 1))

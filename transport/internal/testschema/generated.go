@@ -85,7 +85,7 @@ type ComplexityRoot struct {
 		Broken  func(childComplexity int) int
 		Missing func(childComplexity int) int
 		Parcels func(childComplexity int, after *string, upTo *int32) int
-		Secrets func(childComplexity int) int
+		Secrets func(childComplexity int, after *string) int
 		Ticks   func(childComplexity int, after *string) int
 	}
 }
@@ -118,7 +118,7 @@ type QueryResolver interface {
 type SubscriptionResolver interface {
 	Ticks(ctx context.Context, after *string) (<-chan int32, error)
 	Parcels(ctx context.Context, after *string, upTo *int32) (<-chan *Parcel, error)
-	Secrets(ctx context.Context) (<-chan int32, error)
+	Secrets(ctx context.Context, after *string) (<-chan int32, error)
 	Missing(ctx context.Context) (<-chan int32, error)
 	Broken(ctx context.Context) (<-chan int32, error)
 }
@@ -409,7 +409,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			break
 		}
 
-		return e.ComplexityRoot.Subscription.Secrets(childComplexity), true
+		args, err := ec.field_Subscription_secrets_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Subscription.Secrets(childComplexity, args["after"].(*string)), true
 	case "Subscription.ticks":
 		if e.ComplexityRoot.Subscription.Ticks == nil {
 			break
@@ -909,6 +914,20 @@ func (ec *executionContext) field_Subscription_parcels_args(ctx context.Context,
 		return nil, err
 	}
 	args["upTo"] = arg1
+	return args, nil
+}
+
+func (ec *executionContext) field_Subscription_secrets_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOString2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg0
 	return args, nil
 }
 
@@ -2109,7 +2128,8 @@ func (ec *executionContext) _Subscription_secrets(ctx context.Context, field gra
 			return ec.fieldContext_Subscription_secrets(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return ec.Resolvers.Subscription().Secrets(ctx)
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Subscription().Secrets(ctx, fc.Args["after"].(*string))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v int32) graphql.Marshaler {
@@ -2119,8 +2139,28 @@ func (ec *executionContext) _Subscription_secrets(ctx context.Context, field gra
 		true,
 	)
 }
-func (ec *executionContext) fieldContext_Subscription_secrets(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	return graphql.NewScalarFieldContext("Subscription", field, true, true, "Int")
+func (ec *executionContext) fieldContext_Subscription_secrets(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Subscription",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return nil, errors.New("field of type Int does not have child fields")
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Subscription_secrets_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
 }
 
 func (ec *executionContext) _Subscription_missing(ctx context.Context, field graphql.CollectedField) (ret func(ctx context.Context) graphql.Marshaler) {

@@ -71,7 +71,9 @@ func (r root) Ticks(ctx context.Context, after *string) (<-chan int32, error) {
 	return follow(ctx, r.Log, after, 0, func(i *event.Item) int32 { return int32(i.Number) })
 }
 
-func (r root) Secrets(ctx context.Context) (<-chan int32, error) { return r.Ticks(ctx, nil) }
+func (r root) Secrets(ctx context.Context, after *string) (<-chan int32, error) {
+	return r.Ticks(ctx, after)
+}
 
 func (r root) Missing(ctx context.Context) (<-chan int32, error) {
 	r.called(ctx)
