@@ -111,6 +111,10 @@ func (h *Handler) serveStream(ctx context.Context, w http.ResponseWriter, r *htt
 		e.complete()
 		return
 	}
+	if r.Method == http.MethodHead { // it would not end: writing to it tells nothing
+		h.startEvents(w)
+		return
+	}
 	var after *string
 	if last := r.Header.Get("Last-Event-ID"); last != "" {
 		after = &last
