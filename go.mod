@@ -61,5 +61,6 @@ tool github.com/99designs/gqlgen
 
 ignore (
 	./transport/audit/node_modules
+	./transport/clients/node_modules
 	./web/graphiql/node_modules
 )

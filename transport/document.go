@@ -123,6 +123,9 @@ func (l *library) read(text string) (*document, *requestError) {
 	for _, operation := range parsed.Operations {
 		p := plan{text: text, document: parsed, operation: operation, permissions: gather(l.schema, operation)}
 		if operation.Operation == ast.Subscription {
+			if bad := checkSubscription(operation); bad != nil {
+				return nil, refuse(bad)
+			}
 			p.inner = innerVariables(operation)
 		}
 		var lists int

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
@@ -27,6 +28,8 @@ var errDown = errors.New("the keys cannot be read")
 type gateway struct {
 	*httptest.Server
 	resolver *testschema.Resolver
+	events   *testschema.Log
+	handler  *transport.Handler
 	log      *logged
 }
 
@@ -56,6 +59,8 @@ func (l *logged) has(words ...string) bool {
 func start(t *testing.T, changes ...func(*transport.Config)) *gateway {
 	t.Helper()
 	g := &gateway{resolver: &testschema.Resolver{}, log: &logged{}}
+	leaves := watchGoroutines(t, func() { g.events = testschema.NewLog() })
+	g.resolver.Log = g.events
 	config := transport.Config{
 		Schema: testschema.New(g.resolver), Authenticate: authenticate, PresentError: presentError,
 		Introspection: func(auth.Principal) bool { return true },
@@ -64,8 +69,18 @@ func start(t *testing.T, changes ...func(*transport.Config)) *gateway {
 	for _, change := range changes {
 		change(&config)
 	}
-	g.Server = httptest.NewServer(transport.New(config))
-	t.Cleanup(g.Close)
+	g.handler = transport.New(config)
+	leaves(func() { g.Server = httptest.NewServer(g.handler) })
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		g.handler.Stop(ctx)
+		if ctx.Err() != nil {
+			t.Error("after 5 s sockets are still open")
+		}
+		g.Close()
+		g.events.Hub.Close()
+	})
 	return g
 }
 
@@ -94,6 +109,8 @@ func presentError(_ context.Context, err error) *gqlerror.Error {
 		code, message = "UNAVAILABLE", "try again"
 	case errors.Is(err, context.DeadlineExceeded):
 		code, message = "OUTCOME_UNKNOWN", "ask again"
+	case errors.Is(err, testschema.ErrCursor):
+		code, message = "CURSOR_INVALID", "no such place"
 	}
 	return &gqlerror.Error{Message: message, Extensions: map[string]any{"code": code}}
 }

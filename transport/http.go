@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/gorilla/websocket"
@@ -32,7 +33,13 @@ type Handler struct {
 	upgrader websocket.Upgrader
 	open     *connections
 	starting chan struct{} // holds a place for each subscription that begins
+	times    times
 }
+
+// times are how long a client may take nothing, and how long a stream of events says nothing.
+type times struct{ write, keepAlive time.Duration }
+
+var defaultTimes = times{write: 10 * time.Second, keepAlive: 15 * time.Second}
 
 // New returns the handler for /graphql: queries by GET, queries and mutations by POST, subscriptions as Server-Sent Events by both, and
 // everything over WebSocket (graphql-transport-ws). Stop ends what stays open.
@@ -46,7 +53,9 @@ type Handler struct {
 // the http.Server's.
 func New(c Config) *Handler {
 	e := newEngine(c)
-	return &Handler{engine: e, upgrader: upgrader(e.config.Origins), open: newConnections(), starting: make(chan struct{}, maxStarting)}
+	return &Handler{
+		engine: e, upgrader: upgrader(e.config.Origins), open: newConnections(), starting: make(chan struct{}, maxStarting), times: defaultTimes,
+	}
 }
 
 // Values of headers that answers share; they are never changed.
@@ -107,10 +116,14 @@ func (h *Handler) safely(ctx context.Context, prepare func(context.Context) (*op
 // caught makes INTERNAL of a panic.
 func (e *engine) caught(ctx context.Context, refused **requestError) {
 	if cause := recover(); cause != nil {
-		e.config.Log.ErrorContext(ctx, "panic in the transport", "requestId", RequestID(ctx), "panic", cause, "stack", string(debug.Stack()))
+		e.panicked(ctx, cause)
 		*refused = refuse(newError(Internal, internalMessage))
 		(*refused).status = http.StatusInternalServerError
 	}
+}
+
+func (e *engine) panicked(ctx context.Context, cause any) {
+	e.config.Log.ErrorContext(ctx, "panic in the transport", "requestId", RequestID(ctx), "panic", cause, "stack", string(debug.Stack()))
 }
 
 // prepare makes an operation of a request.
@@ -193,6 +206,12 @@ func (e *engine) authenticate(ctx context.Context, credential string) (auth.Prin
 		}
 	}
 	return auth.Nobody, wrongCredentials()
+}
+
+// authenticateSafely is authenticate where net/http catches no panic.
+func (e *engine) authenticateSafely(ctx context.Context, credential string) (_ auth.Principal, refused *requestError) {
+	defer e.caught(ctx, &refused)
+	return e.authenticate(ctx, credential)
 }
 
 // wrongCredentials does not say what is wrong with them.

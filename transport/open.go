@@ -57,7 +57,7 @@ func (h *Handler) Stop(ctx context.Context) {
 	}
 	h.open.mu.Unlock()
 	for _, s := range sockets {
-		go s.close(closeRestart, "the gateway is stopping: come back")
+		go s.close(closeRestart, stopping)
 	}
 	gone := make(chan struct{})
 	go func() { h.open.running.Wait(); close(gone) }()

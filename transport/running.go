@@ -78,6 +78,7 @@ func (r *running) stop() {
 
 // run executes the operation, and brings a subscription to the point where items come to it by themselves.
 func (r *running) run(asked *request) {
+	defer r.socket.survive()
 	op, refused := r.prepare(asked)
 	switch {
 	case refused != nil:
@@ -94,7 +95,7 @@ func (r *running) run(asked *request) {
 		defer release(body)
 		encodeResponse(body, response)
 		if r.give(body.Bytes()) == nil {
-			r.conclude(append(about(r.id, "complete"), '}'))
+			r.finish()
 		}
 	}
 }
@@ -177,6 +178,7 @@ func growStack(at int) byte {
 // flush writes what waits, and ends when nothing does.
 func (s *socket) flush() {
 	_ = growStack(0)
+	defer s.survive()
 	for {
 		s.mu.Lock()
 		if len(s.waiting) == 0 {

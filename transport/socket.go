@@ -32,14 +32,14 @@ const (
 	closeTimeout        = 4408
 	closeDuplicateID    = 4409
 	closeTooManyStarts  = 4429 // connection_init twice
+	closeInternal       = 4500 // a panic
 	reasonDuplicate     = "Subscriber for "
 	reasonDuplicateEnd  = " already exists"
 	maxReason           = 123 // bytes (RFC 6455, section 5.5)
 	maxMessageSize      = 1 << 20
-	drainAtMost         = 16 << 20 // bytes of a message that is too large
-	maxOperations       = 256      // on one socket
-	maxStarting         = 32       // subscriptions that begin at once, on all sockets: each asks the database
-	socketWrite         = 10 * time.Second
+	drainAtMost         = 16 << 20    // bytes of a message that is too large
+	maxOperations       = 256         // on one socket
+	maxStarting         = 32          // subscriptions that begin at once, on all sockets: each asks the database
 	closeWrite          = time.Second // for the close frame
 	closeWait           = time.Second // for the client's
 	socketReadBuffer    = 512         // bytes; longer messages are read past it
@@ -47,13 +47,14 @@ const (
 	handshakeTime       = 10 * time.Second
 	connectionAck       = `{"type":"connection_ack"}`
 	pingMessage         = `{"type":"ping"}`
+	stopping            = "the gateway is stopping: come back"
 	tokenHasEnded       = "the access token has ended: come back with a new one"
 	noPong              = "no pong has come"
 	initTimeout         = "Connection initialisation timeout"
 	tooManyInits        = "Too many initialisation requests"
 	tooSlow             = "too slow: resume from your last cursor"
 	notAcknowledged     = "Unauthorized"
-	subprotocolRequired = "Subprotocol not acceptable: " + subprotocol
+	subprotocolRequired = "Subprotocol not acceptable"
 )
 
 var writeBuffers = &sync.Pool{}
@@ -111,7 +112,8 @@ func (h *Handler) serveSocket(w http.ResponseWriter, r *http.Request) {
 	s.ctx, s.end = context.WithCancel(context.WithValue(context.Background(), requestIDKey{}, id))
 	ws.SetReadLimit(maxMessageSize)
 	if !h.open.add(s) {
-		s.close(closeRestart, "the gateway is stopping: come back")
+		s.close(closeRestart, stopping)
+		s.drain()
 		_ = ws.Close()
 		return
 	}
@@ -121,9 +123,18 @@ func (h *Handler) serveSocket(w http.ResponseWriter, r *http.Request) {
 	go s.read()
 }
 
+// survive closes the socket where one of its goroutines panics: nobody else would catch it.
+func (s *socket) survive() {
+	if cause := recover(); cause != nil {
+		s.handler.engine.panicked(s.ctx, cause)
+		s.close(closeInternal, internalMessage)
+	}
+}
+
 // read takes messages until the socket ends.
 func (s *socket) read() {
 	defer s.release()
+	defer s.survive()
 	if s.ws.Subprotocol() != subprotocol {
 		s.close(closeNoSubprotocol, subprotocolRequired)
 	}
@@ -144,8 +155,8 @@ func (s *socket) read() {
 	}
 }
 
-// drain reads what is left of a message that is too large, which the client has been told: closing a socket with unread bytes would reset
-// it, and the client might never read why.
+// drain reads what still comes from a client that has been told why nobody listens: closing a socket with unread bytes would reset it, and
+// the client might never read why.
 func (s *socket) drain() {
 	s.closed.Store(true)
 	conn := s.ws.NetConn()
@@ -202,7 +213,7 @@ func (s *socket) write(message []byte) error {
 	if s.closed.Load() {
 		return errClosed
 	}
-	_ = s.ws.SetWriteDeadline(time.Now().Add(socketWrite))
+	_ = s.ws.SetWriteDeadline(time.Now().Add(s.handler.times.write))
 	err := s.ws.WriteMessage(websocket.TextMessage, message)
 	if err != nil { // half a message may have gone out: there is no use in a close frame
 		s.closed.Store(true)
@@ -217,7 +228,7 @@ func (s *socket) beat() {
 	times := s.handler.engine.config.Sockets
 	s.mu.Lock()
 	began, awaits := s.initialised, s.awaitsPong
-	if began && !awaits {
+	if began && !awaits && !s.closed.Load() {
 		s.awaitsPong = true
 		s.timer.Reset(times.PongTimeout)
 	}
@@ -251,42 +262,67 @@ func (s *socket) initialise(payload json.RawMessage) {
 		s.close(closeTooManyStarts, tooManyInits)
 		return
 	}
-	principal, refused := s.authenticate(payload)
+	credential, refused := credentialOf(payload)
 	switch {
-	case refused != nil && refused.status == http.StatusServiceUnavailable:
-		s.close(closeTryAgain, refused.errors[0].Message)
-		return
 	case refused != nil:
 		s.close(closeForbidden, "Forbidden")
+	case credential == nil:
+		s.acknowledge(auth.Nobody)
+	default: // meanwhile its messages are read: a ping is answered, and an operation comes too early
+		go s.admit(*credential)
+	}
+}
+
+// admit lets in who has a credential.
+func (s *socket) admit(credential string) {
+	ctx, cancel := context.WithTimeout(s.ctx, s.handler.engine.config.Limits.Deadline)
+	defer cancel()
+	principal, refused := s.handler.engine.authenticateSafely(ctx, credential)
+	switch {
+	case refused != nil && refused.status == http.StatusInternalServerError:
+		s.close(closeInternal, internalMessage)
+	case refused != nil && refused.status == http.StatusServiceUnavailable:
+		s.close(closeTryAgain, refused.errors[0].Message)
+	case refused != nil:
+		s.close(closeForbidden, "Forbidden")
+	default:
+		s.acknowledge(principal)
+	}
+}
+
+// acknowledge lets operations in. No result of theirs overtakes the acknowledgement.
+func (s *socket) acknowledge(principal auth.Principal) {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	s.mu.Lock()
+	if s.closed.Load() { // it is being released, and its timers with it
+		s.mu.Unlock()
 		return
 	}
-	s.mu.Lock()
 	s.principal, s.acknowledged = principal, true
 	s.timer.Reset(s.handler.engine.config.Sockets.PingInterval)
 	if !principal.Expires.IsZero() {
 		s.expiry = time.AfterFunc(time.Until(principal.Expires), func() { s.close(closeForbidden, tokenHasEnded) })
 	}
 	s.mu.Unlock()
-	_ = s.send([]byte(connectionAck))
+	_ = s.write([]byte(connectionAck))
 }
 
-// authenticate finds the principal in connection_init's payload: { "Authorization": "Bearer …" }. Without it nobody asks.
-func (s *socket) authenticate(payload json.RawMessage) (auth.Principal, *requestError) {
+// credentialOf is what connection_init's payload has: { "Authorization": "Bearer …" }; nil: nothing.
+func credentialOf(payload json.RawMessage) (*string, *requestError) {
 	var members map[string]json.RawMessage
 	if len(payload) > 0 {
-		_ = json.Unmarshal(payload, &members) // it is an object or null
+		_ = json.Unmarshal(payload, &members) // it is an object
 	}
 	sent, ok := members["Authorization"]
 	if !ok {
 		if sent, ok = members["authorization"]; !ok {
-			return auth.Nobody, nil
+			return nil, nil
 		}
 	}
 	var credential string
 	if json.Unmarshal(sent, &credential) != nil {
-		return auth.Nobody, wrongCredentials()
+		return nil, wrongCredentials()
 	}
-	ctx, cancel := context.WithTimeout(s.ctx, s.handler.engine.config.Limits.Deadline)
-	defer cancel()
-	return s.handler.engine.authenticate(ctx, credential)
+	return &credential, nil
 }

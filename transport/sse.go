@@ -14,12 +14,8 @@ import (
 	"github.com/paygraph/paygraph/event"
 )
 
-// Times of a stream of events.
-const (
-	streamRetry     = time.Second      // after which a client comes back; it is told so
-	streamKeepAlive = 15 * time.Second // between two comments where nothing happens
-	streamWrite     = 10 * time.Second // for one write: a client that takes nothing is given up
-)
+// streamRetry is after which time a client comes back; it is told so.
+const streamRetry = time.Second
 
 // errTokenEnded ends a stream whose token has ended.
 var errTokenEnded = errors.New("the access token has ended")
@@ -28,37 +24,47 @@ var errTokenEnded = errors.New("the access token has ended")
 type events struct {
 	w          http.ResponseWriter
 	controller *http.ResponseController
+	times      times
 	text       bytes.Buffer
 }
 
-func startEvents(w http.ResponseWriter) *events {
+func (h *Handler) startEvents(w http.ResponseWriter) *events {
 	header := w.Header()
 	header["Content-Type"] = contentTypes[eventStream]
 	header.Set("X-Accel-Buffering", "no") // a proxy is not to collect them
 	w.WriteHeader(http.StatusOK)
-	e := &events{w: w, controller: http.NewResponseController(w)}
+	e := &events{w: w, controller: http.NewResponseController(w), times: h.times}
 	e.text.WriteString("retry: " + strconv.FormatInt(streamRetry.Milliseconds(), 10) + "\n\n")
 	return e
 }
 
 // flush sends what is written. Its error says that the client is gone, or takes nothing.
 func (e *events) flush() error {
-	_ = e.controller.SetWriteDeadline(time.Now().Add(streamWrite)) // a recorder in a test has none
+	_ = e.controller.SetWriteDeadline(time.Now().Add(e.times.write)) // a recorder in a test has none
 	_, err := e.w.Write(e.text.Bytes())
 	e.text.Reset()
 	return errors.Join(err, e.controller.Flush())
 }
 
-// next sends a result. id is the place of a durable item, for Last-Event-ID; empty for what is none. JSON has no line ends in it.
+// next sends a result. id is the place of a durable item, for Last-Event-ID; empty for what is none.
 func (e *events) next(id string, result []byte) error {
 	e.text.WriteString("event: next\n")
 	if id != "" {
 		e.text.WriteString("id: " + id + "\n")
 	}
 	e.text.WriteString("data: ")
-	e.text.Write(result)
+	e.line(result)
 	e.text.WriteString("\n\n")
 	return e.flush()
+}
+
+// line writes JSON on one line. Outside of strings it may have line ends, as encoding/json's Encoder writes; inside it has none.
+func (e *events) line(text []byte) {
+	for end := bytes.IndexAny(text, "\r\n"); end >= 0; end = bytes.IndexAny(text, "\r\n") {
+		e.text.Write(text[:end])
+		text = text[end+1:]
+	}
+	e.text.Write(text)
 }
 
 // complete says that nothing follows. An event without data would not be dispatched.
@@ -87,7 +93,7 @@ func (e *events) result(response *graphql.Response) {
 
 // refuseStream tells of a refusal within the stream, because a browser's EventSource shows nothing of any other answer.
 func (h *Handler) refuseStream(w http.ResponseWriter, refused *requestError, id string) {
-	e := startEvents(w)
+	e := h.startEvents(w)
 	e.refuse(refused, id)
 	e.complete()
 }
@@ -100,9 +106,13 @@ func (h *Handler) serveStream(ctx context.Context, w http.ResponseWriter, r *htt
 			h.refuseStream(w, refused, RequestID(ctx))
 			return
 		}
-		e := startEvents(w)
+		e := h.startEvents(w)
 		e.result(response)
 		e.complete()
+		return
+	}
+	if r.Method == http.MethodHead { // it would not end: writing to it tells nothing
+		h.startEvents(w)
 		return
 	}
 	var after *string
@@ -122,7 +132,7 @@ func (h *Handler) serveStream(ctx context.Context, w http.ResponseWriter, r *htt
 		ctx, cancel = context.WithDeadlineCause(ctx, end, errTokenEnded)
 		defer cancel()
 	}
-	e := startEvents(w)
+	e := h.startEvents(w)
 	err := e.follow(ctx, sub)
 	switch {
 	case err == nil:
@@ -150,7 +160,7 @@ func (e *events) follow(ctx context.Context, sub *stream) error {
 	if !live {
 		return err
 	}
-	silence := time.NewTicker(streamKeepAlive)
+	silence := time.NewTicker(e.times.keepAlive)
 	defer silence.Stop()
 	for {
 		select {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"github.com/paygraph/paygraph/event"
 )
@@ -37,7 +38,8 @@ type frameKey struct {
 
 // subscribe begins a subscription: the generated code asks the resolver, who leaves it in the handoff. after, where it is not nil, takes the
 // place of the argument.
-func (e *engine) subscribe(ctx context.Context, op *operation, after *string) (*stream, *requestError) {
+func (e *engine) subscribe(ctx context.Context, op *operation, after *string) (_ *stream, refused *requestError) {
+	defer e.caught(ctx, &refused)
 	handoff := &event.Handoff{After: after}
 	ctx, cancel := context.WithTimeout(event.NewContext(ctx, handoff), e.config.Limits.Deadline)
 	defer cancel()
@@ -108,7 +110,10 @@ func (s *stream) catchUp(ctx context.Context, wake func(), give func(*event.Item
 			return false, nil
 		}
 		if err != nil {
-			if ctx.Err() != nil || s.Err() != nil {
+			if ended := s.Err(); ended != nil {
+				return false, ended
+			}
+			if ctx.Err() != nil {
 				return false, err
 			}
 			s.engine.config.Log.Debug("a stream cannot be read; its subscriber waits", "requestId", s.id, "error", err)
@@ -137,6 +142,40 @@ func (s *stream) catchUp(ctx context.Context, wake func(), give func(*event.Item
 
 // ends says whether nothing follows an item.
 func (s *stream) ends(i *event.Item) bool { return s.Ends != nil && s.Ends(i) }
+
+// checkSubscription sees to it that a subscription has one root field, whatever its variables are (GraphQL, section 5.2.4.1). gqlparser's
+// rule counts one field under two names once, and lets it be left out.
+func checkSubscription(op *ast.OperationDefinition) (bad *gqlerror.Error) {
+	name := ""
+	var walk func(ast.SelectionSet)
+	walk = func(set ast.SelectionSet) {
+		for _, selection := range set {
+			var directives ast.DirectiveList
+			switch selection := selection.(type) {
+			case *ast.Field:
+				directives = selection.Directives
+				if name == "" {
+					name = selection.Alias
+				} else if name != selection.Alias && bad == nil {
+					bad = at(newError(ValidationFailed, "a subscription has one root field"), selection.Position)
+				}
+			case *ast.InlineFragment:
+				directives = selection.Directives
+				walk(selection.SelectionSet)
+			case *ast.FragmentSpread:
+				directives = selection.Directives
+				walk(selection.Definition.SelectionSet)
+			}
+			for _, d := range directives {
+				if bad == nil && (d.Name == "skip" || d.Name == "include") {
+					bad = at(newError(ValidationFailed, "a subscription's root field can be neither skipped nor included"), d.Position)
+				}
+			}
+		}
+	}
+	walk(op.SelectionSet)
+	return bad
+}
 
 // innerVariables are the names of the variables of an operation that stand anywhere but in the arguments of its root fields.
 func innerVariables(op *ast.OperationDefinition) []string {

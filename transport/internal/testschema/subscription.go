@@ -1,0 +1,109 @@
+package testschema
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/paygraph/paygraph/event"
+)
+
+// Errors of subscriptions.
+var (
+	ErrCursor  = errors.New("this is no cursor")
+	ErrMissing = errors.New("there is nothing to listen to")
+)
+
+// Cursor is the place after the item with a number.
+func Cursor(number int64) string { return fmt.Sprintf("after-%d", number) }
+
+func numberOf(cursor string) (int64, error) {
+	number, err := strconv.ParseInt(strings.TrimPrefix(cursor, "after-"), 10, 64)
+	if err != nil || Cursor(number) != cursor {
+		return 0, ErrCursor
+	}
+	return number, nil
+}
+
+// follow answers a subscription as the gateway's own resolvers do: once to begin, and then for each item by itself.
+func follow[T any](ctx context.Context, l *Log, after *string, upTo int64, show func(*event.Item) T) (<-chan T, error) {
+	h := event.FromContext(ctx)
+	answers := make(chan T, 1)
+	if h.Item != nil {
+		answers <- show(h.Item)
+		return answers, nil
+	}
+	if h.After != nil {
+		after = h.After
+	}
+	sub, err := l.subscribe(ctx, after, upTo)
+	h.Subscription = sub
+	return answers, err
+}
+
+func (l *Log) subscribe(ctx context.Context, after *string, upTo int64) (*event.Subscription, error) {
+	var from int64
+	if after != nil {
+		var err error
+		if from, err = numberOf(*after); err != nil {
+			return nil, err
+		}
+	}
+	sub, err := l.Hub.Subscribe(ctx, merchant, event.Stream{
+		Topic: event.Topic{Kind: event.OfMerchant}, Read: l.read,
+		Ends:   func(i *event.Item) bool { return upTo > 0 && i.Number >= upTo },
+		Cursor: func(i *event.Item) string { return Cursor(i.Number) },
+	})
+	if err != nil {
+		return nil, err
+	}
+	if after == nil {
+		from = l.last()
+	}
+	sub.Start(from, nil, after != nil)
+	return sub, nil
+}
+
+func (r root) Ticks(ctx context.Context, after *string) (<-chan int32, error) {
+	r.called(ctx)
+	return follow(ctx, r.Log, after, 0, func(i *event.Item) int32 { return int32(i.Number) })
+}
+
+func (r root) Secrets(ctx context.Context, after *string) (<-chan int32, error) {
+	return r.Ticks(ctx, after)
+}
+
+func (r root) Missing(ctx context.Context) (<-chan int32, error) {
+	r.called(ctx)
+	return nil, ErrMissing
+}
+
+func (r root) Broken(ctx context.Context) (<-chan int32, error) { r.called(ctx); panic("broken") }
+
+// Parcel is an item in full.
+type Parcel struct{ Number int64 }
+
+func (r root) Parcels(ctx context.Context, after *string, upTo *int32) (<-chan *Parcel, error) {
+	r.called(ctx)
+	var end int64
+	if upTo != nil {
+		end = int64(*upTo)
+	}
+	return follow(ctx, r.Log, after, end, func(i *event.Item) *Parcel { return &Parcel{i.Number} })
+}
+
+// Text is "1", "22", "333" … of the size that was asked for.
+func (p *Parcel) Text(size int32) string {
+	return strings.Repeat(strconv.FormatInt(p.Number%10, 10), int(size))
+}
+
+// Metadata has a line end in its JSON, where white space may be.
+func (p *Parcel) Metadata() map[string]any { return map[string]any{"number": p.Number} }
+
+// Fails is an error in the midst of an answer.
+func (p *Parcel) Fails() (*string, error) { return nil, ErrRefused }
+
+// Panics panics.
+func (p *Parcel) Panics() (*string, error) { panic("a parcel") }

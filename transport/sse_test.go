@@ -1,0 +1,340 @@
+package transport_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httptrace"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/paygraph/paygraph/auth"
+	"github.com/paygraph/paygraph/transport"
+)
+
+// urql is what it says that it accepts, with every operation.
+const urql = "Accept: application/graphql-response+json, application/graphql+json, application/json, text/event-stream, multipart/mixed"
+
+func TestStreamOfEvents(t *testing.T) {
+	t.Parallel()
+	for _, method := range []string{http.MethodGet, http.MethodPost} {
+		for name, accept := range map[string]string{"a stream": onlyStream, "anything": "Accept: */*", "urql": urql, "nothing said": "X-None: 1"} {
+			t.Run(method+" "+name, func(t *testing.T) {
+				t.Parallel()
+				g := start(t)
+				g.events.Publish(1)
+				s := g.listen(t, method, `subscription { parcels(after: "after-0", upTo: 3) { number metadata text } }`, accept).opened()
+				s.want(":") // so that a client behind a proxy sees that it is connected
+				parcel := func(n int) string {
+					return item(fmt.Sprintf("after-%d", n), fmt.Sprintf(`{"parcels":{"number":%d,"metadata":{"number":%[1]d},"text":"%[1]d"}}`, n))
+				}
+				s.want(parcel(1))
+				g.events.Publish(3)
+				s.want(parcel(2), parcel(3), completed)
+				s.wantEnd()
+				if !within(patience, func() bool { return !g.events.Heard() }) {
+					t.Error("somebody still listens")
+				}
+			})
+		}
+	}
+}
+
+func TestLastEventID(t *testing.T) {
+	t.Parallel()
+	g := start(t)
+	g.events.Publish(5)
+	for name, c := range map[string]struct {
+		headers []string
+		after   string
+		first   int
+	}{
+		"the argument":            {nil, `(after: "after-2")`, 3},
+		"the header":              {[]string{"Last-Event-ID: after-3"}, ``, 4},
+		"the header wins":         {[]string{"Last-Event-ID: after-3"}, `(after: "after-1")`, 4},
+		"an empty header is none": {[]string{"Last-Event-ID: "}, `(after: "after-4")`, 5},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := g.listen(t, http.MethodGet, `subscription { ticks`+c.after+` }`, append(c.headers, onlyStream)...).opened()
+			for n := c.first; n <= 5; n++ {
+				s.want(item(fmt.Sprintf("after-%d", n), fmt.Sprintf(`{"ticks":%d}`, n)))
+			}
+			s.leave()
+		})
+	}
+	t.Run("one that is no cursor", func(t *testing.T) {
+		t.Parallel()
+		s := g.listen(t, http.MethodGet, ticks, onlyStream, "Last-Event-ID: "+cardNumber).opened()
+		if code := s.wantError(); code != "CURSOR_INVALID" {
+			t.Error(code)
+		}
+	})
+	t.Run("a query has no use for it", func(t *testing.T) {
+		t.Parallel()
+		s := g.listen(t, http.MethodGet, `{ hello }`, onlyStream, "Last-Event-ID: x").opened()
+		s.want("event: next\ndata: "+`{"data":{"hello":"hello"}}`, completed)
+		s.wantEnd()
+	})
+}
+
+// TestErrorsInAStream: an EventSource shows nothing of any answer but 200.
+func TestErrorsInAStream(t *testing.T) {
+	t.Parallel()
+	g := start(t, func(c *transport.Config) {
+		c.Begin = func(ctx context.Context) (context.Context, func()) {
+			if auth.FromContext(ctx).Subject == "all" {
+				panic("no loaders")
+			}
+			return ctx, func() {}
+		}
+	})
+	for name, c := range map[string]struct{ document, token, code string }{
+		"an unknown field":            {`subscription { tocks }`, "", "GRAPHQL_VALIDATION_FAILED"},
+		"a syntax error":              {`subscription {`, "", "GRAPHQL_PARSE_FAILED"},
+		"a query's unknown field":     {`{ helo }`, "", "GRAPHQL_VALIDATION_FAILED"},
+		"a scope, nobody":             {`subscription { secrets }`, "", "UNAUTHENTICATED"},
+		"a scope, another":            {`subscription { secrets }`, "writer", "FORBIDDEN"},
+		"nothing to listen to":        {`subscription { missing }`, "", "INTERNAL"},
+		"no cursor":                   {`subscription { ticks(after: "x") }`, "", "CURSOR_INVALID"},
+		"a panic":                     {`subscription { broken }`, "", "INTERNAL"},
+		"a panic before the resolver": {ticks, "all", "INTERNAL"},
+		"a variable":                  {`subscription($a: String!) { ticks(after: $a) }`, "", "BAD_USER_INPUT"},
+	} {
+		for _, method := range []string{http.MethodGet, http.MethodPost} {
+			t.Run(name+" "+method, func(t *testing.T) {
+				t.Parallel()
+				headers := []string{onlyStream}
+				if c.token != "" {
+					headers = append(headers, "Authorization: Bearer "+c.token)
+				}
+				s := g.listen(t, method, c.document, headers...).opened()
+				if code := s.wantError(); code != c.code {
+					t.Errorf("code %s, want %s", code, c.code)
+				}
+			})
+		}
+	}
+	t.Run("one among the items", func(t *testing.T) {
+		t.Parallel()
+		s := g.listen(t, http.MethodGet, `subscription { parcels(after: "after-0", upTo: 2) { number panics } }`, onlyStream).opened()
+		g.events.Publish(2)
+		for n := 1; n <= 2; n++ {
+			block, _ := s.block()
+			for block == ":" {
+				block, _ = s.block()
+			}
+			if !strings.HasPrefix(block, fmt.Sprintf("event: next\nid: after-%d\ndata: {\"errors\":[{", n)) || !strings.Contains(block, `"INTERNAL"`) ||
+				!strings.HasSuffix(block, fmt.Sprintf(`"data":{"parcels":{"number":%d,"panics":null}}}`, n)) {
+				t.Errorf("got %q", block)
+			}
+		}
+		s.want(completed)
+	})
+}
+
+// TestAnswersThatAreNoStream are JSON with a status, for who asks for a stream too.
+func TestAnswersThatAreNoStream(t *testing.T) {
+	t.Parallel()
+	g := start(t)
+	get := func(document string) string { return "?query=" + url.QueryEscape(document) }
+	for name, c := range map[string]struct {
+		method, url string
+		headers     []string
+		status      int
+		code        string
+	}{
+		"wrong credentials":         {http.MethodGet, get(ticks), []string{onlyStream, "Authorization: Bearer nobody"}, 401, "UNAUTHENTICATED"},
+		"no scheme":                 {http.MethodGet, get(ticks), []string{onlyStream, "Authorization: all"}, 401, "UNAUTHENTICATED"},
+		"keys that are away":        {http.MethodGet, get(ticks), []string{onlyStream, "Authorization: Bearer down"}, 503, "UNAVAILABLE"},
+		"a mutation by GET":         {http.MethodGet, get(thePingTest), []string{onlyStream}, 405, "BAD_USER_INPUT"},
+		"no query":                  {http.MethodGet, "", []string{onlyStream}, 400, "BAD_USER_INPUT"},
+		"another method":            {http.MethodPut, get(ticks), []string{onlyStream}, 405, "BAD_USER_INPUT"},
+		"a subscription, JSON":      {http.MethodGet, get(ticks), []string{"Accept: application/json"}, 200, "BAD_USER_INPUT"},
+		"a subscription, GraphQL's": {http.MethodGet, get(ticks), []string{"Accept: application/graphql-response+json"}, 400, "BAD_USER_INPUT"},
+		"a stream of weight 0":      {http.MethodGet, get(ticks), []string{"Accept: application/json, text/event-stream;q=0"}, 200, "BAD_USER_INPUT"},
+		"urql's subscription wrong": {http.MethodGet, get(`subscription { tocks }`), []string{urql}, 400, "GRAPHQL_VALIDATION_FAILED"},
+		"urql's query":              {http.MethodGet, get(`{ hello }`), []string{urql}, 200, ""},
+		"urql's mutation by GET":    {http.MethodGet, get(thePingTest), []string{urql}, 405, "BAD_USER_INPUT"},
+		"the stream first":          {http.MethodGet, get(`{ hello }`), []string{"Accept: text/event-stream, application/json;q=0.1"}, 200, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r, _ := http.NewRequest(c.method, g.URL+"/graphql"+c.url, nil)
+			setHeaders(r, c.headers)
+			a := g.do(t, r)
+			if a.status != c.status || a.code() != c.code || !strings.Contains(a.header.Get("Content-Type"), "json") {
+				t.Errorf("%d %s %s, want %d %s", a.status, a.header.Get("Content-Type"), a.text, c.status, c.code)
+			}
+			if (c.status == 401) != (a.header.Get("Www-Authenticate") != "") {
+				t.Errorf("WWW-Authenticate %q", a.header.Get("Www-Authenticate"))
+			}
+		})
+	}
+	t.Cleanup(func() {
+		if n := g.resolver.Calls.Load(); n != 2 {
+			t.Errorf("%d resolvers ran", n)
+		}
+	})
+}
+
+func TestQueriesAsAStream(t *testing.T) {
+	t.Parallel()
+	g := start(t)
+	for _, c := range []struct{ method, document, data string }{
+		{http.MethodGet, `{ hello }`, `{"hello":"hello"}`},
+		{http.MethodPost, `{ hello }`, `{"hello":"hello"}`},
+		{http.MethodPost, thePingTest, `{"ping":"pong"}`},
+	} {
+		s := g.listen(t, c.method, c.document, onlyStream).opened()
+		s.want("event: next\ndata: "+`{"data":`+c.data+`}`, completed)
+		s.wantEnd()
+	}
+}
+
+func TestHeadOfAStream(t *testing.T) {
+	t.Parallel()
+	g := start(t)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for _, document := range []string{ticks, `{ hello }`, `{ helo }`} {
+		r, _ := http.NewRequestWithContext(ctx, http.MethodHead, g.URL+"?query="+url.QueryEscape(document), nil)
+		setHeaders(r, []string{onlyStream})
+		if a := g.do(t, r); a.status != 200 || a.header.Get("Content-Type") != "text/event-stream; charset=utf-8" || a.text != "" {
+			t.Errorf("%d %v %q", a.status, a.header, a.text)
+		}
+	}
+	if !within(patience, func() bool { return !g.events.Heard() }) {
+		t.Error("somebody still listens")
+	}
+}
+
+// TestKeepAlive: a stream on which nothing happens outlives the server's time for an answer, and says that it is there.
+func TestKeepAlive(t *testing.T) {
+	t.Parallel()
+	g := start(t)
+	g.handler.SetTimes(time.Second, 50*time.Millisecond)
+	server := httptest.NewUnstartedServer(g.handler)
+	server.Config.WriteTimeout = 200 * time.Millisecond
+	server.Start()
+	defer server.Close()
+	s := (&gateway{Server: server}).listen(t, http.MethodGet, ticks, onlyStream).opened()
+	for range 10 {
+		s.want(":")
+	}
+	g.events.Publish(1)
+	s.want(item("after-1", `{"ticks":1}`))
+	s.leave()
+}
+
+func TestTokenThatEndsInAStream(t *testing.T) {
+	t.Parallel()
+	var end time.Time
+	g := start(t, func(c *transport.Config) {
+		c.Authenticate = func(context.Context, string) (auth.Principal, error) {
+			return auth.Principal{Kind: auth.Backend, Merchant: "mer_1", Expires: end}, nil
+		}
+	})
+	g.events.Publish(1)
+	end = time.Now().Add(400 * time.Millisecond)
+	s := g.listen(t, http.MethodGet, ticks, onlyStream, "Authorization: Bearer x").opened()
+	s.want(item("after-1", `{"ticks":1}`))
+	if code := s.wantError(); code != "UNAUTHENTICATED" || time.Now().Before(end) {
+		t.Error(code)
+	}
+	g.events.SetReadable(false) // while it waits for the log too
+	end = time.Now().Add(400 * time.Millisecond)
+	if code := g.listen(t, http.MethodGet, ticks, onlyStream, "Authorization: Bearer x").opened().wantError(); code != "UNAUTHENTICATED" {
+		t.Error(code)
+	}
+}
+
+// TestStreamsThatStop end without complete, so that clients come back.
+func TestStreamsThatStop(t *testing.T) {
+	t.Parallel()
+	for name, stop := range map[string]func(*gateway){
+		"the handler": func(g *gateway) { g.handler.Stop(context.Background()) },
+		"the hub":     func(g *gateway) { g.events.Hub.Close() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g := start(t)
+			s := g.listen(t, http.MethodGet, ticks, onlyStream).opened()
+			g.events.Publish(1)
+			s.want(item("after-1", `{"ticks":1}`))
+			stop(g)
+			s.wantEnd()
+		})
+	}
+	t.Run("before it began", func(t *testing.T) {
+		t.Parallel()
+		g := start(t)
+		g.handler.Stop(context.Background())
+		g.listen(t, http.MethodGet, ticks, onlyStream).opened().wantEnd()
+	})
+}
+
+func TestReaderOfAStreamThatGoes(t *testing.T) {
+	t.Parallel()
+	g := start(t)
+	s := g.listen(t, http.MethodPost, ticks, onlyStream).opened()
+	g.events.Publish(1)
+	s.want(item("after-1", `{"ticks":1}`))
+	if !g.events.Heard() {
+		t.Fatal("nobody listens")
+	}
+	s.leave()
+	if !within(patience, func() bool { return !g.events.Heard() }) {
+		t.Error("somebody still listens")
+	}
+}
+
+// TestReaderOfAStreamThatStalls takes nothing, and is gone when its time to take something is over.
+func TestReaderOfAStreamThatStalls(t *testing.T) {
+	t.Parallel()
+	g := start(t)
+	g.handler.SetTimes(500*time.Millisecond, time.Minute)
+	conn, err := net.Dial("tcp", strings.TrimPrefix(g.URL, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.(*net.TCPConn).SetReadBuffer(16 << 10)
+	fmt.Fprintf(conn, "GET /graphql?query=%s HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n", url.QueryEscape(parcels))
+	if line, err := bufio.NewReader(conn).ReadString('\n'); err != nil || !strings.Contains(line, "200") {
+		t.Fatal(line, err)
+	}
+	other := g.listen(t, http.MethodGet, ticks, onlyStream).opened()
+	g.events.Publish(200)
+	for n := 1; n <= 200; n++ {
+		other.want(item(fmt.Sprintf("after-%d", n), fmt.Sprintf(`{"ticks":%d}`, n)))
+	}
+	other.leave()
+	if !within(5*time.Second, func() bool { return !g.events.Heard() }) {
+		t.Error("somebody still listens")
+	}
+}
+
+// TestConnectionAfterAStream: the time to take something does not outlive the stream.
+func TestConnectionAfterAStream(t *testing.T) {
+	t.Parallel()
+	g := start(t)
+	g.handler.SetTimes(200*time.Millisecond, time.Minute)
+	s := g.listen(t, http.MethodGet, `{ hello }`, onlyStream).opened()
+	s.want("event: next\ndata: "+`{"data":{"hello":"hello"}}`, completed)
+	s.wantEnd()
+	time.Sleep(300 * time.Millisecond)
+	reused := false
+	trace := httptrace.ClientTrace{GotConn: func(c httptrace.GotConnInfo) { reused = c.Reused }}
+	r, _ := http.NewRequestWithContext(httptrace.WithClientTrace(t.Context(), &trace), http.MethodPost, g.URL, strings.NewReader(typename))
+	r.Header.Set("Content-Type", "application/json")
+	if a := g.do(t, r); a.status != 200 || !json.Valid([]byte(a.text)) || !reused {
+		t.Errorf("%d %s, reused: %v", a.status, a.text, reused)
+	}
+}
