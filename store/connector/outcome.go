@@ -34,21 +34,28 @@ const closeTimeout = time.Second
 // An answer of the server's ([pq.Error]) says that nothing was committed; ROLLBACK then ends the transaction, if it has not ended. Nor
 // was anything with pq.ErrInFailedTransaction, of a transaction that had failed before. driver.ErrBadConn: COMMIT was not sent, and the
 // transaction is rolled back or will be when the server notices that the connection has ended. After any error but the server's own
-// answer and pq.ErrInFailedTransaction the connection is of no more use.
+// answer and pq.ErrInFailedTransaction the connection is of no more use. The arguments are what lib/pq encodes by itself, since
+// database/sql, which would convert others and is passed by, takes its time for each of many: a nil, int64, string, []byte or time.Time.
 func ExecAndCommit(conn *sql.Conn, d time.Duration, query string, args ...any) error {
-	commits := func(yes bool, deadline time.Time) error {
-		return onSession(conn, func(s *session) error {
-			s.commits = yes
-			_ = s.wire.SetDeadline(deadline) // fails on a closed socket only, and then so does what follows
-			return nil
-		})
-	}
-	if err := commits(true, time.Now().Add(d)); err != nil {
+	return onSession(conn, func(s *session) error {
+		_ = s.wire.SetDeadline(time.Now().Add(d)) // fails on a closed socket only, and then so does what follows
+		s.commits = true
+		defer func() {
+			s.commits = false
+			_ = s.wire.SetDeadline(time.Time{})
+		}()
+		_, err := s.ExecContext(context.Background(), query, s.named(args))
 		return err
+	})
+}
+
+// named are arguments as drivers take them, in a slice that is used again and again.
+func (s *session) named(args []any) []driver.NamedValue {
+	s.arguments = s.arguments[:0]
+	for i, arg := range args {
+		s.arguments = append(s.arguments, driver.NamedValue{Ordinal: i + 1, Value: arg})
 	}
-	_, err := conn.ExecContext(context.Background(), query, args...)
-	_ = commits(false, time.Time{}) // fails where database/sql has closed the connection
-	return err
+	return s.arguments
 }
 
 // onSession does something with the session of a connection, which nobody else uses meanwhile.
