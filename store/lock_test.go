@@ -29,6 +29,7 @@ func TestWhatComesAfterTheLockIsReadAfterIt(t *testing.T) {
 			free := occupyWriters(t, h)
 			other, err := db.BeginTx(context.WithoutCancel(t.Context()), nil)
 			must(t, err)
+			t.Cleanup(func() { _ = other.Rollback() })
 			_, err = other.Exec(`SELECT 1 FROM head WHERE merchant_id = $1 FOR UPDATE`, uuid(p))
 			must(t, err)
 			var reused error
@@ -97,10 +98,13 @@ func occupyWriters(t *testing.T, h *storetest.House) (free func()) {
 	return func() { release(); wait() }
 }
 
+// patience is for a machine that is busy: a writer that waits for a lock gives up after 2 s, and tries again.
+const patience = 8 * time.Second
+
 // until waits until something is so.
 func until(t *testing.T, what string, so func() bool) {
 	t.Helper()
-	for end := time.Now().Add(time.Second); !so(); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(patience); !so(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("in vain: %s", what)
 		}
