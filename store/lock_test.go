@@ -24,7 +24,7 @@ func TestWhatComesAfterTheLockIsReadAfterIt(t *testing.T) {
 			db := owner(t, h.DSN)
 			p := h.Merchant(t)
 			from, to := wallet(t, h, p, "100.00"), wallet(t, h, p, "")
-			taken, fresh := key(), key()
+			taken := key()
 
 			free := occupyWriters(t, h)
 			other, err := db.BeginTx(context.WithoutCancel(t.Context()), nil)
@@ -34,16 +34,16 @@ func TestWhatComesAfterTheLockIsReadAfterIt(t *testing.T) {
 			must(t, err)
 			var reused error
 			calls := []func(context.Context){func(ctx context.Context) { _, reused = pay(ctx, h, p, taken, from, to, "1.00") }}
-			var createdAt time.Time
-			for range companions {
+			createdAt := make([]time.Time, companions)
+			for i := range companions {
 				calls = append(calls, func(ctx context.Context) {
-					if s, err := pay(ctx, h, p, fresh, from, to, "1.00"); err != nil {
+					s, err := pay(ctx, h, p, key(), from, to, "1.00")
+					if err != nil {
 						t.Error(err)
-					} else {
-						createdAt = s.Payment.CreatedAt
+						return
 					}
+					createdAt[i] = s.Payment.CreatedAt
 				})
-				fresh = key()
 			}
 			wait := queue(t.Context(), calls...)
 			free()
@@ -61,8 +61,10 @@ func TestWhatComesAfterTheLockIsReadAfterIt(t *testing.T) {
 			if !errors.As(reused, &refusal) || refusal.OriginalOperation != "depositFunds" {
 				t.Errorf("the key that was taken meanwhile: %v, want IdempotencyKeyReused", reused)
 			}
-			if companions > 0 && !createdAt.After(late.UTC().Truncate(time.Microsecond)) {
-				t.Errorf("t is %v, before the lock was given at %v", createdAt, late)
+			for _, at := range createdAt {
+				if !at.After(late.UTC().Truncate(time.Microsecond)) {
+					t.Errorf("t is %v, before the lock was given at %v", at, late)
+				}
 			}
 		})
 	}
