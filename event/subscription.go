@@ -9,11 +9,11 @@ import (
 	"github.com/paygraph/paygraph/answer"
 )
 
-// Limits of a subscription.
-const (
-	maxWaitingItems = 256 // that a subscriber has not taken
-	catchUpPage     = 100 // items that a subscriber which is behind reads at once
-)
+// MaxWaiting bounds the items that a subscriber has not taken: four of the largest batches, which one socket may be behind for a moment.
+const MaxWaiting = 1024
+
+// catchUpPage is how many items a subscriber that is behind reads at once.
+const catchUpPage = 100
 
 // Stream says how one subscriber hears a topic.
 type Stream struct {
@@ -134,7 +134,7 @@ func (s *Subscription) put(i *Item) {
 		if len(s.waiting) == 1 || s.err != nil {
 			s.wake()
 		}
-	case len(s.waiting) == maxWaitingItems:
+	case len(s.waiting) == MaxWaiting:
 		s.waiting, s.overflow = nil, true // it reads them
 	default:
 		s.waiting = append(s.waiting, i)
@@ -147,7 +147,7 @@ func (s *Subscription) keep(i *Item) {
 		return
 	}
 	gap := s.Wants == nil && i.Number != s.last+1
-	if gap || len(s.waiting) == maxWaitingItems {
+	if gap || len(s.waiting) == MaxWaiting {
 		s.waiting, s.err = nil, ErrTooSlow
 		return
 	}

@@ -28,9 +28,14 @@ type array struct {
 	count uint32
 	nulls uint32
 	bytes []byte
+
+	lastAt int // where the value that was added last begins with its size
 }
 
-const arrayHeader = 5 * 4
+const (
+	arrayHeader = 5 * 4
+	nullSize    = 0xffffffff // the size of null
+)
 
 func (a *array) reset() {
 	a.count, a.nulls = 0, 0
@@ -54,15 +59,26 @@ func (a *array) wire() []byte {
 	return a.bytes
 }
 
+// last is the value that was added last, in its binary form, or nil for null. It is good until the array is reset.
+func (a *array) last() []byte {
+	value := a.bytes[a.lastAt+4:]
+	if len(value) == 0 && binary.BigEndian.Uint32(a.bytes[a.lastAt:]) == nullSize {
+		return nil
+	}
+	return value[:len(value):len(value)]
+}
+
 func (a *array) size(n int) {
 	a.count++
+	a.lastAt = len(a.bytes)
 	a.bytes = binary.BigEndian.AppendUint32(a.bytes, uint32(n))
 }
 
 func (a *array) null() {
 	a.count++
 	a.nulls = 1
-	a.bytes = binary.BigEndian.AppendUint32(a.bytes, 0xffffffff)
+	a.lastAt = len(a.bytes)
+	a.bytes = binary.BigEndian.AppendUint32(a.bytes, nullSize)
 }
 
 func (a *array) uuid(u answer.UUID) {

@@ -19,13 +19,16 @@ import (
 )
 
 // prepareLock makes the statements that begin each batch. They are executed by name, so that BEGIN and all of them go to the server in
-// one message of the simple protocol, and are still planned only once. Each is a statement by itself: the clock and the look-up come
-// after the lock is granted, and see what was committed before.
+// one message of the simple protocol, and are still planned only once. The lock is a statement by itself: the clock and the look-up come
+// after it is granted, and see what was committed before. They are one statement, which gives at least one row, for the clock; a lone key
+// needs no arrays.
 var prepareLock = `
 PREPARE lock_head (uuid) AS SELECT sequence, hash, at, stamp FROM head WHERE merchant_id = $1 FOR NO KEY UPDATE;
-PREPARE now AS SELECT clock_timestamp();
-PREPARE known_keys (uuid, text[], text[]) AS SELECT ` + recordColumns + ` FROM unnest($2, $3) AS u (owner, key)` +
-	lateral(recordColumns, `idempotency`, `i`, `i.owner = u.owner AND i.key = u.key`, `LIMIT 1`)
+PREPARE known_key (uuid, text, text) AS SELECT clock_timestamp(), ` + recordColumns + ` FROM (SELECT) AS one
+	LEFT JOIN idempotency i ON i.merchant_id = $1 AND i.owner = $2 AND i.key = $3;
+PREPARE known_keys (uuid, text[], text[]) AS SELECT clock_timestamp(), ` + recordColumns + ` FROM (SELECT) AS one
+	LEFT JOIN (SELECT ` + recordColumns + ` FROM unnest($2, $3) AS u (owner, key)` +
+	lateral(recordColumns, `idempotency`, `i`, `i.owner = u.owner AND i.key = u.key`, `LIMIT 1`) + `) i ON true`
 
 const recordColumns = `i.owner, i.key, i.operation, i.fingerprint, i.object_id, i.refusal, i.refusal_values, i.result_version, i.created_at`
 
@@ -40,7 +43,7 @@ func (w *writer) lock(ctx context.Context, m merchant.ID, items []*item) (*batch
 	if err != nil {
 		return nil, nil, err
 	}
-	rows, err := w.conn.QueryContext(ctx, "BEGIN; EXECUTE lock_head('"+id.String()+"'); EXECUTE now; "+look)
+	rows, err := w.conn.QueryContext(ctx, "BEGIN; EXECUTE lock_head('"+id.String()+"'); "+look)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -55,7 +58,7 @@ func (w *writer) lock(ctx context.Context, m merchant.ID, items []*item) (*batch
 	if err != nil {
 		return nil, nil, err
 	}
-	known, err := scanRecords(rows)
+	known, err := b.scanRecords(rows)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -76,12 +79,16 @@ func lookUp(merchant answer.UUID, items []*item) (string, error) {
 		}
 		owners[n], keys[n] = k.owner, k.key
 	}
-	ownersText, _ := owners.Value() // texts always have a value
-	keysText, _ := keys.Value()
-	return "EXECUTE known_keys('" + merchant.String() + "', " + pq.QuoteLiteral(ownersText.(string)) + ", " + pq.QuoteLiteral(keysText.(string)) + ")", nil
+	statement, owner, key := "known_key", owners[0], keys[0]
+	if len(items) > 1 {
+		ownersValue, _ := owners.Value() // texts always have a value
+		keysValue, _ := keys.Value()
+		statement, owner, key = "known_keys", ownersValue.(string), keysValue.(string)
+	}
+	return "EXECUTE " + statement + "('" + merchant.String() + "', " + pq.QuoteLiteral(owner) + ", " + pq.QuoteLiteral(key) + ")", nil
 }
 
-// scanHead reads the head and the clock, and makes t of them.
+// scanHead reads the head, and says whether there is one.
 func (b *batch) scanHead(rows *sql.Rows) (found bool, err error) {
 	var hash []byte
 	for rows.Next() {
@@ -91,40 +98,47 @@ func (b *batch) scanHead(rows *sql.Rows) (found bool, err error) {
 		}
 		copy(b.head.hash[:], hash)
 	}
-	var clock time.Time
-	if !rows.NextResultSet() || !rows.Next() {
-		return false, fmt.Errorf("no time after the lock: %w", cmp.Or(rows.Err(), io.ErrUnexpectedEOF))
-	}
-	if err := rows.Scan(&clock); err != nil {
-		return false, err
-	}
-	b.t = clock.UTC().Truncate(time.Microsecond)
-	if earliest := b.head.at.Add(time.Microsecond); b.t.Before(earliest) {
-		b.t = earliest.UTC()
+	if !rows.NextResultSet() {
+		return false, fmt.Errorf("no look-up after the lock: %w", cmp.Or(rows.Err(), io.ErrUnexpectedEOF))
 	}
 	return found, nil
 }
 
-// scanRecords reads the records of the keys that are known.
-func scanRecords(rows *sql.Rows) (map[key]*record, error) {
-	for rows.Next() { // what is left of the clock: nothing
-	}
-	if !rows.NextResultSet() {
-		return nil, fmt.Errorf("no look-up after the lock: %w", cmp.Or(rows.Err(), io.ErrUnexpectedEOF))
-	}
+// scanRecords reads the clock, of which it makes t, and the records of the keys that are known.
+func (b *batch) scanRecords(rows *sql.Rows) (map[key]*record, error) {
 	known := map[key]*record{}
 	for rows.Next() {
+		var clock time.Time
 		var r record
-		err := rows.Scan(&r.owner, &r.key, &r.operation, &r.fingerprint, &r.objectID, &r.refusalCode, &r.refusalValues, &r.version, &r.createdAt)
+		var owner, name, operation *string // all nil where no key is known
+		var version *int16
+		var createdAt *time.Time
+		err := rows.Scan(&clock, &owner, &name, &operation, (*[]byte)(&r.fingerprint), &r.objectID, &r.refusalCode, &r.refusalValues,
+			&version, &createdAt)
 		if err != nil {
 			return nil, err
 		}
-		known[key{r.owner, r.key}] = &r
+		b.setTime(clock)
+		if name != nil {
+			r.owner, r.key, r.operation, r.version, r.createdAt = *owner, *name, *operation, *version, *createdAt
+			known[key{r.owner, r.key}] = &r
+		}
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err
 	}
+	if b.t.IsZero() {
+		return nil, fmt.Errorf("no time after the lock: %w", io.ErrUnexpectedEOF)
+	}
 	return known, rows.Close()
+}
+
+// setTime makes t of the clock.
+func (b *batch) setTime(clock time.Time) {
+	b.t = clock.UTC().Truncate(time.Microsecond)
+	if earliest := b.head.at.Add(time.Microsecond); b.t.Before(earliest) {
+		b.t = earliest.UTC()
+	}
 }
 
 // load reads what the commands name and the cache does not have: one query a table.

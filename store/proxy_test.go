@@ -30,10 +30,9 @@ var kinds = map[fault]proxytest.Kind{
 
 // steps are those of the write path, by words that only their statements have.
 var steps = map[string]string{
-	"lock":   "EXECUTE lock_head(", // the look-up of the keys goes with it
-	"load":   "FROM balance",
-	"write":  "UPDATE head SET",
-	"COMMIT": "COMMIT",
+	"lock":  "EXECUTE lock_head(", // the look-up of the keys goes with it
+	"load":  "FROM balance",
+	"write": "UPDATE head SET", // COMMIT goes with it
 }
 
 func newProxy(t *testing.T, dsn string) *proxy {

@@ -5,26 +5,37 @@ import "github.com/paygraph/paygraph/store/connector"
 // send writes everything that the batch has decided by one statement, and commits it. The head's row is there: it is locked.
 func (w *writer) send(b *batch, stamp int64) error {
 	w.arguments = append(w.arguments[:0], b.id(), b.t, b.head.sequence, b.head.hash[:], stamp)
-	mask := uint32(0)
+	of := b.shape()
 	for n := range changes {
-		c := &changes[n]
-		rows := c.count(b)
-		if rows == 0 {
+		if of[n] == 0 {
 			continue
 		}
-		mask |= 1 << n
+		c := &changes[n]
 		columns := w.arrays(n)
-		for i := range rows {
+		for i := range c.count(b) {
 			c.write(b, i, &row{columns: columns})
+			if of[n] != manyRows {
+				w.arguments = takeRow(w.arguments, columns)
+			}
 		}
-		for i := range columns {
-			w.arguments = append(w.arguments, columns[i].wire())
+		if of[n] == manyRows {
+			for i := range columns {
+				w.arguments = append(w.arguments, columns[i].wire())
+			}
 		}
 	}
-	if w.texts[mask] == "" {
-		w.texts[mask] = statement(mask)
+	if w.texts[of] == "" {
+		w.texts[of] = statement(of)
 	}
-	return connector.ExecAndCommit(w.conn, commitDeadline, w.texts[mask], w.arguments...)
+	return connector.ExecAndCommit(w.conn, commitDeadline, w.texts[of], w.arguments...)
+}
+
+// takeRow appends the values of the row that was written last, a parameter each.
+func takeRow(arguments []any, columns []array) []any {
+	for i := range columns {
+		arguments = append(arguments, columns[i].last())
+	}
+	return arguments
 }
 
 // arrays are the emptied arrays for the columns of a change.

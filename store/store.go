@@ -139,7 +139,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	}
 	s.queue = groupcommit.New(limits, func(int) groupcommit.Writer[merchant.ID, *request, command.Result] {
 		return &writer{
-			pool: writers, caches: known, log: c.Log, hub: s.Hub, hints: s.hints, codec: s.codec, texts: map[uint32]string{}, columns: map[int][]array{},
+			pool: writers, caches: known, log: c.Log, hub: s.Hub, hints: s.hints, codec: s.codec, texts: map[shape]string{}, columns: map[int][]array{},
 		}
 	})
 	return s, nil

@@ -37,7 +37,7 @@ func jsonbs(name string) column { return column{name, "jsonb", oidJSONB} }
 func dates(name string) column  { return column{name, "date", oidDate} }
 
 // changes lists all that a batch may write, in the order in which foreign keys would like it.
-var changes = []change{
+var changes = [...]change{
 	{table: "customer", stamped: []string{"created_at", "updated_at"},
 		columns: []column{uuids("id"), texts("name"), texts("reference"), jsonbs("metadata"), byteas("salt"), int4s("version")},
 		count:   func(b *batch) int { return len(b.newCustomers) },
@@ -164,18 +164,45 @@ func (r *row) payment(p *payment.Payment) {
 	r.int4(p.Version)
 }
 
-// statement is the text that writes a whole batch: all its changes, and the head. mask has a bit for each change that is in it.
-// $1 is the merchant, $2 is t, $3 to $5 are the head's sequence, hash and stamp, and the columns' arrays follow.
-func statement(mask uint32) string {
+// shape is what the text of a batch's statement depends on: of each change how many rows it has where it is small, or else [manyRows].
+type shape [len(changes)]uint8
+
+const (
+	fewRows  = 4   // of a table in a small batch
+	manyRows = 255 // any number
+)
+
+// shape tells how a batch is written. A small one is that of one command, as most are where many merchants pay and none pays much: its
+// values are parameters, and its rows VALUES. Arrays spare the server work from some rows on only, since each is taken apart by a function
+// whose result is stored and scanned (docs/decisions/017). Each shape is a statement that is planned once a session, and so there must
+// not be many: what one command writes is of few shapes.
+func (b *batch) shape() (s shape) {
+	small := len(b.records) == 1
+	for i := range changes {
+		rows := changes[i].count(b)
+		small = small && rows <= fewRows
+		s[i] = uint8(min(rows, fewRows))
+	}
+	for i := range s {
+		if !small && s[i] > 0 {
+			s[i] = manyRows
+		}
+	}
+	return s
+}
+
+// statement is the text that writes a whole batch: all its changes, and the head.
+// $1 is the merchant, $2 is t, $3 to $5 are the head's sequence, hash and stamp, and what send makes of the columns follows.
+func statement(of shape) string {
 	var s strings.Builder
 	parameter := 5
 	separator := "WITH "
 	for i, c := range changes {
-		if mask&(1<<i) == 0 {
+		if of[i] == 0 {
 			continue
 		}
 		s.WriteString(separator + "c" + strconv.Itoa(i) + " AS (")
-		c.sql(&s, &parameter)
+		c.sql(&s, &parameter, of[i])
 		s.WriteString(")")
 		separator = ",\n"
 	}
@@ -183,18 +210,23 @@ func statement(mask uint32) string {
 	return s.String()
 }
 
-func (c change) sql(s *strings.Builder, parameter *int) {
+func (c change) sql(s *strings.Builder, parameter *int, rows uint8) {
 	names := make([]string, len(c.columns))
-	arrays := make([]string, len(c.columns))
 	for i, col := range c.columns {
-		*parameter++
 		names[i] = col.name
-		arrays[i] = "$" + strconv.Itoa(*parameter) + "::" + col.kind + "[]"
 	}
-	rows := "unnest(" + strings.Join(arrays, ", ") + ") AS u (" + strings.Join(names, ", ") + ")"
-	times := strings.Repeat(", $2::timestamptz", len(c.stamped))
-	s.WriteString("INSERT INTO " + c.table + " (merchant_id, " + strings.Join(append(c.stamped, names...), ", ") +
-		") SELECT $1::uuid" + times + ", " + strings.Join(names, ", ") + " FROM " + rows)
+	columns := strings.Join(names, ", ")
+	same := "$1::uuid" + strings.Repeat(", $2::timestamptz", len(c.stamped)) + ", "
+	s.WriteString("INSERT INTO " + c.table + " (merchant_id, " + strings.Join(append(c.stamped, columns), ", ") + ") ")
+	if rows == manyRows {
+		s.WriteString("SELECT " + same + columns + " FROM unnest(" + c.parameters(parameter, "[]") + ") AS u (" + columns + ")")
+	} else {
+		separator := "VALUES ("
+		for range rows {
+			s.WriteString(separator + same + c.parameters(parameter, "") + ")")
+			separator = ", ("
+		}
+	}
 	if c.key != "" {
 		changed := make([]string, len(c.mutable))
 		for i, name := range c.mutable {
@@ -202,4 +234,14 @@ func (c change) sql(s *strings.Builder, parameter *int) {
 		}
 		s.WriteString(" ON CONFLICT (merchant_id, " + c.key + ") DO UPDATE SET " + strings.Join(changed, ", "))
 	}
+}
+
+// parameters are the next ones, one for each column: of its type, or with [] arrays of it.
+func (c change) parameters(parameter *int, array string) string {
+	all := make([]string, len(c.columns))
+	for i, col := range c.columns {
+		*parameter++
+		all[i] = "$" + strconv.Itoa(*parameter) + "::" + col.kind + array
+	}
+	return strings.Join(all, ", ")
 }

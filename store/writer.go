@@ -41,8 +41,8 @@ type writer struct {
 	hints     *hints // nil: none
 	codec     codec
 	conn      *sql.Conn
-	texts     map[uint32]string // of batch statements, by the changes that are in them
-	columns   map[int][]array   // of the changes, used again and again
+	texts     map[shape]string // of batch statements
+	columns   map[int][]array  // of the changes, used again and again
 	arguments []any
 }
 

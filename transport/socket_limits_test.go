@@ -14,6 +14,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/paygraph/paygraph/auth"
+	"github.com/paygraph/paygraph/event"
 	"github.com/paygraph/paygraph/transport"
 )
 
@@ -172,11 +173,11 @@ func TestStopWithAClientThatStalls(t *testing.T) {
 	}
 }
 
-// TestSubscriberThatIsTooSlow lets 300 items come to one that reads none, and has already more than the kernel takes: what waits for it is
+// TestSubscriberThatIsTooSlow lets more items come than may wait to one that reads none, and has already more than the kernel takes: what waits for it is
 // bounded, and it is told to resume. It has got the first ones, without a gap, and goes on from the last.
 func TestSubscriberThatIsTooSlow(t *testing.T) {
 	t.Parallel()
-	const all = 50 + 300 + 300 // the kernel takes some, and in the worst case 256 were taken at once before the first is written
+	const all = (2*event.MaxWaiting+100)/10*10 + 10 // the kernel takes some, and in the worst case all that may wait were taken before the first is written
 	g := start(t)
 	c, other := g.connect(t, ""), g.connect(t, "")
 	c.send(subscribe("1", parcels))

@@ -1,11 +1,14 @@
 package connector
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -156,6 +159,65 @@ func TestCommitGoesWithTheStatement(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
+}
+
+// TestMerged has the answer to a statement and COMMIT come in pieces of any size.
+func TestMerged(t *testing.T) {
+	t.Parallel()
+	m := proxytest.Message
+	notice := m('N', "SNOTICE\x00C\x00\x00")
+	sent := slices.Concat(m('2', ""), m('C', "UPDATE 1\x00"), m('1', ""), notice, m('2', ""), m('C', "COMMIT\x00"), m('Z', "I"))
+	want := slices.Concat(m('2', ""), m('C', "UPDATE 1\x00"), notice, m('C', "COMMIT\x00"), m('Z', "I"))
+	for size := 1; size <= len(sent); size++ {
+		here, there := net.Pipe()
+		go func() {
+			for piece := range slices.Chunk(sent, size) {
+				_, _ = there.Write(piece)
+			}
+		}()
+		w := &wire{Conn: here, merges: true}
+		got := make([]byte, len(want))
+		if _, err := io.ReadFull(w, got); err != nil || !bytes.Equal(got, want) || w.tag != "COMMIT" || len(w.given) > 0 {
+			t.Errorf("in pieces of %d: %q, %v, tag %s", size, got, err, w.tag)
+		}
+		_, _ = here.Close(), there.Close()
+	}
+}
+
+// TestCommitIsAnsweredByRollback has a server that does the statement, and rolls back at COMMIT without an error.
+func TestCommitIsAnsweredByRollback(t *testing.T) {
+	t.Parallel()
+	p, id, m := newProxy(t), newID(), proxytest.Message
+	conn := begun(t, open(t, p.Address, Options{Statements: 1}), id)
+	if _, err := conn.ExecContext(t.Context(), insert, id); err != nil { // prepares it
+		t.Fatal(err)
+	}
+	p.Arm(proxytest.Fault{Kind: proxytest.FakeAnswer, Fake: slices.Concat(m('2', ""), m('C', "INSERT 0 1\x00"), m('1', ""), m('2', ""),
+		m('C', "ROLLBACK\x00"), m('Z', "I"))})
+	if err := ExecAndCommit(conn, commitDeadline, insert, id); code(err) != "failed transaction" {
+		t.Error(err)
+	}
+	Discard(conn)
+}
+
+// TestCommitNeedsAStatementWithParameters has COMMIT go nowhere with another request.
+func TestCommitNeedsAStatementWithParameters(t *testing.T) {
+	t.Parallel()
+	p, id := newProxy(t), newID()
+	db := open(t, p.Address, Options{})
+	conn := begun(t, db, id)
+	p.Arm(proxytest.Fault{})
+	if err := ExecAndCommit(conn, time.Minute, "SELECT 1"); err == nil || code(err) == "unknown" {
+		t.Error(err)
+	}
+	if x := p.Exchanges(); len(x) > 0 {
+		t.Error("something was sent:", x)
+	}
+	_ = conn.Close()
+	if n := effects(t, id); n != 0 {
+		t.Errorf("%d effects", n)
+	}
+	twentyQueries(t, db)
 }
 
 // TestCommitIsNotSentAlone gives lib/pq what it refuses before it sends anything.

@@ -27,28 +27,35 @@ const cancelGrace = 2 * time.Second
 const closeTimeout = time.Second
 
 // ExecAndCommit runs a statement with parameters, and COMMIT after it, on a connection whose transaction was begun by hand, and waits d
-// at most for both answers. The two go out together where the session has no TLS, which spares a way to the server and back, else one
-// after the other. It takes no context, since nothing may cancel it: a cancel request would end the wait for a synchronous standby, and
+// at most for both answers. The two are one request where the session has no TLS, which spares a way to the server and back, else one
+// goes after the other. It takes no context, since nothing may cancel it: a cancel request would end the wait for a synchronous standby, and
 // COMMIT would report success. At the deadline the socket is closed, without a word to the server, and the error is ErrOutcomeUnknown.
 //
 // An answer of the server's ([pq.Error]) says that nothing was committed; ROLLBACK then ends the transaction, if it has not ended. Nor
 // was anything with pq.ErrInFailedTransaction, of a transaction that had failed before. driver.ErrBadConn: COMMIT was not sent, and the
 // transaction is rolled back or will be when the server notices that the connection has ended. After any error but the server's own
-// answer and pq.ErrInFailedTransaction the connection is of no more use.
+// answer and pq.ErrInFailedTransaction the connection is of no more use. The arguments are what lib/pq encodes by itself, since
+// database/sql, which would convert others and is passed by, takes its time for each of many: a nil, int64, string, []byte or time.Time.
 func ExecAndCommit(conn *sql.Conn, d time.Duration, query string, args ...any) error {
-	commits := func(yes bool, deadline time.Time) error {
-		return onSession(conn, func(s *session) error {
-			s.commits = yes
-			_ = s.wire.SetDeadline(deadline) // fails on a closed socket only, and then so does what follows
-			return nil
-		})
-	}
-	if err := commits(true, time.Now().Add(d)); err != nil {
+	return onSession(conn, func(s *session) error {
+		_ = s.wire.SetDeadline(time.Now().Add(d)) // fails on a closed socket only, and then so does what follows
+		s.commits = true
+		defer func() {
+			s.commits = false
+			_ = s.wire.SetDeadline(time.Time{})
+		}()
+		_, err := s.ExecContext(context.Background(), query, s.named(args))
 		return err
+	})
+}
+
+// named are arguments as drivers take them, in a slice that is used again and again.
+func (s *session) named(args []any) []driver.NamedValue {
+	s.arguments = s.arguments[:0]
+	for i, arg := range args {
+		s.arguments = append(s.arguments, driver.NamedValue{Ordinal: i + 1, Value: arg})
 	}
-	_, err := conn.ExecContext(context.Background(), query, args...)
-	_ = commits(false, time.Time{}) // fails where database/sql has closed the connection
-	return err
+	return s.arguments
 }
 
 // onSession does something with the session of a connection, which nobody else uses meanwhile.
@@ -74,11 +81,12 @@ func Discard(conn *sql.Conn) {
 	})
 }
 
-// commitMessage is the message by which lib/pq sends COMMIT (protocol 3.0, section 55.7, Query).
-var commitMessage = []byte("Q\x00\x00\x00\x0bCOMMIT\x00")
+// commitMessages prepare and execute COMMIT (protocol 3.0, section 55.7: Parse, Bind, Execute, Sync), without a name.
+var commitMessages = []byte("P\x00\x00\x00\x0e\x00COMMIT\x00\x00\x00" + "B\x00\x00\x00\x0c\x00\x00\x00\x00\x00\x00\x00\x00" +
+	"E\x00\x00\x00\x09\x00\x00\x00\x00\x00" + syncMessage)
 
-// execAndCommit has run send a statement, and puts COMMIT behind it. lib/pq does not know that: to have the answer read, it is told to
-// send COMMIT, and that message is dropped on its way to the socket.
+// execAndCommit has run send a statement, and puts COMMIT between it and its Sync, so that both have one answer: the server passes COMMIT
+// over after a statement that fails, and lib/pq does not know of it.
 func (s *session) execAndCommit(run func(context.Context) (driver.Result, error)) (res driver.Result, err error) {
 	settled := false
 	defer func() {
@@ -95,34 +103,30 @@ func (s *session) execAndCommit(run func(context.Context) (driver.Result, error)
 		settled = true
 		return nil, err
 	}
+	tag := &s.wire.tag
 	if s.plain {
-		s.wire.behind = commitMessage
+		s.wire.behind, *tag = commitMessages, ""
 	}
 	res, err = run(context.Background())
 	err = req.end(err)
-	switch gone := s.plain && s.wire.behind == nil; {
-	case err == nil:
-		err = s.commit(gone)
-	case gone && s.IsValid():
-		_ = s.commit(gone) // which rolls back
+	if err == nil && !s.plain {
+		*tag, err = s.commit()
+	}
+	if err == nil && *tag != "COMMIT" {
+		err = fmt.Errorf("connector: COMMIT was answered by %s: %w", *tag, pq.ErrInFailedTransaction)
 	}
 	settled = true
 	return res, err
 }
 
-// commit sends COMMIT, unless it has gone out already, and reads the answer.
-func (s *session) commit(gone bool) error {
+// commit sends COMMIT by itself.
+func (s *session) commit() (tag string, err error) {
 	req, err := s.begin(context.Background())
 	if err != nil {
-		return err
+		return "", err
 	}
-	s.wire.gone = gone
-	s.wire.sent.Store(gone)
-	tag, err := s.simple("COMMIT")
-	if err = req.end(err); err == nil && tag != "COMMIT" {
-		err = fmt.Errorf("connector: COMMIT was answered by %s: %w", tag, pq.ErrInFailedTransaction)
-	}
-	return err
+	tag, err = s.simple("COMMIT")
+	return tag, req.end(err)
 }
 
 // judge says what an error from lib/pq means for the request in hand, of which a part was sent or none, and takes the session out

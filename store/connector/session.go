@@ -35,6 +35,8 @@ type session struct {
 	noCancel bool // lib/pq does not see contexts end
 	plain    bool // without TLS
 	commits  bool // COMMIT goes with the statement in hand
+
+	arguments []driver.NamedValue // of the last statement with COMMIT
 }
 
 // seen is what lib/pq gets to see of the context of a statement.

@@ -1,15 +1,23 @@
 package connector
 
 import (
+	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"net"
 	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
 )
+
+// syncMessage ends a request of several messages (protocol 3.0, section 55.7, Sync).
+const syncMessage = "S\x00\x00\x00\x04"
+
+var errNoSync = errors.New("connector: what COMMIT is to go with is not a statement with parameters")
 
 var errHungUp = errors.New("connector: the server has hung up")
 
@@ -21,8 +29,9 @@ type wire struct {
 	sent  atomic.Bool           // a byte was written since the request in hand began
 	fault atomic.Pointer[error] // the first failure; no byte is written after it
 
-	behind []byte // goes out with the next write, behind it; nil when it has
-	gone   bool   // the next write is of what has gone out already, behind another
+	behind []byte // goes out with the next write, in place of the Sync at its end; nil when it has
+	merges bool   // the next read is of the answer to such a request
+	tag    string // the tag of the last command in that answer
 
 	ahead    []byte // BEGIN READ ONLY, which goes out with the next write, before it; nil when it has
 	presumes bool   // the next write is ROLLBACK, whose usual answer is presumed
@@ -68,6 +77,14 @@ func (w *wire) Read(b []byte) (int, error) {
 			return n, w.note(err)
 		}
 	}
+	if w.merges {
+		w.merges = false
+		var err error
+		if w.given, err = w.merged(); len(w.given) == 0 {
+			return 0, w.note(err)
+		}
+		_ = w.note(err) // lib/pq meets it when it has read what has come
+	}
 	if len(w.given) > 0 {
 		n := copy(b, w.given)
 		w.given = w.given[n:]
@@ -82,9 +99,8 @@ func (w *wire) Write(b []byte) (int, error) {
 	if fault := w.fault.Load(); fault != nil {
 		return 0, *fault
 	}
-	if w.gone {
-		w.gone = false
-		return len(b), nil
+	if w.behind != nil && !bytes.HasSuffix(b, []byte(syncMessage)) {
+		return 0, w.note(errNoSync)
 	}
 	if !w.sent.Load() {
 		if err := w.ready(); err != nil {
@@ -120,7 +136,12 @@ func (w *wire) send(b []byte) (n int, err error) {
 		sent = n > 0
 	} else {
 		var all int64
-		all, err = (&net.Buffers{w.ahead, b, w.behind}).WriteTo(w.Conn)
+		body := b
+		if w.behind != nil {
+			body = b[:len(b)-len(syncMessage)]
+			w.merges = true
+		}
+		all, err = (&net.Buffers{w.ahead, body, w.behind}).WriteTo(w.Conn)
 		n = max(0, min(int(all)-len(w.ahead), len(b)))
 		if w.ahead != nil {
 			w.owed = append(w.owed, beginAnswer...)
@@ -132,6 +153,48 @@ func (w *wire) send(b []byte) (n int, err error) {
 		w.sent.Store(true)
 	}
 	return n, err
+}
+
+// merged reads the answer to a statement and to what was put behind it, up to ReadyForQuery, and leaves out what lib/pq would not
+// understand: ParseComplete and BindComplete after the statement's CommandComplete. With an error it returns what has come before that.
+func (w *wire) merged() (answer []byte, err error) {
+	commands := 0
+	for at := 0; ; {
+		for n, ok := messageLength(answer[at:]); ok; n, ok = messageLength(answer[at:]) {
+			message := answer[at : at+n]
+			switch message[0] {
+			case 'Z':
+				return answer, nil
+			case 'C':
+				commands++
+				w.tag = string(bytes.TrimSuffix(message[messageHeader:], []byte{0}))
+			case '1', '2':
+				if commands > 0 {
+					answer = slices.Delete(answer, at, at+n)
+					continue
+				}
+			}
+			at += n
+		}
+		answer = slices.Grow(answer, bytes.MinRead)
+		n, err := w.Conn.Read(answer[len(answer):cap(answer)])
+		answer = answer[:len(answer)+n]
+		if err != nil {
+			return answer, err
+		}
+	}
+}
+
+// messageHeader is a message's kind, and its length without the kind.
+const messageHeader = 5
+
+// messageLength is how long the message is that b begins with, if all of it is there.
+func messageLength(b []byte) (n int, ok bool) {
+	if len(b) < messageHeader {
+		return 0, false
+	}
+	n = 1 + int(binary.BigEndian.Uint32(b[1:]))
+	return n, messageHeader <= n && n <= len(b)
 }
 
 func (w *wire) note(err error) error {

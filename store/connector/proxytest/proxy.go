@@ -310,21 +310,22 @@ func (s *session) record(request, answer [][]byte) {
 }
 
 // statement is the text that a request executes: of a simple query, or of the prepared statement that it binds.
-func (s *session) statement(request [][]byte) (text string) {
+func (s *session) statement(request [][]byte) string {
+	var texts []string
 	for _, message := range request {
 		first, rest, _ := bytes.Cut(message[5:], []byte{0})
 		second, _, _ := bytes.Cut(rest, []byte{0})
 		switch message[0] {
 		case 'Q':
-			text = string(first)
+			texts = append(texts, string(first))
 		case 'P':
 			s.statements[string(first)] = string(second)
 			s.mu.Lock()
 			s.texts = append(s.texts, string(second))
 			s.mu.Unlock()
 		case 'B':
-			text = s.statements[string(second)]
+			texts = append(texts, s.statements[string(second)])
 		}
 	}
-	return text
+	return strings.Join(texts, "; ")
 }
