@@ -142,7 +142,8 @@ func TestASnapshotIsFollowedByAllThatCameMeanwhile(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer sub.Close()
-		for range 400 { // more than can wait
+		const more = event.MaxWaiting + 44
+		for range more {
 			h.Committed(m.happen("a"))
 			synctest.Wait()
 		}
@@ -160,7 +161,7 @@ func TestASnapshotIsFollowedByAllThatCameMeanwhile(t *testing.T) {
 				next++
 			}
 		}
-		if next != 403 {
+		if next != 3+more {
 			t.Errorf("the next is %d", next)
 		}
 	})
