@@ -100,7 +100,7 @@ func Resolve[T Object](r Result, err error, read func(id string) (T, error)) (T,
 	}
 	object, err := read(r.ObjectID)
 	if err != nil { // its own error would say that nothing was done
-		err = fmt.Errorf("%w: reading %s: %v", ErrOutcomeUnknown, r.ObjectID, err)
+		err = fmt.Errorf("%w: reading %s: %s", ErrOutcomeUnknown, r.ObjectID, err.Error())
 	}
 	return object, err
 }

@@ -197,8 +197,6 @@ func (f *feed) pass(c *Commit) {
 	if c.last() <= position {
 		return
 	}
-	f.mu.RLock()
-	defer f.mu.RUnlock()
 	for i := range c.Events {
 		e := &c.Events[i]
 		if e.Sequence <= position {
@@ -218,9 +216,12 @@ func (f *feed) pass(c *Commit) {
 	f.position.Store(c.last())
 }
 
-// give makes the item if anybody listens, and gives it to all who do.
+// give makes the item if anybody listens, and gives it to all who do. It holds no lock while it does, so that nobody who comes or goes has
+// to wait: who comes meanwhile reads what is committed already, and who goes takes nothing more.
 func (f *feed) give(t Topic, make func() *Item) {
-	of := f.topics[t]
+	f.mu.RLock()
+	of := slices.Clone(f.topics[t])
+	f.mu.RUnlock()
 	if len(of) == 0 {
 		return
 	}

@@ -348,3 +348,31 @@ func TestAFrameIsMadeOnceForAKey(t *testing.T) {
 		t.Errorf("made %d times, %d panics; want 3 and 66", made.Load(), panics.Load())
 	}
 }
+
+// Others may come and go while an item is given: the feed holds no lock for as long as that takes, and nobody else's commit waits for it.
+func TestWhoComesAndGoesDoesNotWaitForDeliveries(t *testing.T) {
+	inBubble(t, func(t *testing.T, h *event.Hub, m *memory) {
+		sub, err := h.Subscribe(t.Context(), shop, m.stream(wholeLog, nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer sub.Close()
+		sub.Start(0, nil, false)
+		came := 0
+		if _, live, err := sub.CatchUp(t.Context(), func() {
+			other, err := h.Subscribe(t.Context(), shop, m.stream(accountA, nil))
+			if err != nil {
+				t.Error(err)
+			}
+			other.Close()
+			came++
+		}); !live || err != nil {
+			t.Fatal(live, err)
+		}
+		h.Committed(m.happen("c"))
+		synctest.Wait()
+		if came != 1 {
+			t.Errorf("%d came and went during one delivery", came)
+		}
+	})
+}

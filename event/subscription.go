@@ -147,6 +147,10 @@ func (s *Subscription) keep(i *Item) {
 		return
 	}
 	gap := s.Wants == nil && i.Number != s.last+1
+	if gap {
+		s.hub.log.Error("a gap in a stream: its subscriber has to resume", "merchant", s.merchant, "stream", s.topic.Kind, "of", s.topic.Object,
+			"after", s.last, "came", i.Number)
+	}
 	if gap || len(s.waiting) == MaxWaiting {
 		s.waiting, s.err = nil, ErrTooSlow
 		return

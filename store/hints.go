@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/lib/pq"
@@ -55,7 +56,9 @@ func newHints(dsn string, hub *event.Hub, log *slog.Logger) (*hints, error) {
 	if err != nil {
 		return nil, err
 	}
-	listener, err := connector.NewListener(dsn)
+	listener, err := connector.NewListener(dsn, connector.Options{Settings: map[string]string{
+		"application_name": "paygraph listener", "role": runtimeRole,
+	}})
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
@@ -125,12 +128,18 @@ func (h *hints) receive() {
 	})
 	ping := time.NewTicker(listenerPing)
 	defer ping.Stop()
+	var pinging atomic.Bool
 	for {
 		select {
 		case <-h.ctx.Done():
 			return
 		case <-ping.C:
-			h.runner.Go(func() { _ = h.listener.Ping() }) // a session that is gone is opened again
+			if !pinging.Swap(true) {
+				h.runner.Go(func() {
+					_ = h.listener.Ping() // a session that is gone is opened again
+					pinging.Store(false)
+				})
+			}
 		case n, ok := <-h.listener.Notify:
 			switch {
 			case !ok:
@@ -161,9 +170,20 @@ func (h *hints) hear(payload string) {
 	}
 }
 
+// close ends both sessions. A listener that asks a server which says nothing is left to itself: it ends with the process.
 func (h *hints) close() error {
 	h.stop()
-	err := h.listener.Close()
-	h.runner.Wait()
+	closed := make(chan error, 1)
+	go func() {
+		err := h.listener.Close()
+		h.runner.Wait()
+		closed <- err
+	}()
+	var err error
+	select {
+	case err = <-closed:
+	case <-time.After(hintTime):
+		h.log.Warn("the listener's session does not end: the server does not answer")
+	}
 	return errors.Join(err, h.db.Close())
 }

@@ -42,6 +42,9 @@ func readMessage(data []byte) (m message, err error) {
 		if err := json.Unmarshal(members["id"], &m.id); err != nil || m.id == "" {
 			return m, fmt.Errorf("%s has an id, which is a string and not empty", m.kind)
 		}
+		if len(m.id) > maxIDLength {
+			return m, fmt.Errorf("an id has at most %d bytes", maxIDLength)
+		}
 	default:
 		return m, errors.New("a client sends connection_init, ping, pong, subscribe and complete")
 	}

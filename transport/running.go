@@ -17,6 +17,7 @@ import (
 type running struct {
 	socket *socket
 	id     string
+	size   int    // bytes of what it asks for, while it runs
 	next   []byte // how its results begin
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -32,12 +33,13 @@ func (s *socket) subscribe(m message) {
 		s.close(closeMalformed, err.Error())
 		return
 	}
-	r := &running{socket: s, id: m.id, next: append(about(m.id, "next"), `,"payload":`...), queued: true}
+	r := &running{socket: s, id: m.id, size: len(m.payload), next: append(about(m.id, "next"), `,"payload":`...), queued: true}
 	s.mu.Lock()
 	_, used := s.operations[m.id]
-	full := len(s.operations) >= maxOperations
+	full := len(s.operations) >= maxOperations || s.held+r.size > maxHeld
 	if !used && !full {
 		s.operations[m.id] = r
+		s.held += r.size
 	}
 	s.mu.Unlock()
 	switch {
@@ -45,7 +47,8 @@ func (s *socket) subscribe(m message) {
 		s.close(closeDuplicateID, reasonDuplicate+m.id+reasonDuplicateEnd)
 		return
 	case full:
-		refused := refuse(newError(rateLimited, "a socket has at most %d operations at once: end one, or open another", maxOperations))
+		refused := refuse(newError(rateLimited, "a socket has at most %d operations at once, of %d bytes together: end one, or open another",
+			maxOperations, maxHeld))
 		_ = s.send(errorMessage(m.id, refused, s.id))
 		return
 	}
@@ -57,7 +60,7 @@ func (s *socket) subscribe(m message) {
 func (s *socket) complete(id string) {
 	s.mu.Lock()
 	r := s.operations[id]
-	delete(s.operations, id)
+	s.forget(r)
 	s.mu.Unlock()
 	if r == nil {
 		return // it has ended by itself meanwhile
@@ -66,6 +69,14 @@ func (s *socket) complete(id string) {
 	r.done = true
 	s.writing.Unlock()
 	r.stop()
+}
+
+// forget frees an operation's identifier, if it is still the operation's. mu is held.
+func (s *socket) forget(r *running) {
+	if r != nil && s.operations[r.id] == r {
+		delete(s.operations, r.id)
+		s.held -= r.size
+	}
 }
 
 // stop ends what the operation does.
@@ -247,9 +258,7 @@ func (r *running) refuse(refused *requestError) {
 func (r *running) conclude(message []byte) {
 	s := r.socket
 	s.mu.Lock()
-	if s.operations[r.id] == r {
-		delete(s.operations, r.id)
-	}
+	s.forget(r)
 	s.mu.Unlock()
 	s.writing.Lock()
 	defer s.writing.Unlock()

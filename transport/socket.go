@@ -39,6 +39,8 @@ const (
 	maxMessageSize      = 1 << 20
 	drainAtMost         = 16 << 20    // bytes of a message that is too large
 	maxOperations       = 256         // on one socket
+	maxHeld             = 4 << 20     // bytes of what the operations on one socket ask for, together
+	maxIDLength         = 256         // bytes of an operation's identifier
 	maxStarting         = 32          // subscriptions that begin at once, on all sockets: each asks the database
 	closeWrite          = time.Second // for the close frame
 	closeWait           = time.Second // for the client's
@@ -97,6 +99,7 @@ type socket struct {
 	timer        *time.Timer // the next ping, or the end of a wait
 	expiry       *time.Timer
 	operations   map[string]*running
+	held         int        // bytes of what they ask for
 	waiting      []*running // those with items to be written
 	flushing     bool       // a goroutine writes them
 }

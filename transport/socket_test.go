@@ -134,6 +134,7 @@ func TestMalformedMessages(t *testing.T) {
 		"init with a string":                `{"type":"connection_init","payload":"Bearer all"}`,
 		"complete without id":               `{"type":"complete"}`,
 		"complete with an empty id":         `{"id":"","type":"complete"}`,
+		"an id of 257 bytes":                `{"id":"` + strings.Repeat("x", 257) + `","type":"complete"}`,
 		"complete with a number as id":      `{"id":1,"type":"complete"}`,
 		"subscribe without id":              `{"type":"subscribe","payload":{"query":"{hello}"}}`,
 		"subscribe with an empty id":        `{"id":"","type":"subscribe","payload":{"query":"{hello}"}}`,

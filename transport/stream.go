@@ -48,6 +48,7 @@ func (e *engine) subscribe(ctx context.Context, op *operation, after *string) (_
 	e.config.Schema.Exec(ctx)
 	errs := graphql.GetErrors(ctx)
 	if sub := handoff.Subscription; len(errs) == 0 && sub != nil {
+		op.extensions, op.headers = nil, nil // nothing that could be large is kept for what may run for days
 		return &stream{Subscription: sub, engine: e, op: op, id: RequestID(ctx), key: op.frameKey()}, nil
 	}
 	if handoff.Subscription != nil {
@@ -74,11 +75,13 @@ func (op *operation) frameKey() frameKey {
 
 // frame is an item as the subscriber asked for it: the JSON of a GraphQL response.
 func (s *stream) frame(i *event.Item) []byte {
-	return i.Frame(s.key, func() []byte { return s.engine.encode(s.op, s.id, i) })
+	return i.Frame(s.key, func() []byte { return s.engine.encode(s.op, i) })
 }
 
-// encode executes the selection for one item. It is for all who share the frame, and so no subscriber's context ends it.
-func (e *engine) encode(op *operation, id string, i *event.Item) (frame []byte) {
+// encode executes the selection for one item. It is for all who share the frame, and so no subscriber's context ends it, and its name in the
+// log is its own.
+func (e *engine) encode(op *operation, i *event.Item) (frame []byte) {
+	id := requestID(nil)
 	ctx, cancel := context.WithTimeout(context.WithValue(context.Background(), requestIDKey{}, id), e.config.Limits.Deadline)
 	defer cancel()
 	defer func() {

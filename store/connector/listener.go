@@ -1,8 +1,12 @@
 package connector
 
 import (
+	"context"
 	"fmt"
+	"maps"
+	"net"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,27 +20,51 @@ const (
 )
 
 // NewListener opens a session of its own for LISTEN, and opens it again where it is lost; a nil notification then says that some may have
-// been missed. It is lib/pq's, for nothing but LISTEN goes through it: there is no statement that could run twice. The DSN is read as
-// Open does. It does not connect before Listen. It has to be closed.
-func NewListener(dsn string) (*pq.Listener, error) {
-	cfg, err := config(dsn, Options{})
+// been missed. It is lib/pq's, for nothing but LISTEN goes through it: there is no statement that could run twice. The DSN is read, the
+// socket is dialled and the session is set as Open does. It does not connect before Listen. It has to be closed, which waits for a server
+// that is asked something and says nothing.
+func NewListener(dsn string, o Options) (*pq.Listener, error) {
+	cfg, err := config(dsn, o)
 	if err != nil {
 		return nil, fmt.Errorf("connector: %w", err)
 	}
-	return pq.NewListener(withSSLMode(dsn, cfg.SSLMode), reconnectFirst, reconnectMost, nil), nil
+	settings := maps.Clone(o.Settings)
+	if settings == nil {
+		settings = map[string]string{}
+	}
+	settings["sslmode"] = string(cfg.SSLMode)
+	d := listenerDialer{dialer(cfg.ConnectTimeout, o.TCPUserTimeout)}
+	return pq.NewDialListener(d, withSettings(dsn, settings), reconnectFirst, reconnectMost, nil), nil
 }
 
-// withSSLMode is the DSN with the mode that Open would take.
-func withSSLMode(dsn string, mode pq.SSLMode) string {
-	if !strings.Contains(dsn, "://") {
-		return strings.TrimSpace(dsn + " sslmode=" + string(mode))
-	}
+// withSettings is the DSN with parameters that win over its own.
+func withSettings(dsn string, settings map[string]string) string {
 	u, err := url.Parse(dsn)
-	if err != nil { // config has read it
-		return dsn
+	if err == nil && u.Scheme != "" && strings.Contains(dsn, "://") {
+		q := u.Query()
+		for name, value := range settings {
+			q.Set(name, value)
+		}
+		u.RawQuery = q.Encode()
+		return u.String()
 	}
-	q := u.Query()
-	q.Set("sslmode", string(mode))
-	u.RawQuery = q.Encode()
-	return u.String()
+	for _, name := range slices.Sorted(maps.Keys(settings)) {
+		dsn += " " + name + "='" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(settings[name]) + "'"
+	}
+	return dsn
+}
+
+// listenerDialer is the connector's way to dial, in the form that a listener asks for.
+type listenerDialer struct{ dial dialFunc }
+
+// Dial implements [pq.Dialer].
+func (d listenerDialer) Dial(network, address string) (net.Conn, error) {
+	return d.dial(context.Background(), network, address)
+}
+
+// DialTimeout implements [pq.Dialer].
+func (d listenerDialer) DialTimeout(network, address string, timeout time.Duration) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	return d.dial(ctx, network, address)
 }
