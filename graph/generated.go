@@ -4915,7 +4915,7 @@ func (ec *executionContext) _AccountActivityEvent_entry(ctx context.Context, fie
 			return ec.fieldContext_AccountActivityEvent_entry(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return obj.Entry, nil
+			return obj.Entry(), nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *ledger.Entry) graphql.Marshaler {
@@ -4929,7 +4929,7 @@ func (ec *executionContext) fieldContext_AccountActivityEvent_entry(_ context.Co
 	fc = &graphql.FieldContext{
 		Object:     "AccountActivityEvent",
 		Field:      field,
-		IsMethod:   false,
+		IsMethod:   true,
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 			return ec.childFields_Entry(ctx, field)

@@ -5,6 +5,13 @@ type Activity struct {
 	AccountID AccountID
 	Sequence  int64 // the entry's number in the account; in a snapshot, the last entry's
 	Snapshot  bool
-	Entry     *Entry // nil in a snapshot
 	Last      *Entry // the entry with the number, or nil where there is none yet
+}
+
+// Entry is what happened; nil in a snapshot.
+func (a *Activity) Entry() *Entry {
+	if a.Snapshot {
+		return nil
+	}
+	return a.Last
 }

@@ -12,7 +12,6 @@ import (
 type accountReads interface {
 	Accounts(ctx context.Context, m merchant.ID, ids []string) ([]*ledger.Account, error)
 	ListAccounts(ctx context.Context, m merchant.ID, f ledger.AccountFilter, s answer.Slice) ([]*ledger.Account, error)
-	AccountEntriesAfter(ctx context.Context, m merchant.ID, account ledger.AccountID, after int64, limit int) ([]*ledger.Entry, error)
 	AccountEntries(ctx context.Context, m merchant.ID, of []ledger.Span) ([][]*ledger.Entry, error)
 	AccountTransactions(ctx context.Context, m merchant.ID, of []ledger.Span) ([][]*ledger.Transaction, error)
 	KnownTransactions(m merchant.ID, of ledger.Span) (found []*ledger.Transaction, known bool)

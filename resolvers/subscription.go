@@ -86,6 +86,15 @@ func (r *Resolver) start(ctx context.Context, m merchant.ID, s event.Stream, beg
 	return sub, nil
 }
 
+// itemsOf makes a stream's items of what was read for it.
+func itemsOf[T any](found []T, item func(T) *event.Item) []*event.Item {
+	items := make([]*event.Item, len(found))
+	for i, f := range found {
+		items[i] = item(f)
+	}
+	return items
+}
+
 // position reads a numbered cursor, and holds it against the stream as it is: mark gives what the stream has with a number, nil where it
 // has none, and last the last number. Errors: auth.ErrCursorExpired, cursorElsewhere.
 func (c cursors) position(after string, length int, mark func(number int64) ([]byte, error), last func() (int64, error)) (int64, error) {
@@ -153,11 +162,7 @@ func (l logStream) stream(reads Reads) event.Stream {
 		Topic: event.Topic{Kind: event.OfMerchant},
 		Read: func(ctx context.Context, after int64, limit int) ([]*event.Item, error) {
 			found, err := reads.ListEvents(ctx, l.principal.Merchant, l.types, after, limit)
-			items := make([]*event.Item, len(found))
-			for i, e := range found {
-				items[i] = &event.Item{Number: e.Sequence, Event: e}
-			}
-			return items, err
+			return itemsOf(found, func(e *event.Event) *event.Item { return &event.Item{Number: e.Sequence, Event: e} }), err
 		},
 		Cursor: func(i *event.Item) string { return l.cursor(i.Event) },
 	}
@@ -199,11 +204,7 @@ func (r subscriptionResolver) PaymentStatus(ctx context.Context, paymentID strin
 		Topic: event.Topic{Kind: event.OfPayment, Object: paymentID},
 		Read: func(ctx context.Context, after int64, limit int) ([]*event.Item, error) {
 			found, err := read(ctx, after, limit)
-			items := make([]*event.Item, len(found))
-			for i, e := range found {
-				items[i] = &event.Item{Number: int64(e.ObjectVersion), Event: e}
-			}
-			return items, err
+			return itemsOf(found, func(e *event.Event) *event.Item { return &event.Item{Number: int64(e.ObjectVersion), Event: e} }), err
 		},
 		Ends:   endsPayment,
 		Cursor: func(i *event.Item) string { return statusCursor(c, i.Event) },
@@ -295,18 +296,22 @@ func (r subscriptionResolver) AccountActivity(ctx context.Context, accountID str
 	stream := event.Stream{
 		Topic: event.Topic{Kind: event.OfAccount, Object: accountID},
 		Read: func(ctx context.Context, after int64, limit int) ([]*event.Item, error) {
-			found, err := r.Now.AccountEntriesAfter(ctx, p.Merchant, id, after, limit)
-			items := make([]*event.Item, len(found))
-			for i, e := range found {
-				items[i] = &event.Item{Number: e.AccountSequence, Object: e}
-			}
-			return items, err
+			found, err := r.entriesAfter(ctx, p.Merchant, id, after, limit)
+			return itemsOf(found, func(e *ledger.Entry) *event.Item { return &event.Item{Number: e.AccountSequence, Object: e} }), err
 		},
 		Cursor: func(i *event.Item) string { return r.activityCursor(p, showActivity(id, i)) },
 	}
 	return follow(ctx, after, func(after *string) (*event.Subscription, error) {
 		return r.start(ctx, p.Merchant, stream, func(sub *event.Subscription) error { return r.beginAccount(ctx, sub, id, after) })
 	}, func(i *event.Item) (*ledger.Activity, error) { return showActivity(id, i), nil })
+}
+
+// entriesAfter are the entries of an account after a number, the oldest first: at most limit. Their numbers have no gaps.
+func (r *Resolver) entriesAfter(ctx context.Context, m merchant.ID, id ledger.AccountID, after int64, limit int) ([]*ledger.Entry, error) {
+	found, err := r.Now.AccountEntries(ctx, m, []ledger.Span{{Account: id, After: after, Before: after + int64(limit) + 1}})
+	entries := slices.Concat(found...)
+	slices.Reverse(entries)
+	return entries, err
 }
 
 // beginAccount finds the account, and where its subscriber begins.
@@ -320,7 +325,7 @@ func (r *Resolver) beginAccount(ctx context.Context, sub *event.Subscription, id
 		return ErrNotFound
 	}
 	read := func(number int64) (*ledger.Entry, error) {
-		at, err := r.Now.AccountEntriesAfter(ctx, p.Merchant, id, number-1, 1)
+		at, err := r.entriesAfter(ctx, p.Merchant, id, number-1, 1)
 		if err != nil || len(at) == 0 || at[0].AccountSequence != number {
 			return nil, err
 		}
@@ -364,9 +369,6 @@ func entryMark(e *ledger.Entry) []byte {
 func showActivity(id ledger.AccountID, i *event.Item) *ledger.Activity {
 	a := &ledger.Activity{AccountID: id, Sequence: i.Number, Snapshot: i.Snapshot}
 	a.Last, _ = i.Object.(*ledger.Entry)
-	if !i.Snapshot {
-		a.Entry = a.Last
-	}
 	return a
 }
 

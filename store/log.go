@@ -62,18 +62,6 @@ func (r Reads) Since(ctx context.Context, m merchant.ID, after int64, limit int)
 	return c, nil
 }
 
-// AccountEntriesAfter finds the entries of an account after a number, the oldest first.
-func (r Reads) AccountEntriesAfter(ctx context.Context, m merchant.ID, account ledger.AccountID, after int64, limit int) ([]*ledger.Entry, error) {
-	u, err := answer.Decode(answer.AccountPrefix, string(account))
-	if err != nil {
-		return nil, nil //nolint:nilerr // an identifier that is none finds nothing
-	}
-	var found []*ledger.Entry
-	err = r.query(ctx, `SELECT `+entryColumns+` FROM entry e WHERE e.merchant_id = $1 AND e.account_id = $2 AND e.sequence > $3
-		ORDER BY e.sequence LIMIT $4`, collect(&found, scanEntry), uuidOf(m), u.String(), after, limit)
-	return found, err
-}
-
 // publish hands what a batch has committed to those who listen: here, and on other nodes.
 func (w *writer) publish(b *batch) {
 	if len(b.events) == 0 {

@@ -54,6 +54,13 @@ type requestError struct {
 	challenge string // the WWW-Authenticate header of a 401 or 403
 }
 
+// complete gives each error the extensions that every error has.
+func (r *requestError) complete(requestID string) {
+	for _, err := range r.errors {
+		complete(err, requestID)
+	}
+}
+
 // refuse makes a requestError of one error.
 func refuse(err *gqlerror.Error) *requestError { return &requestError{errors: gqlerror.List{err}} }
 

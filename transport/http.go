@@ -87,7 +87,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			"acceptable is application/graphql-response+json, application/json or text/event-stream"), legacyJSON, id)
 		return
 	}
-	op, refused := h.safely(ctx, func(ctx context.Context) (*operation, *requestError) { return h.prepare(ctx, w, r, media) })
+	op, refused := h.prepare(ctx, w, r, media)
 	switch {
 	case refused != nil && media.json == "" && refused.status == 0: // a well-formed request, and the client reads nothing but a stream
 		h.refuseStream(w, refused, id)
@@ -105,15 +105,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// safely turns a panic outside of resolvers, which gqlgen does not catch, into INTERNAL.
-func (h *Handler) safely(ctx context.Context, prepare func(context.Context) (*operation, *requestError)) (_ *operation, refused *requestError) {
-	defer h.engine.caught(ctx, &refused)
-	ctx, cancel := context.WithTimeout(ctx, h.engine.config.Limits.Deadline)
-	defer cancel()
-	return prepare(ctx)
-}
-
-// caught makes INTERNAL of a panic.
+// caught makes INTERNAL of a panic outside of resolvers, which gqlgen does not catch.
 func (e *engine) caught(ctx context.Context, refused **requestError) {
 	if cause := recover(); cause != nil {
 		e.panicked(ctx, cause)
@@ -127,7 +119,10 @@ func (e *engine) panicked(ctx context.Context, cause any) {
 }
 
 // prepare makes an operation of a request.
-func (h *Handler) prepare(ctx context.Context, w http.ResponseWriter, r *http.Request, media accepted) (*operation, *requestError) {
+func (h *Handler) prepare(ctx context.Context, w http.ResponseWriter, r *http.Request, media accepted) (_ *operation, refused *requestError) {
+	defer h.engine.caught(ctx, &refused)
+	ctx, cancel := context.WithTimeout(ctx, h.engine.config.Limits.Deadline)
+	defer cancel()
 	principal, refused := h.authenticate(ctx, r.Header)
 	if refused != nil {
 		return nil, refused
@@ -250,9 +245,7 @@ func writeRefusal(w http.ResponseWriter, refused *requestError, media, id string
 	if refused.challenge != "" && (status == http.StatusUnauthorized || status == http.StatusForbidden) {
 		header.Set("Www-Authenticate", refused.challenge)
 	}
-	for _, err := range refused.errors {
-		complete(err, id)
-	}
+	refused.complete(id)
 	if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
 		if seconds := retryAfterHeader(refused.errors); seconds != "" {
 			header.Set("Retry-After", seconds)

@@ -280,9 +280,7 @@ func (r *running) fail(err error) {
 
 // errorMessage is the last message about an operation of which nothing was executed.
 func errorMessage(id string, refused *requestError, requestID string) []byte {
-	for _, err := range refused.errors {
-		complete(err, requestID)
-	}
+	refused.complete(requestID)
 	errs := refused.errors
 	if len(errs) == 0 {
 		errs = gqlerror.List{newError(Internal, internalMessage)}

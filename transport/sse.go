@@ -79,9 +79,7 @@ func (e *events) keepAlive() error {
 }
 
 func (e *events) refuse(refused *requestError, id string) {
-	for _, err := range refused.errors {
-		complete(err, id)
-	}
+	refused.complete(id)
 	e.result(&graphql.Response{Errors: refused.errors})
 }
 

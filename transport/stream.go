@@ -5,10 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"maps"
-	"runtime/debug"
 	"slices"
 	"time"
 
@@ -81,12 +79,12 @@ func (s *stream) frame(i *event.Item) []byte {
 // encode executes the selection for one item. It is for all who share the frame, and so no subscriber's context ends it, and its name in the
 // log is its own.
 func (e *engine) encode(op *operation, i *event.Item) (frame []byte) {
-	id := requestID(nil)
-	ctx, cancel := context.WithTimeout(context.WithValue(context.Background(), requestIDKey{}, id), e.config.Limits.Deadline)
+	ctx := context.WithValue(context.Background(), requestIDKey{}, requestID(nil))
+	ctx, cancel := context.WithTimeout(ctx, e.config.Limits.Deadline)
 	defer cancel()
 	defer func() {
 		if cause := recover(); cause != nil {
-			e.config.Log.ErrorContext(ctx, "panic in a subscription", "requestId", id, "panic", fmt.Sprint(cause), "stack", string(debug.Stack()))
+			e.panicked(ctx, cause)
 			frame = []byte(`{"errors":` + unspeakable + `}`)
 		}
 	}()
