@@ -200,44 +200,29 @@ func TestCommitIsAnsweredByRollback(t *testing.T) {
 	Discard(conn)
 }
 
-// TestCommitNeedsAStatementWithParameters has COMMIT go nowhere with another request.
-func TestCommitNeedsAStatementWithParameters(t *testing.T) {
+// TestCommitGoesNowhereWithAnotherRequest: with what has no parameters, and with what lib/pq refuses before it sends anything.
+func TestCommitGoesNowhereWithAnotherRequest(t *testing.T) {
 	t.Parallel()
-	p, id := newProxy(t), newID()
-	db := open(t, p.Address, Options{})
-	conn := begun(t, db, id)
-	p.Arm(proxytest.Fault{})
-	if err := ExecAndCommit(conn, time.Minute, "SELECT 1"); err == nil || code(err) == "unknown" {
-		t.Error(err)
+	for name, arguments := range map[string][]any{"no parameters": nil, "too many": make([]any, 65536)} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p, id := newProxy(t), newID()
+			db := open(t, p.Address, Options{})
+			conn := begun(t, db, id)
+			p.Arm(proxytest.Fault{})
+			if err := ExecAndCommit(conn, time.Minute, "SELECT 1", arguments...); err == nil || code(err) == "unknown" {
+				t.Error(err)
+			}
+			if x := p.Exchanges(); len(x) > 0 {
+				t.Error("something was sent:", x)
+			}
+			_ = conn.Close()
+			if n := effects(t, id); n != 0 {
+				t.Errorf("%d effects", n)
+			}
+			twentyQueries(t, db)
+		})
 	}
-	if x := p.Exchanges(); len(x) > 0 {
-		t.Error("something was sent:", x)
-	}
-	_ = conn.Close()
-	if n := effects(t, id); n != 0 {
-		t.Errorf("%d effects", n)
-	}
-	twentyQueries(t, db)
-}
-
-// TestCommitIsNotSentAlone gives lib/pq what it refuses before it sends anything.
-func TestCommitIsNotSentAlone(t *testing.T) {
-	t.Parallel()
-	p, id := newProxy(t), newID()
-	db := open(t, p.Address, Options{})
-	conn := begun(t, db, id)
-	p.Arm(proxytest.Fault{})
-	if err := ExecAndCommit(conn, time.Minute, "SELECT 1", make([]any, 65536)...); err == nil || code(err) == "unknown" {
-		t.Error(err)
-	}
-	if x := p.Exchanges(); len(x) > 0 {
-		t.Error("something was sent:", x)
-	}
-	_ = conn.Close()
-	if n := effects(t, id); n != 0 {
-		t.Errorf("%d effects", n)
-	}
-	twentyQueries(t, db)
 }
 
 func TestForeignConnectionsAreRefused(t *testing.T) {
