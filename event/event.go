@@ -129,7 +129,7 @@ func (e *Event) NodeID() string { return string(e.ID) }
 // HashText is the hash in hexadecimal.
 func (e *Event) HashText() string { return hex.EncodeToString(e.Hash[:]) }
 
-// Head is the end of a merchant's log: the number and the hash of its last event.
+// Head is the end of a merchant's log: the number and the hash of its last event, 0 and [Genesis] before the first.
 type Head struct {
 	Sequence int64
 	Hash     Hash

@@ -17,8 +17,8 @@ type feed struct {
 	merchant answer.MerchantID
 	ctx      context.Context
 	stop     context.CancelFunc
-	ready    chan struct{} // closed once position is known
-	position atomic.Int64  // of the last event that was passed on; run alone moves it
+	ready    chan struct{}        // closed once position is known
+	position atomic.Pointer[Head] // the last event that was passed on; run alone moves it; nil until it is known
 
 	inbox struct {
 		sync.Mutex
@@ -89,7 +89,7 @@ func (f *feed) take(c Commit) {
 
 // heard takes somebody's word that the log reaches a number. A wrong one costs a read.
 func (f *feed) heard(sequence int64) {
-	if sequence <= f.position.Load() {
+	if position := f.position.Load(); position != nil && sequence <= position.Sequence {
 		return
 	}
 	f.inbox.Lock()
@@ -121,17 +121,17 @@ func (f *feed) run() {
 		f.inbox.Unlock()
 		for i := range commits {
 			c := &commits[i]
-			first := c.Events[0].Sequence
-			if !f.readTo(first - 1) {
+			if !f.readTo(c.Events[0].Sequence - 1) {
 				return
 			}
-			if position := f.position.Load(); position < first-1 {
-				f.hub.drop(f, first-1, position)
+			if !f.pass(c) {
+				f.hub.drop(f)
 				return
 			}
-			f.pass(c)
 		}
-		f.readTo(known)
+		if !f.readTo(known) {
+			return
+		}
 	}
 }
 
@@ -142,7 +142,8 @@ func (f *feed) begin() bool {
 		if err != nil {
 			return err
 		}
-		f.position.Store(heads[f.merchant])
+		head := heads[f.merchant]
+		f.position.Store(&head)
 		close(f.ready)
 		return nil
 	})
@@ -151,20 +152,21 @@ func (f *feed) begin() bool {
 // readTo passes on what the log has up to a number and the feed has not seen, or less where the log does not reach it. It is false where
 // the feed has ended.
 func (f *feed) readTo(sequence int64) bool {
-	for f.position.Load() < sequence {
-		before := f.position.Load()
-		read := f.retry(func(ctx context.Context) error {
-			c, err := f.hub.source.Since(ctx, f.merchant, before, readPage)
-			if err == nil && len(c.Events) > 0 {
-				f.pass(&c)
-			}
+	for f.position.Load().Sequence < sequence {
+		var c Commit
+		read := f.retry(func(ctx context.Context) (err error) {
+			c, err = f.hub.source.Since(ctx, f.merchant, f.position.Load().Sequence, readPage)
 			return err
 		})
 		if !read {
 			return false
 		}
-		if f.position.Load() == before {
+		if len(c.Events) == 0 {
 			break
+		}
+		if !f.pass(&c) {
+			f.hub.drop(f)
+			return false
 		}
 	}
 	return f.ctx.Err() == nil
@@ -191,15 +193,20 @@ func (f *feed) retry(call func(context.Context) error) bool {
 	}
 }
 
-// pass gives the subscriptions what is new of a commit that continues the position, or overlaps it.
-func (f *feed) pass(c *Commit) {
+// pass gives the subscriptions what is new of a commit. It is false where the commit is not of the log that the feed has passed on: then
+// nothing of it was given.
+func (f *feed) pass(c *Commit) bool {
 	position := f.position.Load()
-	if c.last() <= position {
-		return
+	if !c.continues(position) {
+		return false
+	}
+	last := &c.Events[len(c.Events)-1]
+	if last.Sequence <= position.Sequence {
+		return true
 	}
 	for i := range c.Events {
 		e := &c.Events[i]
-		if e.Sequence <= position {
+		if e.Sequence <= position.Sequence {
 			continue
 		}
 		f.give(Topic{Kind: OfMerchant}, func() *Item { return &Item{Number: e.Sequence, Event: e} })
@@ -213,7 +220,8 @@ func (f *feed) pass(c *Commit) {
 		e := &c.Entries[i]
 		f.give(Topic{OfAccount, e.Account}, func() *Item { return &Item{Number: e.Number, Object: e.Object} })
 	}
-	f.position.Store(c.last())
+	f.position.Store(&Head{Sequence: last.Sequence, Hash: last.Hash})
+	return true
 }
 
 // give makes the item if anybody listens, and gives it to all who do. It holds no lock while it does, so that nobody who comes or goes has

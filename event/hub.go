@@ -31,15 +31,15 @@ const (
 
 // Source is what the hub reads from the database: from the primary, since a replica may show another order.
 type Source interface {
-	// Heads are the numbers of the last events of some merchants.
-	Heads(ctx context.Context, merchants []answer.MerchantID) (map[answer.MerchantID]int64, error)
+	// Heads are the ends of the logs of some merchants.
+	Heads(ctx context.Context, merchants []answer.MerchantID) (map[answer.MerchantID]Head, error)
 	// Since reads the log of a merchant after a number, the oldest first: at most limit events, with their entries.
 	Since(ctx context.Context, m answer.MerchantID, after int64, limit int) (Commit, error)
 }
 
 // Hub passes on to subscribers what is committed: what this process commits from memory, what others commit as soon as it hears of it.
 // A hint means "read on", and losing one delays and does not falsify: in any case the hub looks at the heads once a second. What reaches
-// a merchant's subscribers continues the number before it, or is read first.
+// a merchant's subscribers continues the event before it, by its number and its hash, or is read first.
 type Hub struct {
 	source Source
 	log    *slog.Logger
@@ -122,7 +122,7 @@ func (h *Hub) poll() {
 func (h *Hub) look() {
 	h.mu.RLock()
 	merchants := make([]answer.MerchantID, 0, len(h.feeds))
-	feeds := make(map[*feed]int64, len(h.feeds))
+	feeds := make(map[*feed]*Head, len(h.feeds))
 	for m, f := range h.feeds {
 		merchants = append(merchants, m)
 		feeds[f] = f.position.Load()
@@ -139,23 +139,27 @@ func (h *Hub) look() {
 		return
 	}
 	for f, passed := range feeds {
-		if sequence := heads[f.merchant]; sequence < passed {
-			h.drop(f, passed, sequence)
-		} else {
-			f.heard(sequence)
+		switch found := heads[f.merchant]; {
+		case passed == nil: // it has only begun
+		case found.Sequence > passed.Sequence:
+			f.heard(found.Sequence)
+		case found != *passed:
+			h.drop(f)
 		}
 	}
 }
 
-// drop ends a feed whose log is not what it has passed on: the database was restored to a moment before. Its subscribers find that out by
-// their cursors when they resume, and those who come from now on have a feed that knows the log as it is.
-func (h *Hub) drop(f *feed, passed, found int64) {
+// drop ends a feed whose log is not what it has passed on: the database was restored to a moment before, or another took its place which
+// lacked the last commits. Its subscribers find that out by their cursors when they resume, and those who come from now on have a feed that
+// knows the log as it is.
+func (h *Hub) drop(f *feed) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.feeds[f.merchant] != f {
 		return
 	}
-	h.log.Warn("a merchant's log went back: its subscribers have to resume", "merchant", f.merchant, "from", passed, "to", found)
+	h.log.Warn("a merchant's log is not the one that was passed on: its subscribers have to resume", "merchant", f.merchant,
+		"after", f.position.Load().Sequence)
 	delete(h.feeds, f.merchant)
 	f.stop()
 	f.end(ErrTooSlow)

@@ -30,23 +30,40 @@ type Item struct {
 	Snapshot bool   // how things stand with this number, for a subscriber that begins; nothing has happened
 
 	mu     sync.Mutex
-	frames map[any]func() []byte
+	common frame                 // what the first subscriber asked for, and mostly all others
+	more   map[any]func() []byte // what the others did
+}
+
+// frame is an item in the form that a key stands for.
+type frame struct {
+	key  any
+	make func() []byte
 }
 
 // Frame is the item in the form that key stands for. It is made when the first subscriber asks; the others wait, and share it. Where
 // encode panics, each of them does.
 func (i *Item) Frame(key any, encode func() []byte) []byte {
+	return i.frame(key, encode)()
+}
+
+func (i *Item) frame(key any, encode func() []byte) func() []byte {
 	i.mu.Lock()
-	frame := i.frames[key]
-	if frame == nil {
-		if i.frames == nil {
-			i.frames = map[any]func() []byte{}
-		}
-		frame = sync.OnceValue(encode)
-		i.frames[key] = frame
+	defer i.mu.Unlock()
+	if i.common.make == nil {
+		i.common = frame{key, sync.OnceValue(encode)}
 	}
-	i.mu.Unlock()
-	return frame()
+	if i.common.key == key {
+		return i.common.make
+	}
+	made := i.more[key]
+	if made == nil {
+		if i.more == nil {
+			i.more = map[any]func() []byte{}
+		}
+		made = sync.OnceValue(encode)
+		i.more[key] = made
+	}
+	return made
 }
 
 // Commit is what one batch, or several that follow one another, have committed.
@@ -62,6 +79,22 @@ type Entry struct {
 	Account string
 	Number  int64
 	Object  any
+}
+
+// continues says whether the commit follows on an event, or has it: by its hash, since after a restore or a failover another event may
+// have its number. What lies before the event altogether is not doubted.
+func (c *Commit) continues(head *Head) bool {
+	first := &c.Events[0]
+	switch at := head.Sequence - first.Sequence; {
+	case at < -1:
+		return false
+	case at == -1:
+		return first.Hash == Next(head.Hash, c.Merchant, first.Sequence, first.Schema, first.Payload)
+	case at < int64(len(c.Events)):
+		return c.Events[at].Hash == head.Hash
+	default:
+		return true
+	}
 }
 
 // last is the number of the last event.

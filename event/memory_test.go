@@ -26,6 +26,7 @@ type memory struct {
 	entries  [][]event.Entry // of each event
 	versions map[string]int32
 	numbers  map[string]int64
+	happened int           // with those that were taken back
 	failing  int           // reads that are to fail
 	slow     time.Duration // of each read
 	reads    int
@@ -58,9 +59,21 @@ func (m *memory) happen(what string) event.Commit {
 				entries = append(entries, event.Entry{Account: account, Number: m.numbers[account], Object: m.numbers[account]})
 			}
 		}
+		m.happened++
+		e.Payload = fmt.Append(nil, m.happened)
+		e.Hash = event.Next(m.end().Hash, shop, e.Sequence, e.Schema, e.Payload)
 		m.events, m.entries = append(m.events, e), append(m.entries, entries)
 	}
 	return m.commit(from, len(m.events))
+}
+
+// end is the log's head. mu is held.
+func (m *memory) end() event.Head {
+	if len(m.events) == 0 {
+		return event.Head{Hash: event.Genesis(shop)}
+	}
+	last := &m.events[len(m.events)-1]
+	return event.Head{Sequence: last.Sequence, Hash: last.Hash}
 }
 
 // commit is what stands between two places of the log, as it is handed to the hub.
@@ -77,10 +90,10 @@ func (m *memory) from(sequence int64) event.Commit {
 	return m.commit(int(sequence-1), len(m.events))
 }
 
-func (m *memory) head() int64 {
+func (m *memory) head() event.Head {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return int64(len(m.events))
+	return m.end()
 }
 
 // restore takes the log back to a number.
@@ -114,11 +127,11 @@ func (m *memory) read(ctx context.Context) error {
 }
 
 // Heads is a read of the hub's.
-func (m *memory) Heads(ctx context.Context, merchants []answer.MerchantID) (map[answer.MerchantID]int64, error) {
+func (m *memory) Heads(ctx context.Context, merchants []answer.MerchantID) (map[answer.MerchantID]event.Head, error) {
 	if err := m.read(ctx); err != nil {
 		return nil, err
 	}
-	heads := map[answer.MerchantID]int64{}
+	heads := map[answer.MerchantID]event.Head{}
 	for _, merchant := range merchants {
 		if merchant == shop {
 			heads[merchant] = m.head()

@@ -127,8 +127,8 @@ func live(history []act, slow time.Duration) error {
 		if err := f.judge(want); err != nil {
 			return fmt.Errorf("subscriber %d of %+v after %d: %w", n, f.topic, f.after, err)
 		}
-		if _, err := f.heard(); errors.Is(err, event.ErrTooSlow) && m.head() <= event.MaxWaiting {
-			return fmt.Errorf("subscriber %d of %+v is said to be too slow for %d events", n, f.topic, m.head())
+		if _, err := f.heard(); errors.Is(err, event.ErrTooSlow) && m.head().Sequence <= event.MaxWaiting {
+			return fmt.Errorf("subscriber %d of %+v is said to be too slow for %d events", n, f.topic, m.head().Sequence)
 		}
 	}
 	return nil

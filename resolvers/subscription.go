@@ -74,15 +74,21 @@ func follow[T any](ctx context.Context, after *string, begin func(after *string)
 }
 
 // start subscribes, and closes what it has subscribed where the beginning cannot be found.
-func (r *Resolver) start(ctx context.Context, m merchant.ID, s event.Stream, begin func(*event.Subscription) error) (*event.Subscription, error) {
+func (r *Resolver) start(ctx context.Context, m merchant.ID, s event.Stream, begin func(*event.Subscription) error) (_ *event.Subscription, err error) {
 	sub, err := r.Hub.Subscribe(ctx, m, s)
 	if err != nil {
 		return nil, err
 	}
+	begun := false
+	defer func() { // after a panic too
+		if !begun {
+			sub.Close()
+		}
+	}()
 	if err := begin(sub); err != nil {
-		sub.Close()
 		return nil, err
 	}
+	begun = true
 	return sub, nil
 }
 

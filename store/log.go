@@ -13,18 +13,20 @@ import (
 
 var _ event.Source = Reads{}
 
-// Heads are the numbers of the last events of some merchants.
-func (r Reads) Heads(ctx context.Context, merchants []merchant.ID) (map[merchant.ID]int64, error) {
+// Heads are the ends of the logs of some merchants.
+func (r Reads) Heads(ctx context.Context, merchants []merchant.ID) (map[merchant.ID]event.Head, error) {
 	ids := make(pq.StringArray, len(merchants))
 	for i, m := range merchants {
 		ids[i] = uuidOf(m)
 	}
-	heads := make(map[merchant.ID]int64, len(merchants))
-	err := r.query(ctx, `SELECT merchant_id, sequence FROM head WHERE merchant_id = ANY($1::uuid[])`, func(scan scanner) error {
+	heads := make(map[merchant.ID]event.Head, len(merchants))
+	err := r.query(ctx, `SELECT merchant_id, sequence, hash FROM head WHERE merchant_id = ANY($1::uuid[])`, func(scan scanner) error {
 		var id answer.UUID
-		var sequence int64
-		err := scan(&id, &sequence)
-		heads[merchant.ID(answer.Encode(answer.MerchantPrefix, id))] = sequence
+		var head event.Head
+		var hash []byte
+		err := scan(&id, &head.Sequence, &hash)
+		copy(head.Hash[:], hash)
+		heads[merchant.ID(answer.Encode(answer.MerchantPrefix, id))] = head
 		return err
 	}, ids)
 	return heads, err
@@ -32,13 +34,8 @@ func (r Reads) Heads(ctx context.Context, merchants []merchant.ID) (map[merchant
 
 // Head is the end of a merchant's log.
 func (r Reads) Head(ctx context.Context, m merchant.ID) (*event.Head, error) {
-	var head event.Head
-	err := r.query(ctx, `SELECT sequence, hash FROM head WHERE merchant_id = $1`, func(scan scanner) error {
-		var hash []byte
-		err := scan(&head.Sequence, &hash)
-		copy(head.Hash[:], hash)
-		return err
-	}, uuidOf(m))
+	heads, err := r.Heads(ctx, []merchant.ID{m})
+	head := heads[m]
 	return &head, err
 }
 

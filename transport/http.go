@@ -32,7 +32,6 @@ type Handler struct {
 	engine   *engine
 	upgrader websocket.Upgrader
 	open     *connections
-	starting chan struct{} // holds a place for each subscription that begins
 	times    times
 }
 
@@ -54,7 +53,7 @@ var defaultTimes = times{write: 10 * time.Second, keepAlive: 15 * time.Second}
 func New(c Config) *Handler {
 	e := newEngine(c)
 	return &Handler{
-		engine: e, upgrader: upgrader(e.config.Origins), open: newConnections(), starting: make(chan struct{}, maxStarting), times: defaultTimes,
+		engine: e, upgrader: upgrader(e.config.Origins), open: newConnections(), times: defaultTimes,
 	}
 }
 

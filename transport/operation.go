@@ -3,6 +3,7 @@ package transport
 import (
 	"context"
 	"net/http"
+	"runtime"
 	"time"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -16,6 +17,7 @@ type engine struct {
 	config  Config
 	inputs  inputs
 	library *library
+	reading chan struct{} // holds a place for each subscriber that reads
 
 	// What gqlgen asks for in every request, made once.
 	presenter graphql.ErrorPresenterFunc
@@ -23,7 +25,7 @@ type engine struct {
 }
 
 func newEngine(c Config) *engine {
-	e := &engine{config: c.withDefaults()}
+	e := &engine{config: c.withDefaults(), reading: make(chan struct{}, max(leastReading, 2*runtime.GOMAXPROCS(0)))}
 	schema := c.Schema.Schema()
 	e.inputs = inputs{types: schema.Types, nesting: e.config.Limits.InputNesting}
 	e.library = newLibrary(schema, &e.config.Limits, &e.inputs)

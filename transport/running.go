@@ -127,14 +127,7 @@ func (r *running) prepare(asked *request) (_ *operation, refused *requestError) 
 
 // listen begins a subscription.
 func (r *running) listen(op *operation) {
-	h := r.socket.handler
-	select {
-	case h.starting <- struct{}{}:
-	case <-r.ctx.Done():
-		return
-	}
-	sub, refused := h.engine.subscribe(r.ctx, op, nil)
-	<-h.starting
+	sub, refused := r.socket.handler.engine.subscribe(r.ctx, op, nil)
 	if refused != nil {
 		r.refuse(refused)
 		return
@@ -144,7 +137,11 @@ func (r *running) listen(op *operation) {
 		sub.Close()
 		return
 	}
-	live, err := sub.catchUp(r.ctx, r.wake, r.item)
+	page := func(items []*event.Item) error {
+		defer r.socket.together()()
+		return r.items(items)
+	}
+	live, err := sub.catchUp(r.ctx, r.wake, page, func() error { return nil }) // the socket pings by itself
 	switch {
 	case live:
 		r.socket.mu.Lock()
@@ -213,18 +210,24 @@ func (r *running) deliver() {
 		r.fail(err)
 		return
 	}
-	for _, i := range items {
-		if r.item(i) != nil {
-			return
-		}
-		if sub.ends(i) {
-			r.finish()
-			return
-		}
+	items, over := sub.until(items)
+	if len(items) > 1 || over {
+		defer r.socket.together()()
+	}
+	if r.items(items) == nil && over {
+		r.finish()
 	}
 }
 
-func (r *running) item(i *event.Item) error { return r.give(r.sub.Load().frame(i)) }
+func (r *running) items(items []*event.Item) error {
+	sub := r.sub.Load()
+	for _, i := range items {
+		if err := r.give(sub.frame(i)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // give sends a result, unless the client has completed the operation.
 func (r *running) give(result []byte) error {

@@ -41,7 +41,6 @@ const (
 	maxOperations       = 256         // on one socket
 	maxHeld             = 4 << 20     // bytes of what the operations on one socket ask for, together
 	maxIDLength         = 256         // bytes of an operation's identifier
-	maxStarting         = 32          // subscriptions that begin at once, on all sockets: each asks the database
 	closeWrite          = time.Second // for the close frame
 	closeWait           = time.Second // for the client's
 	socketReadBuffer    = 512         // bytes; longer messages are read past it
@@ -84,6 +83,7 @@ func mayOpen(r *http.Request, origins []string) bool {
 type socket struct {
 	handler *Handler
 	ws      *websocket.Conn
+	line    *line  // below it
 	id      string // of the request
 	ctx     context.Context
 	end     context.CancelFunc
@@ -107,11 +107,12 @@ type socket struct {
 // serveSocket takes a WebSocket. The request's own goroutine and buffers go, and the socket's reader stays.
 func (h *Handler) serveSocket(w http.ResponseWriter, r *http.Request) {
 	id := SetRequestID(w.Header(), r.Header)
-	ws, err := h.upgrader.Upgrade(w, r, http.Header{requestIDHeader: {id}})
+	conn := &lineWriter{ResponseWriter: w, slack: h.times.write / deadlineParts}
+	ws, err := h.upgrader.Upgrade(conn, r, http.Header{requestIDHeader: {id}})
 	if err != nil {
 		return // it has answered
 	}
-	s := &socket{handler: h, ws: ws, id: id, operations: map[string]*running{}}
+	s := &socket{handler: h, ws: ws, line: conn.line, id: id, operations: map[string]*running{}}
 	s.ctx, s.end = context.WithCancel(context.WithValue(context.Background(), requestIDKey{}, id))
 	ws.SetReadLimit(maxMessageSize)
 	if !h.open.add(s) {
@@ -217,8 +218,18 @@ func (s *socket) write(message []byte) error {
 		return errClosed
 	}
 	_ = s.ws.SetWriteDeadline(time.Now().Add(s.handler.times.write))
-	err := s.ws.WriteMessage(websocket.TextMessage, message)
-	if err != nil { // half a message may have gone out: there is no use in a close frame
+	return s.sent(s.ws.WriteMessage(websocket.TextMessage, message))
+}
+
+// together has messages go out in as few system calls as possible, until done is called.
+func (s *socket) together() (done func()) {
+	s.line.hold()
+	return func() { _ = s.sent(s.line.release()) }
+}
+
+// sent gives the socket up where a write has failed: half a message may have gone out, and there is no use in a close frame.
+func (s *socket) sent(err error) error {
+	if err != nil {
 		s.closed.Store(true)
 		s.end()
 		_ = s.ws.Close()

@@ -26,6 +26,7 @@ type events struct {
 	controller *http.ResponseController
 	times      times
 	text       bytes.Buffer
+	since      time.Time // when the first of the results that wait there came
 }
 
 func (h *Handler) startEvents(w http.ResponseWriter) *events {
@@ -33,7 +34,7 @@ func (h *Handler) startEvents(w http.ResponseWriter) *events {
 	header["Content-Type"] = contentTypes[eventStream]
 	header.Set("X-Accel-Buffering", "no") // a proxy is not to collect them
 	w.WriteHeader(http.StatusOK)
-	e := &events{w: w, controller: http.NewResponseController(w), times: h.times}
+	e := &events{w: w, controller: http.NewResponseController(w), times: h.times, since: time.Now()}
 	e.text.WriteString("retry: " + strconv.FormatInt(streamRetry.Milliseconds(), 10) + "\n\n")
 	return e
 }
@@ -46,8 +47,12 @@ func (e *events) flush() error {
 	return errors.Join(err, e.controller.Flush())
 }
 
-// next sends a result. id is the place of a durable item, for Last-Event-ID; empty for what is none.
+// next writes a result, to be sent by flush, or at once where others have waited too long. id is the place of a durable item, for
+// Last-Event-ID; empty for what is none.
 func (e *events) next(id string, result []byte) error {
+	if e.text.Len() == 0 {
+		e.since = time.Now()
+	}
 	e.text.WriteString("event: next\n")
 	if id != "" {
 		e.text.WriteString("id: " + id + "\n")
@@ -55,7 +60,10 @@ func (e *events) next(id string, result []byte) error {
 	e.text.WriteString("data: ")
 	e.line(result)
 	e.text.WriteString("\n\n")
-	return e.flush()
+	if e.text.Len() > heldAtMost || time.Since(e.since) > heldAtLongest {
+		return e.flush()
+	}
+	return nil
 }
 
 // line writes JSON on one line. Outside of strings it may have line ends, as encoding/json's Encoder writes; inside it has none.
@@ -150,11 +158,18 @@ func (e *events) follow(ctx context.Context, sub *stream) error {
 		default:
 		}
 	}
-	give := func(i *event.Item) error { return e.next(sub.Cursor(i), sub.frame(i)) }
+	give := func(items []*event.Item) error {
+		for _, i := range items {
+			if err := e.next(sub.Cursor(i), sub.frame(i)); err != nil {
+				return err
+			}
+		}
+		return e.flush()
+	}
 	if err := e.keepAlive(); err != nil { // the client sees that it is connected
 		return err
 	}
-	live, err := sub.catchUp(ctx, wake, give)
+	live, err := sub.catchUp(ctx, wake, give, e.keepAlive)
 	if !live {
 		return err
 	}
@@ -173,13 +188,9 @@ func (e *events) follow(ctx context.Context, sub *stream) error {
 			if err != nil {
 				return err
 			}
-			for _, i := range items {
-				if err := give(i); err != nil {
-					return err
-				}
-				if sub.ends(i) {
-					return nil
-				}
+			items, over := sub.until(items)
+			if err := give(items); err != nil || over {
+				return err
 			}
 		}
 	}

@@ -38,11 +38,16 @@ type frameKey struct {
 // place of the argument.
 func (e *engine) subscribe(ctx context.Context, op *operation, after *string) (_ *stream, refused *requestError) {
 	defer e.caught(ctx, &refused)
+	done, err := e.turn(ctx)
+	if err != nil {
+		return nil, refuse(newError(Internal, internalMessage)) // nobody hears it
+	}
+	defer done()
 	handoff := &event.Handoff{After: after}
 	ctx, cancel := context.WithTimeout(event.NewContext(ctx, handoff), e.config.Limits.Deadline)
 	defer cancel()
-	ctx, done := e.context(ctx, op)
-	defer done()
+	ctx, end := e.context(ctx, op)
+	defer end()
 	e.config.Schema.Exec(ctx)
 	errs := graphql.GetErrors(ctx)
 	if sub := handoff.Subscription; len(errs) == 0 && sub != nil {
@@ -56,6 +61,20 @@ func (e *engine) subscribe(ctx context.Context, op *operation, after *string) (_
 		return nil, refuse(newError(Internal, internalMessage))
 	}
 	return nil, &requestError{errors: errs}
+}
+
+// leastReading is how many subscribers may read the database at once, to begin or to catch up, on the smallest machine. Thousands may come back
+// at the same moment, and payments are to go on meanwhile.
+const leastReading = 4
+
+// turn waits for a subscriber's turn to read.
+func (e *engine) turn(ctx context.Context) (done func(), err error) {
+	select {
+	case e.reading <- struct{}{}:
+		return func() { <-e.reading }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 func (op *operation) frameKey() frameKey {
@@ -102,11 +121,11 @@ const (
 )
 
 // catchUp gives what the stream has before it is live, the oldest first; wake tells of what comes then. Where the database cannot be read
-// the subscriber waits. It returns when the stream is live (true), or has nothing more to give: it has ended with an item, or with an
+// the subscriber waits, and is told by still that the stream goes on. It returns when the stream is live (true), or has nothing more to give: it has ended with an item, or with an
 // error.
-func (s *stream) catchUp(ctx context.Context, wake func(), give func(*event.Item) error) (live bool, err error) {
+func (s *stream) catchUp(ctx context.Context, wake func(), give func([]*event.Item) error, still func() error) (live bool, err error) {
 	for wait := rereadFirst; ; {
-		items, live, err := s.CatchUp(ctx, wake)
+		items, live, err := s.page(ctx, wake)
 		if errors.Is(err, io.EOF) {
 			return false, nil
 		}
@@ -123,17 +142,16 @@ func (s *stream) catchUp(ctx context.Context, wake func(), give func(*event.Item
 				return false, ctx.Err()
 			case <-time.After(wait):
 			}
+			if err := still(); err != nil {
+				return false, err
+			}
 			wait = min(2*wait, rereadMost)
 			continue
 		}
 		wait = rereadFirst
-		for _, i := range items {
-			if err := give(i); err != nil {
-				return false, err
-			}
-			if s.ends(i) {
-				return false, nil
-			}
+		items, over := s.until(items)
+		if err := give(items); err != nil || over {
+			return false, err
 		}
 		if live {
 			return true, nil
@@ -141,8 +159,26 @@ func (s *stream) catchUp(ctx context.Context, wake func(), give func(*event.Item
 	}
 }
 
-// ends says whether nothing follows an item.
-func (s *stream) ends(i *event.Item) bool { return s.Ends != nil && s.Ends(i) }
+// page is CatchUp in turn with others.
+func (s *stream) page(ctx context.Context, wake func()) (items []*event.Item, live bool, err error) {
+	done, err := s.engine.turn(ctx)
+	if err != nil {
+		return nil, false, err
+	}
+	defer done()
+	return s.CatchUp(ctx, wake)
+}
+
+// until returns the items up to the one after which the stream is over, if it is.
+func (s *stream) until(items []*event.Item) (_ []*event.Item, over bool) {
+	if s.Ends == nil {
+		return items, false
+	}
+	if last := slices.IndexFunc(items, s.Ends); last >= 0 {
+		return items[:last+1], true
+	}
+	return items, false
+}
 
 // checkSubscription sees to it that a subscription has one root field, whatever its variables are (GraphQL, section 5.2.4.1). gqlparser's
 // rule counts one field under two names once, and lets it be left out.

@@ -35,7 +35,9 @@ func NewLog() *Log {
 func (l *Log) Publish(n int) {
 	for range n {
 		l.mu.Lock()
-		e := event.Event{Sequence: int64(len(l.events) + 1), Type: event.PaymentCreated, ObjectID: "pay_1"}
+		before := l.end()
+		e := event.Event{Sequence: before.Sequence + 1, Type: event.PaymentCreated, ObjectID: "pay_1"}
+		e.Hash = event.Next(before.Hash, merchant, e.Sequence, e.Schema, e.Payload)
 		l.events = append(l.events, e)
 		l.mu.Unlock()
 		l.Hub.Committed(event.Commit{Merchant: merchant, Events: []event.Event{e}})
@@ -52,15 +54,26 @@ func (l *Log) SetReadable(is bool) {
 // Heard says whether anybody listens.
 func (l *Log) Heard() bool { return l.Hub.Listens(merchant) }
 
-// Heads is how long the log is.
-func (l *Log) Heads(context.Context, []answer.MerchantID) (map[answer.MerchantID]int64, error) {
-	return map[answer.MerchantID]int64{merchant: l.last()}, nil
+// Heads is where the log ends.
+func (l *Log) Heads(context.Context, []answer.MerchantID) (map[answer.MerchantID]event.Head, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return map[answer.MerchantID]event.Head{merchant: l.end()}, nil
+}
+
+// end is where the log ends. mu is held.
+func (l *Log) end() event.Head {
+	if len(l.events) == 0 {
+		return event.Head{Hash: event.Genesis(merchant)}
+	}
+	last := &l.events[len(l.events)-1]
+	return event.Head{Sequence: last.Sequence, Hash: last.Hash}
 }
 
 func (l *Log) last() int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return int64(len(l.events))
+	return l.end().Sequence
 }
 
 // Since reads the log.
