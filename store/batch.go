@@ -31,7 +31,9 @@ type batch struct {
 	merchant merchant.ID
 	head     head
 	t        time.Time
-	minted   int // identifiers made
+	minted   int  // identifiers made
+	assumed  bool // head and accounts are as this process left them, as far as it knows: the lock has not shown it
+	proven   int  // of the merchant's cache
 
 	customers map[merchant.CustomerID]*merchant.Customer
 	accounts  map[ledger.AccountID]*account // the merchant's cache
@@ -65,6 +67,15 @@ type account struct {
 type newEntry struct {
 	of *ledger.Transaction
 	*ledger.Entry
+}
+
+func newBatch(m merchant.ID) *batch {
+	return &batch{
+		merchant:  m,
+		customers: map[merchant.CustomerID]*merchant.Customer{},
+		payments:  map[payment.ID]*payment.Payment{},
+		paymentAt: map[payment.ID]*[]*payment.Payment{},
+	}
 }
 
 // Time is the batch's t.

@@ -16,9 +16,14 @@ const (
 	maxCachedAccounts  = 200_000 // of all merchants together, some 400 bytes each
 )
 
-// caches keep the accounts of merchants between their batches, each under the stamp of the commit that it knows of. Only who has
-// locked a merchant's head looks at the merchant's cache, and a process has one batch of a merchant in flight; the lock shows the
-// stamp of the last commit on any node, so that an equal stamp proves that nobody else has changed anything.
+// provenOften is after how many batches in a row a merchant is taken to be this process's alone. Where merchants' requests go to any of several
+// nodes it is hardly ever reached.
+const provenOften = 4
+
+// caches keep the heads and accounts of merchants between their batches, each under the stamp of the commit that it knows of. A process has one
+// batch of a merchant in flight, which alone looks at the merchant's cache. The head shows the stamp of the last commit on any node, so that
+// an equal stamp proves that nobody else has changed anything: either the lock shows it before the cache is used, or the batch is
+// written only if it is still there.
 type caches struct {
 	mu       sync.Mutex
 	accounts int
@@ -26,7 +31,8 @@ type caches struct {
 }
 
 type cache struct {
-	stamp    int64
+	head     head
+	proven   int // the batches in a row before which nobody else had committed
 	counted  int
 	accounts map[ledger.AccountID]*account
 	inner    map[command.Inner]*account
@@ -38,15 +44,28 @@ func newCaches() *caches {
 	return c
 }
 
-// current is what is cached under the stamp, or nothing.
-func (c *caches) current(m merchant.ID, stamp int64) (map[ledger.AccountID]*account, map[command.Inner]*account) {
+// current gives a batch what is cached under the stamp of its head, or nothing.
+func (c *caches) current(b *batch) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if known, ok := c.of.Get(m); ok && known.stamp == stamp {
-		return known.accounts, known.inner
+	if known, ok := c.of.Get(b.merchant); ok && known.head.stamp == b.head.stamp {
+		b.accounts, b.inner, b.proven = known.accounts, known.inner, known.proven+1
+		return
 	}
-	c.of.Remove(m)
-	return map[ledger.AccountID]*account{}, map[command.Inner]*account{}
+	c.of.Remove(b.merchant)
+	b.accounts, b.inner = map[ledger.AccountID]*account{}, map[command.Inner]*account{}
+}
+
+// assume gives a batch what is cached, its head too, if it is likely that nobody else has committed since.
+func (c *caches) assume(b *batch) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	known, ok := c.of.Get(b.merchant)
+	if !ok || known.proven < provenOften {
+		return false
+	}
+	b.head, b.accounts, b.inner, b.proven = known.head, known.accounts, known.inner, known.proven
+	return true
 }
 
 // keep puts what a batch has committed under its new stamp.
@@ -54,7 +73,9 @@ func (c *caches) keep(b *batch, stamp int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.of.Remove(b.merchant)
-	c.of.Add(b.merchant, &cache{stamp: stamp, counted: len(b.accounts), accounts: b.accounts, inner: b.inner})
+	c.of.Add(b.merchant, &cache{
+		head: head{b.head.sequence, b.head.hash, b.t, stamp}, proven: b.proven, counted: len(b.accounts), accounts: b.accounts, inner: b.inner,
+	})
 	c.accounts += len(b.accounts)
 	for c.accounts > maxCachedAccounts {
 		c.of.RemoveOldest()

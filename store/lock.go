@@ -48,24 +48,19 @@ func (w *writer) lock(ctx context.Context, m merchant.ID, items []*item) (*batch
 		return nil, nil, err
 	}
 	defer func() { _ = rows.Close() }()
-	b := &batch{
-		merchant:  m,
-		customers: map[merchant.CustomerID]*merchant.Customer{},
-		payments:  map[payment.ID]*payment.Payment{},
-		paymentAt: map[payment.ID]*[]*payment.Payment{},
-	}
+	b := newBatch(m)
 	found, err := b.scanHead(rows)
 	if err != nil {
 		return nil, nil, err
 	}
-	known, err := b.scanRecords(rows)
+	known, err := w.scanRecords(b, rows)
 	if err != nil {
 		return nil, nil, err
 	}
 	if !found {
 		return nil, nil, fmt.Errorf("%w: there is no merchant %s", errPoison, m)
 	}
-	b.accounts, b.inner = w.caches.current(m, b.head.stamp)
+	w.caches.current(b)
 	return b, known, nil
 }
 
@@ -105,7 +100,7 @@ func (b *batch) scanHead(rows *sql.Rows) (found bool, err error) {
 }
 
 // scanRecords reads the clock, of which it makes t, and the records of the keys that are known.
-func (b *batch) scanRecords(rows *sql.Rows) (map[key]*record, error) {
+func (w *writer) scanRecords(b *batch, rows *sql.Rows) (map[key]*record, error) {
 	known := map[key]*record{}
 	for rows.Next() {
 		var clock time.Time
@@ -119,6 +114,7 @@ func (b *batch) scanRecords(rows *sql.Rows) (map[key]*record, error) {
 			return nil, err
 		}
 		b.setTime(clock)
+		w.clock.learn(clock)
 		if name != nil {
 			r.owner, r.key, r.operation, r.version, r.createdAt = *owner, *name, *operation, *version, *createdAt
 			known[key{r.owner, r.key}] = &r
@@ -143,12 +139,7 @@ func (b *batch) setTime(clock time.Time) {
 
 // load reads what the commands name and the cache does not have: one query a table.
 func (w *writer) load(ctx context.Context, b *batch, items []*item, known map[key]*record) error {
-	needs := missing{accounts: map[string]bool{}, inner: map[command.Inner]bool{}, customers: map[string]bool{}, payments: map[string]bool{}}
-	for _, i := range items {
-		if r := i.Command; known[r.key()] == nil && r.Invalid == nil {
-			needs.add(b, r.needs)
-		}
-	}
+	needs := b.missing(items, known)
 	if err := w.loadCustomers(ctx, b, needs.customers); err != nil {
 		return err
 	}
@@ -164,10 +155,25 @@ func (w *writer) load(ctx context.Context, b *batch, items []*item, known map[ke
 	return w.loadInner(ctx, b, needs.inner)
 }
 
+// missing is what the commands name and the cache does not have.
+func (b *batch) missing(items []*item, known map[key]*record) missing {
+	needs := missing{accounts: map[string]bool{}, inner: map[command.Inner]bool{}, customers: map[string]bool{}, payments: map[string]bool{}}
+	for _, i := range items {
+		if r := i.Command; known[r.key()] == nil && r.Invalid == nil {
+			needs.add(b, r.needs)
+		}
+	}
+	return needs
+}
+
 // missing is what has to be loaded.
 type missing struct {
 	customers, accounts, payments map[string]bool
 	inner                         map[command.Inner]bool
+}
+
+func (n missing) nothing() bool {
+	return len(n.customers)+len(n.accounts)+len(n.payments)+len(n.inner) == 0
 }
 
 func (n missing) add(b *batch, needs command.Needs) {

@@ -33,6 +33,7 @@ var steps = map[string]string{
 	"lock":  "EXECUTE lock_head(", // the look-up of the keys goes with it
 	"load":  "FROM balance",
 	"write": "UPDATE head SET", // COMMIT goes with it
+	"alone": "UPDATE head SET", // there is no step before it
 }
 
 func newProxy(t *testing.T, dsn string) *proxy {

@@ -2,9 +2,10 @@ package store
 
 import "github.com/paygraph/paygraph/store/connector"
 
-// send writes everything that the batch has decided by one statement, and commits it. The head's row is there: it is locked.
+// send writes everything that the batch has decided by one statement, and commits it. Nothing of it is written where the head has another stamp
+// than the batch found, or assumed.
 func (w *writer) send(b *batch, stamp int64) error {
-	w.arguments = append(w.arguments[:0], b.id(), b.t, b.head.sequence, b.head.hash[:], stamp)
+	w.arguments = append(w.arguments[:0], b.id(), b.t, b.head.sequence, b.head.hash[:], stamp, b.head.stamp)
 	of := b.shape()
 	for n := range changes {
 		if of[n] == 0 {
@@ -26,6 +27,9 @@ func (w *writer) send(b *batch, stamp int64) error {
 	}
 	if w.texts[of] == "" {
 		w.texts[of] = statement(of)
+	}
+	if b.assumed {
+		return connector.ExecAlone(w.conn, commitDeadline, w.texts[of], w.arguments...)
 	}
 	return connector.ExecAndCommit(w.conn, commitDeadline, w.texts[of], w.arguments...)
 }

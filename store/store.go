@@ -133,13 +133,14 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		}
 	}
 	s.fingerprinters.New = func() any { return command.NewFingerprinter(secret) }
-	known := newCaches()
+	known, shared := newCaches(), &clock{}
 	limits := groupcommit.Limits{
 		Writers: c.Writers, Batch: maxBatch, Waiting: maxWaiting, WaitingOfKey: maxWaitingOfOne, Patience: callerPatience,
 	}
 	s.queue = groupcommit.New(limits, func(int) groupcommit.Writer[merchant.ID, *request, command.Result] {
 		return &writer{
-			pool: writers, caches: known, log: c.Log, hub: s.Hub, hints: s.hints, codec: s.codec, texts: map[shape]string{}, columns: map[int][]array{},
+			pool: writers, caches: known, clock: shared, log: c.Log, hub: s.Hub, hints: s.hints, codec: s.codec,
+			texts: map[shape]string{}, columns: map[int][]array{},
 		}
 	})
 	return s, nil

@@ -191,24 +191,31 @@ func (b *batch) shape() (s shape) {
 	return s
 }
 
-// statement is the text that writes a whole batch: all its changes, and the head.
-// $1 is the merchant, $2 is t, $3 to $5 are the head's sequence, hash and stamp, and what send makes of the columns follows.
+// statement is the text that writes a whole batch: the head, and all its changes.
+// $1 is the merchant, $2 is t, $3 to $5 are the head's sequence, hash and stamp, $6 is the stamp that it has, and what send makes of the
+// columns follows.
+//
+// What is selected is the first thing that is executed, and so the head is locked before anything is written, whether the lock is held already
+// or not. Where it has another stamp now, the statement fails by a text that is no truth value, and where there is none by a division.
 func statement(of shape) string {
 	var s strings.Builder
-	parameter := 5
-	separator := "WITH "
+	s.WriteString("WITH h AS (UPDATE head SET at = $2, sequence = $3, hash = $4, stamp = $5 WHERE merchant_id = $1 AND CASE stamp WHEN $6 THEN true" +
+		" ELSE ('" + movedOn + " ' || stamp)::boolean END RETURNING merchant_id)")
+	parameter := 6
 	for i, c := range changes {
 		if of[i] == 0 {
 			continue
 		}
-		s.WriteString(separator + "c" + strconv.Itoa(i) + " AS (")
+		s.WriteString(",\nc" + strconv.Itoa(i) + " AS (")
 		c.sql(&s, &parameter, of[i])
 		s.WriteString(")")
-		separator = ",\n"
 	}
-	s.WriteString("\nUPDATE head SET at = $2, sequence = $3, hash = $4, stamp = $5 WHERE merchant_id = $1")
+	s.WriteString("\nSELECT 1 / count(*) FROM h")
 	return s.String()
 }
+
+// movedOn is what the database's log says of a batch that assumed wrongly.
+const movedOn = "another node has committed meanwhile, stamp"
 
 func (c change) sql(s *strings.Builder, parameter *int, rows uint8) {
 	names := make([]string, len(c.columns))

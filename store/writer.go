@@ -36,6 +36,7 @@ type item = groupcommit.Item[*request, command.Result]
 type writer struct {
 	pool      *sql.DB
 	caches    *caches
+	clock     *clock
 	log       *slog.Logger
 	hub       *event.Hub
 	hints     *hints // nil: none
@@ -121,6 +122,9 @@ func (w *writer) attempt(m merchant.ID, items []*item) (err error) {
 	if err := w.connect(ctx); err != nil {
 		return err
 	}
+	if refuted, err := w.assume(m, items); !refuted {
+		return err
+	}
 	b, known, err := w.lock(ctx, m, items)
 	if err != nil {
 		return err
@@ -128,6 +132,11 @@ func (w *writer) attempt(m merchant.ID, items []*item) (err error) {
 	if err := w.load(ctx, b, items, known); err != nil {
 		return err
 	}
+	return w.finish(b, items, known)
+}
+
+// finish decides, writes, commits and answers.
+func (w *writer) finish(b *batch, items []*item, known map[key]*record) error {
 	outcomes, err := w.decide(b, items, known)
 	if err != nil {
 		return err
@@ -159,11 +168,13 @@ func (w *writer) write(b *batch) error {
 // classify tells what a command has caused from what the database has met. SQL classes 22 and 23 are about the data.
 func classify(err error) error {
 	var answer *pq.Error
-	if errors.As(err, &answer) && (answer.Code.Class() == "22" || answer.Code.Class() == "23") {
+	if errors.As(err, &answer) && isData(answer) {
 		return fmt.Errorf("%w: %w", errPoison, err)
 	}
 	return err
 }
+
+func isData(e *pq.Error) bool { return e.Code.Class() == "22" || e.Code.Class() == "23" }
 
 type outcome struct {
 	result command.Result

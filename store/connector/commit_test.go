@@ -235,6 +235,7 @@ func TestForeignConnectionsAreRefused(t *testing.T) {
 	conn := begun(t, db, newID())
 	for name, err := range map[string]error{
 		"ExecAndCommit": ExecAndCommit(conn, commitDeadline, insert, "x"),
+		"ExecAlone":     ExecAlone(conn, commitDeadline, insert, "x"),
 		"BeginReadOnly": BeginReadOnly(context.Background(), conn),
 		"EndReadOnly":   EndReadOnly(context.Background(), conn),
 	} {
@@ -242,6 +243,39 @@ func TestForeignConnectionsAreRefused(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+}
+
+// TestExecAlone has the server commit, refuse and say nothing.
+func TestExecAlone(t *testing.T) {
+	t.Parallel()
+	p, id := newProxy(t), newID()
+	db := open(t, p.Address, Options{Statements: 10})
+	conn, err := db.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := ExecAlone(conn, time.Second, insert, id); err != nil {
+			t.Error(err)
+		}
+	}
+	if n := effects(t, id); n != 2 {
+		t.Errorf("%d effects, want 2", n)
+	}
+	if err := ExecAlone(conn, time.Second, "INSERT INTO effect (id) SELECT $1 WHERE 1 / (length($1) - length($1)) = 1", id); code(err) != "22012" {
+		t.Errorf("a refusal: %v", err)
+	}
+	time.Sleep(1100 * time.Millisecond) // a deadline that was left on the socket would pass now
+	if _, err := conn.ExecContext(t.Context(), "SELECT 1"); err != nil {
+		t.Errorf("after the refusal: %v", err)
+	}
+	p.Arm(proxytest.Fault{Kind: proxytest.SwallowRequest})
+	within(t, time.Second, func() { err = ExecAlone(conn, 50*time.Millisecond, insert, id) })
+	if code(err) != "unknown" {
+		t.Errorf("a server that says nothing: %v", err)
+	}
+	within(t, time.Second, func() { Discard(conn) })
+	twentyQueries(t, db)
 }
 
 // begun returns a connection on which a transaction has had the effect.

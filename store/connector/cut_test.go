@@ -92,6 +92,9 @@ func scenarios() []scenario {
 			return inTx(db, (*sql.Tx).Rollback, func(tx *sql.Tx) error { return result(tx.Exec(insert, id)) })
 		}, []string{inside, inside, inside}},
 		{"transaction by hand, as the store's writers do it", byHand, []string{inside, inside, together}},
+		{"statement alone, as the store's writers do it", func(db *sql.DB, id string) error {
+			return onConn(db, func(conn *sql.Conn) error { return ExecAlone(conn, 5*time.Second, insert, id) })
+		}, []string{commits}},
 	}
 }
 

@@ -38,15 +38,31 @@ const closeTimeout = time.Second
 // database/sql, which would convert others and is passed by, takes its time for each of many: a nil, int64, string, []byte or time.Time.
 func ExecAndCommit(conn *sql.Conn, d time.Duration, query string, args ...any) error {
 	return onSession(conn, func(s *session) error {
-		_ = s.wire.SetDeadline(time.Now().Add(d)) // fails on a closed socket only, and then so does what follows
 		s.commits = true
-		defer func() {
-			s.commits = false
-			_ = s.wire.SetDeadline(time.Time{})
-		}()
-		_, err := s.ExecContext(context.Background(), query, s.named(args))
-		return err
+		defer func() { s.commits = false }()
+		return s.execWithin(d, query, args)
 	})
+}
+
+// ExecAlone runs a statement with parameters as a transaction of its own, on a connection that is in none, and waits d at most for the answer,
+// which comes when it is committed. Everything else is as with ExecAndCommit.
+func ExecAlone(conn *sql.Conn, d time.Duration, query string, args ...any) error {
+	return onSession(conn, func(s *session) error {
+		defer func() {
+			if !s.IsValid() {
+				s.wire.abort()
+			}
+		}()
+		return s.execWithin(d, query, args)
+	})
+}
+
+// execWithin runs a statement, at whose deadline the socket is closed.
+func (s *session) execWithin(d time.Duration, query string, args []any) error {
+	_ = s.wire.SetDeadline(time.Now().Add(d)) // fails on a closed socket only, and then so does what follows
+	defer func() { _ = s.wire.SetDeadline(time.Time{}) }()
+	_, err := s.ExecContext(context.Background(), query, s.named(args))
+	return err
 }
 
 // named are arguments as drivers take them, in a slice that is used again and again.
