@@ -203,21 +203,24 @@ func (s *scene) kill(v victims) {
 // frozenAtMost is how long a node that is frozen with a merchant's lock may stop that merchant at another node.
 const frozenAtMost = 10 * time.Second
 
-// freeze stops a node that has the merchant's lock until the subscribers at the other one have gone on.
+// freeze stops a node that has the merchant's lock, until the subscribers at the other one are far ahead.
 func (s *scene) freeze(frozen int) {
 	s.t.Helper()
 	s.nodes[frozen].freeze(s.t, s.database)
 	begin := time.Now()
-	var had []int
-	for _, r := range s.recorders {
-		had = append(had, r.count())
-	}
+	had := map[*recorder]int{}
 	for n, r := range s.recorders {
 		if n%len(s.nodes) != frozen {
-			r.awaitWithin(frozenAtMost-time.Since(begin), had[n]+10)
+			had[r] = r.count()
 		}
 	}
+	for r, count := range had {
+		r.awaitWithin(frozenAtMost-time.Since(begin), count+1)
+	}
 	s.t.Logf("a frozen node stopped the other's subscribers for %v", time.Since(begin).Round(time.Millisecond))
+	for r, count := range had {
+		r.await(count + 50)
+	}
 	s.nodes[frozen].thaw()
 }
 
