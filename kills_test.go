@@ -1,25 +1,14 @@
 package main
 
 import (
-	"context"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
-	"net/url"
 	"os"
-	"path/filepath"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
-
-	"github.com/paygraph/paygraph/store/connector"
-	"github.com/paygraph/paygraph/store/embedded"
-	"github.com/paygraph/paygraph/store/embedded/embeddedtest"
 )
 
 // kills is how often something is killed; more with PAYGRAPH_KILLS.
@@ -34,243 +23,230 @@ func kills(t *testing.T) int {
 	return 5
 }
 
-// mortal is a cluster that is killed and started again, behind an address that stays.
-type mortal struct {
-	t       *testing.T
-	config  embedded.Config
-	running *embedded.Cluster
-	backend atomic.Value // the address of the server as it is now
-	dsn     string
-}
-
-func newMortal(t *testing.T) *mortal {
-	t.Helper()
-	m := &mortal{t: t, config: embedded.Config{
-		Dir: embeddedtest.Folder(t), DieWithParent: true, Settings: map[string]string{"fsync": "off", "full_page_writes": "off"},
-	}}
-	m.start()
-	t.Cleanup(func() { _ = m.running.Stop(context.Background()) })
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = listener.Close() })
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			go m.forward(conn)
-		}
-	}()
-	u, err := url.Parse(m.running.DSN())
-	if err != nil {
-		t.Fatal(err)
-	}
-	u.Host = listener.Addr().String()
-	m.dsn = u.String()
-	return m
-}
-
-func (m *mortal) start() {
-	m.t.Helper()
-	running, err := embedded.Start(m.t.Context(), m.config)
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	u, err := url.Parse(running.DSN())
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	m.running = running
-	m.backend.Store(u.Host)
-}
-
-func (m *mortal) forward(client net.Conn) {
-	defer client.Close()
-	server, err := net.Dial("tcp", m.backend.Load().(string))
-	if err != nil {
-		return
-	}
-	defer server.Close()
-	go func() {
-		_, _ = io.Copy(server, client)
-		_ = server.Close()
-	}()
-	_, _ = io.Copy(client, server)
-}
-
-// kill kills the postmaster, and starts the cluster again.
-func (m *mortal) kill() {
-	m.t.Helper()
-	text, err := os.ReadFile(filepath.Join(m.config.Dir, "cluster", "data", "postmaster.pid"))
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	line, _, _ := strings.Cut(string(text), "\n")
-	pid, err := strconv.Atoi(line)
-	if err == nil {
-		err = syscall.Kill(pid, syscall.SIGKILL)
-	}
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	_ = m.running.Stop(context.Background())
-	m.start()
-}
-
-// node is a gateway that is killed and started again on the same port.
-type node struct {
-	*program
-	port      int
-	variables []string
-}
-
-func (n *node) begin(t *testing.T) {
-	t.Helper()
-	n.program = run(t, n.variables, fmt.Sprintf("--port=%d", n.port))
-}
-
-func (n *node) address() string { return fmt.Sprintf("http://127.0.0.1:%d", n.port) }
-
 // TestNoKillMakesAGapARepeatOrADisorder has payments made at two nodes, and subscribers at both, who write down what arrives, while the nodes
-// and PostgreSQL are killed one after the other.
+// and PostgreSQL are killed one after the other, and now and then a node is frozen with the merchant's lock.
 func TestNoKillMakesAGapARepeatOrADisorder(t *testing.T) {
 	t.Parallel()
 	for _, hints := range []bool{true, false} {
 		t.Run(map[bool]string{true: "with hints", false: "without hints"}[hints], func(t *testing.T) {
 			t.Parallel()
-			testKills(t, hints)
+			s := newScene(t, hints)
+			s.subscribe()
+			enough := s.pay()
+			for _, r := range s.recorders {
+				r.await(5)
+			}
+			for kill := range kills(t) {
+				s.round(func() { s.kill(killed[kill%len(killed)]) })
+				if kill%len(killed) == len(killed)-1 {
+					s.round(func() { s.freeze(kill / len(killed) % 2) })
+				}
+			}
+			enough()
+			s.judge()
 		})
 	}
 }
 
-func testKills(t *testing.T, hints bool) {
+// killed are what is killed at once, in turn.
+var killed = []victims{
+	{nodes: []int{0}}, {database: true}, {nodes: []int{1}, database: true}, {nodes: []int{0, 1}}, {nodes: []int{1}},
+}
+
+type victims struct {
+	nodes    []int
+	database bool
+}
+
+// scene is two nodes on one database, with a merchant who has payers and subscribers at both.
+type scene struct {
+	t         *testing.T
+	database  *mortal
+	nodes     []*node
+	clients   []*client // of the nodes
+	from, to  string    // wallets
+	head      head      // of the merchant's log, before the first payment
+	recorders []*recorder
+	statuses  []*recorder // of payments
+	rounds    int
+	paid      atomic.Int64 // payments besides those of the rounds
+}
+
+type head struct{ Sequence, Cursor string }
+
+func newScene(t *testing.T, hints bool) *scene {
+	t.Helper()
 	database := newMortal(t)
 	variables := []string{"DATABASE_URL=" + database.dsn, "PUBLIC_URL=http://127.0.0.1:1", "LOG_LEVEL=warn"} // one token for both
-	nodes := []*node{{port: freePort(t), variables: variables}, {port: freePort(t), variables: variables}}
+	s := &scene{t: t, database: database, nodes: []*node{{port: freePort(t), variables: variables}, {port: freePort(t), variables: variables}}}
 	output(t, variables, "migrate")
 	if !hints {
-		withoutHints(t, database.dsn)
+		database.withoutHints(t)
 	}
-	for _, n := range nodes {
-		n.begin(t)
-	}
-	for _, n := range nodes {
-		n.awaitReady()
-	}
+	s.start(0, 1)
 	made := makeMerchant(t, variables)
-	nodes[0].url = nodes[0].address()
-	first := clientOf(t, nodes[0].program, made.ClientID, made.ClientSecret)
-	clients := make([]*client, len(nodes))
-	for i, n := range nodes {
-		clients[i] = &client{url: n.address(), token: first.token, http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 100}}}
+	s.nodes[0].url = s.nodes[0].address()
+	first := clientOf(t, s.nodes[0].program, made.ClientID, made.ClientSecret)
+	for _, n := range s.nodes {
+		s.clients = append(s.clients, &client{
+			url: n.address(), token: first.token, http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 100}},
+		})
 	}
-	from, to := first.newWallet(t, "1000.00"), first.newWallet(t, "0.01")
-	turned := []*client{clients[1], clients[0]}
+	s.from, s.to = first.newWallet(t, "1000.00"), first.newWallet(t, "0.01")
+	s.head = s.readHead()
+	return s
+}
 
-	var begun struct{ EventHead struct{ Sequence string } }
-	first.must(t, `{ eventHead { sequence } }`, nil, &begun)
-	head, _ := strconv.ParseInt(begun.EventHead.Sequence, 10, 64)
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	var logs, accounts []*recorder
-	for _, order := range [][]*client{clients, turned} {
-		logs = append(logs, recording(ctx, t, order, "events", `subscription { events { sequence } }`, nil))
-		accounts = append(accounts, recording(ctx, t, order, "accountActivity",
-			`subscription ($id: ID!) { accountActivity(accountId: $id) { sequence snapshot } }`, map[string]any{"id": to}))
+// start starts nodes, and waits until they are ready.
+func (s *scene) start(nodes ...int) {
+	s.t.Helper()
+	for _, n := range nodes {
+		s.nodes[n].begin(s.t)
 	}
-	recorders := append(append([]*recorder{}, logs...), accounts...)
-	for _, r := range accounts {
-		r.await(1)
+	for _, n := range nodes {
+		s.nodes[n].awaitReady()
 	}
-	time.Sleep(300 * time.Millisecond) // the log's subscribers have nothing by which they could be seen
+}
 
-	var enough atomic.Bool
-	var paid atomic.Int64
+func (s *scene) readHead() head {
+	s.t.Helper()
+	var data struct{ EventHead head }
+	persist(s.t, s.clients, `{ eventHead { sequence cursor } }`, nil, &data)
+	return data.EventHead
+}
+
+// record has a subscriber begin at a node, after a cursor if there is one.
+func (s *scene) record(connect protocol, place int, field, after string, variables map[string]any) *recorder {
+	r := &recorder{t: s.t, field: field, variables: variables, connect: connect, clients: s.clients, place: place, after: after}
+	return r.record()
+}
+
+var protocols = []protocol{bySSE, bySocket}
+
+// subscribe has the log and the wallet recorded over each protocol at each node, the even ones at the first.
+func (s *scene) subscribe() {
+	for _, connect := range protocols {
+		for place := range s.nodes {
+			s.recorders = append(s.recorders, s.record(connect, place, "events", s.head.Cursor, map[string]any{}))
+		}
+		for place := range s.nodes {
+			wallet := s.record(connect, place, "accountActivity", "", map[string]any{"id": s.to})
+			wallet.await(1) // it begins before the first payment
+			s.recorders = append(s.recorders, wallet)
+		}
+	}
+}
+
+// pay has four clients pay, each payment until it has succeeded. enough lets them finish.
+func (s *scene) pay() (enough func()) {
+	var stop atomic.Bool
 	var payers sync.WaitGroup
 	for p := range 4 {
 		payers.Go(func() {
-			for n := 0; !enough.Load(); n++ {
-				key := fmt.Sprintf("payment-of-payer-%d-%06d", p, n)
-				for try := p; ; try++ {
-					if status, err := clients[try%2].pay(key, from, to); err == nil && status == "SUCCEEDED" {
-						break
-					}
-					time.Sleep(20 * time.Millisecond)
-				}
-				paid.Add(1)
+			for n := 0; !stop.Load() && s.t.Context().Err() == nil; n++ {
+				s.payOne(p, fmt.Sprintf("payment-of-payer-%d-%06d", p, n))
 				time.Sleep(10 * time.Millisecond)
 			}
 		})
 	}
-	t.Cleanup(func() { enough.Store(true) })
-
-	for _, r := range recorders {
-		r.await(5)
-	}
-	var statuses []*recorder
-	for round := range kills(t) {
-		id := waitingPayment(t, clients, round, to)
-		watching := recording(ctx, t, clients, "paymentStatus", `subscription ($id: ID!) { paymentStatus(paymentId: $id) { sequence snapshot } }`,
-			map[string]any{"id": id})
-		watching.await(1)
-		statuses = append(statuses, watching)
-		victim := nodes[round%2]
-		victim.kill()
-		if round%2 == 1 {
-			database.kill()
-		}
-		time.Sleep(200 * time.Millisecond)
-		victim.begin(t)
-		victim.awaitReady()
-		confirm(t, clients, round, id, from)
-		for _, r := range recorders {
-			r.await(r.count() + 10)
-		}
-	}
-	enough.Store(true)
-	payers.Wait()
-
-	end := awaitHead(t, clients[0])
-	for _, r := range logs {
-		r.await(int(end - head))
-		r.judge(head+1, end)
-	}
-	// The wallet has its deposit, and a number that is the snapshot's.
-	for _, r := range accounts {
-		r.await(1 + int(paid.Load()) + len(statuses))
-	}
-	for _, r := range statuses {
-		<-r.ended
-		r.judge(1, 2)
-	}
-	time.Sleep(300 * time.Millisecond) // for what comes too often
-	for _, r := range accounts {
-		r.judge(1, 1+paid.Load()+int64(len(statuses)))
-	}
-	for _, r := range logs {
-		r.judge(head+1, end)
-		t.Logf("%d events arrived, over %d connections", r.count(), r.returns+1)
+	return func() {
+		stop.Store(true)
+		payers.Wait()
 	}
 }
 
-// withoutHints has the nodes' notifications refused.
-func withoutHints(t *testing.T, dsn string) {
-	t.Helper()
-	db, err := connector.Open(dsn, connector.Options{})
+// payOne asks one node after the other until a payment has succeeded.
+func (s *scene) payOne(payer int, key string) {
+	for try := payer; s.t.Context().Err() == nil; try++ {
+		if status, err := s.clients[try%len(s.clients)].pay(key, s.from, s.to); err == nil && status == "SUCCEEDED" {
+			s.paid.Add(1)
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// round has a payment followed over each protocol, and the recorders divided between the nodes, while something happens. Then all go on.
+func (s *scene) round(happen func()) {
+	s.t.Helper()
+	s.rounds++
+	id := waitingPayment(s.t, s.clients, s.rounds, s.to)
+	for n, connect := range protocols {
+		status := s.record(connect, (s.rounds+n)%len(s.nodes), "paymentStatus", "", map[string]any{"id": id})
+		status.await(1)
+		s.statuses = append(s.statuses, status)
+	}
+	for n, r := range s.recorders {
+		r.move(n % len(s.nodes))
+		r.await(r.count() + 1)
+	}
+	happen()
+	confirm(s.t, s.clients, s.rounds, id, s.from)
+	for _, r := range s.recorders {
+		r.await(r.count() + 10)
+	}
+}
+
+// kill kills, and starts again what it has killed.
+func (s *scene) kill(v victims) {
+	s.t.Helper()
+	for _, n := range v.nodes {
+		s.nodes[n].kill()
+	}
+	if v.database {
+		s.database.kill()
+	}
+	time.Sleep(200 * time.Millisecond)
+	s.start(v.nodes...)
+}
+
+// frozenAtMost is how long a node that is frozen with a merchant's lock may stop that merchant at another node.
+const frozenAtMost = 10 * time.Second
+
+// freeze stops a node that has the merchant's lock, until the subscribers at the other one are far ahead.
+func (s *scene) freeze(frozen int) {
+	s.t.Helper()
+	s.nodes[frozen].freeze(s.t, s.database)
+	begin := time.Now()
+	had := map[*recorder]int{}
+	for n, r := range s.recorders {
+		if n%len(s.nodes) != frozen {
+			had[r] = r.count()
+		}
+	}
+	for r, count := range had {
+		r.awaitWithin(frozenAtMost-time.Since(begin), count+1)
+	}
+	s.t.Logf("a frozen node stopped the other's subscribers for %v", time.Since(begin).Round(time.Millisecond))
+	for r, count := range had {
+		r.await(count + 50)
+	}
+	s.nodes[frozen].thaw()
+}
+
+// judge waits for the rest, and looks at all records.
+func (s *scene) judge() {
+	s.t.Helper()
+	for _, r := range s.statuses {
+		r.awaitEnd()
+		r.judge(1, 2)
+	}
+	begun, _ := strconv.ParseInt(s.head.Sequence, 10, 64)
+	end, err := strconv.ParseInt(s.readHead().Sequence, 10, 64)
 	if err != nil {
-		t.Fatal(err)
+		s.t.Fatal(err)
 	}
-	defer db.Close()
-	if _, err := db.ExecContext(t.Context(), `REVOKE EXECUTE ON FUNCTION pg_notify(text, text) FROM PUBLIC`); err != nil {
-		t.Fatal(err)
+	want := map[string][2]int64{
+		"events":          {begun + 1, end},
+		"accountActivity": {1, 1 + s.paid.Load() + int64(s.rounds)}, // the wallet has its deposit, whose number is the snapshot's
 	}
-	var may bool
-	err = db.QueryRowContext(t.Context(), `SELECT has_function_privilege('paygraph_runtime', 'pg_notify(text, text)', 'EXECUTE')`).Scan(&may)
-	if err != nil || may {
-		t.Fatalf("hints are sent all the same: %v, %v", may, err)
+	for _, r := range s.recorders {
+		r.await(int(want[r.field][1] - want[r.field][0] + 1))
+	}
+	time.Sleep(300 * time.Millisecond) // for what comes too often
+	for _, r := range s.recorders {
+		r.judge(want[r.field][0], want[r.field][1])
+		s.t.Logf("%s: %d arrived, over %d connections", r.field, r.count(), r.returns+1)
 	}
 }
 
@@ -316,15 +292,4 @@ func confirm(t *testing.T, clients []*client, round int, id, from string) {
 	if data.ConfirmPayment.Payment.Status != "SUCCEEDED" {
 		t.Fatalf("confirmed: %+v", data)
 	}
-}
-
-func awaitHead(t *testing.T, c *client) int64 {
-	t.Helper()
-	var data struct{ EventHead struct{ Sequence string } }
-	persist(t, []*client{c}, `{ eventHead { sequence } }`, nil, &data)
-	n, err := strconv.ParseInt(data.EventHead.Sequence, 10, 64)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return n
 }

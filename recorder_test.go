@@ -2,84 +2,123 @@ package main
 
 import (
 	"bufio"
+	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/gorilla/websocket"
 )
 
-// recorder is a subscriber by Server-Sent Events who writes down each number as it arrives. When a stream ends, it goes to the next node
-// with the last id that it has, as an EventSource does.
+// recorder is a subscriber who writes down each number as it arrives. When a stream ends, it goes to the next node with the last cursor
+// that it has, as an EventSource does.
 type recorder struct {
-	t       *testing.T
-	field   string // of the subscription
-	body    string
-	clients []*client
-	ends    bool // whether the stream completes
+	t         *testing.T
+	field     string // of the subscription
+	variables map[string]any
+	connect   protocol
+	clients   []*client // of the nodes
+	ended     chan struct{}
 
 	mu       sync.Mutex
+	place    int    // of the node where it is
+	cut      func() // ends the connection that it has
+	after    string // the last cursor
 	arrived  []int64
 	snapshot []bool // of each
 	returns  int
-	told     string // the last refusal
-	ended    chan struct{}
+	told     string // why the last stream ended
 }
 
-// recording subscribes until the test ends, or the stream completes.
-func recording(ctx context.Context, t *testing.T, clients []*client, field, query string, variables map[string]any) *recorder {
-	t.Helper()
-	body, err := json.Marshal(map[string]any{"query": query, "variables": variables})
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := &recorder{t: t, field: field, body: string(body), clients: clients, ends: field == "paymentStatus", ended: make(chan struct{})}
-	t.Cleanup(func() { <-r.ended })
+// asked is what recorders ask for, by the field.
+var asked = map[string]string{
+	"events":          `subscription ($after: Cursor) { events(after: $after) { cursor sequence } }`,
+	"accountActivity": `subscription ($id: ID!, $after: Cursor) { accountActivity(accountId: $id, after: $after) { cursor sequence snapshot } }`,
+	"paymentStatus":   `subscription ($id: ID!, $after: Cursor) { paymentStatus(paymentId: $id, after: $after) { cursor sequence snapshot } }`,
+}
+
+// record begins to subscribe: until the test ends, or the stream completes.
+func (r *recorder) record() *recorder {
+	r.cut, r.ended = func() {}, make(chan struct{})
+	r.t.Cleanup(func() { <-r.ended })
 	go func() {
 		defer close(r.ended)
-		last := ""
-		for n := 0; ctx.Err() == nil; n++ {
-			completed, err := r.read(ctx, clients[n%len(clients)], &last)
-			if completed {
-				return
-			}
-			r.mu.Lock()
-			r.returns++
-			if err != nil {
-				r.told = err.Error()
-			}
-			r.mu.Unlock()
+		for r.t.Context().Err() == nil && !r.read() {
 			time.Sleep(50 * time.Millisecond)
 		}
 	}()
 	return r
 }
 
-// read reads one stream to its end.
-func (r *recorder) read(ctx context.Context, c *client, last *string) (completed bool, err error) {
-	ctx, cancel := context.WithCancel(ctx)
+// read reads one stream to its end, and says whether it has completed.
+func (r *recorder) read() (completed bool) {
+	ctx, cancel := context.WithCancel(r.t.Context())
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url+"/graphql", strings.NewReader(r.body))
+	r.mu.Lock()
+	r.cut = cancel
+	c, after := r.clients[r.place], r.after
+	r.mu.Unlock()
+	err := r.connect(ctx, c, asked[r.field], r.variables, after, r.arrive)
+	if err == nil {
+		if r.field != "paymentStatus" {
+			r.t.Errorf("%s completes", r.field)
+		}
+		return true
+	}
+	var closed *websocket.CloseError
+	if errors.As(err, &closed) && !slices.Contains(comeBack, closed.Code) {
+		r.t.Errorf("%s: the socket is closed with %v", r.field, err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.place = (r.place + 1) % len(r.clients)
+	r.returns++
+	r.told = err.Error()
+	return false
+}
+
+// comeBack are the codes with which a socket may end: no close frame, restart, try again, and no pong, which a node that was frozen may have
+// waited for.
+var comeBack = []int{websocket.CloseAbnormalClosure, websocket.CloseServiceRestart, websocket.CloseTryAgainLater, 4408}
+
+// protocol reads one stream to its end, beginning after a cursor if there is one, and gives each response, with its cursor where that is not in
+// the response. There is no error where the stream completes.
+type protocol func(ctx context.Context, c *client, query string, variables map[string]any, after string, give func([]byte, string) error) error
+
+// bySSE reads Server-Sent Events, and resumes by the last event's id.
+func bySSE(ctx context.Context, c *client, query string, variables map[string]any, after string, give func([]byte, string) error) error {
+	body, err := json.Marshal(map[string]any{"query": query, "variables": variables})
 	if err != nil {
-		return false, err
+		return err
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url+"/graphql", bytes.NewReader(body))
+	if err != nil {
+		return err
 	}
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("Accept", "text/event-stream")
 	request.Header.Set("Authorization", "Bearer "+c.token)
-	if *last != "" {
-		request.Header.Set("Last-Event-ID", *last)
+	if after != "" {
+		request.Header.Set("Last-Event-ID", after)
 	}
 	response, err := c.http.Do(request)
 	if err != nil {
-		return false, err
+		return err
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return false, fmt.Errorf("HTTP %d", response.StatusCode)
+		return fmt.Errorf("HTTP %d", response.StatusCode)
 	}
 	lines := bufio.NewScanner(response.Body)
 	event, id := "", ""
@@ -91,26 +130,64 @@ func (r *recorder) read(ctx context.Context, c *client, last *string) (completed
 		case name == "id":
 			id = value
 		case name == "data" && event == "next":
-			if err := r.arrive([]byte(value)); err != nil {
-				return false, err
+			if err := give([]byte(value), id); err != nil {
+				return err
 			}
-			*last = id
 		case name == "data" && event == "complete":
-			if !r.ends {
-				r.t.Errorf("%s completes", r.field)
-			}
-			return true, nil
+			return nil
 		}
 	}
-	return false, lines.Err()
+	return cmp.Or(lines.Err(), io.ErrUnexpectedEOF)
+}
+
+// bySocket reads a WebSocket with subprotocol graphql-transport-ws, and resumes by the argument after.
+func bySocket(ctx context.Context, c *client, query string, variables map[string]any, after string, give func([]byte, string) error) error {
+	dialer := websocket.Dialer{Subprotocols: []string{"graphql-transport-ws"}}
+	ws, response, err := dialer.DialContext(ctx, "ws"+strings.TrimPrefix(c.url, "http")+"/graphql", nil)
+	if response != nil {
+		defer response.Body.Close()
+	}
+	if err != nil {
+		return err
+	}
+	defer ws.Close()
+	defer context.AfterFunc(ctx, func() { _ = ws.Close() })()
+	values := maps.Clone(variables)
+	if after != "" {
+		values["after"] = after
+	}
+	type message map[string]any
+	err = ws.WriteJSON(message{"type": "connection_init", "payload": message{"Authorization": "Bearer " + c.token}})
+	for err == nil {
+		var came struct {
+			Type    string
+			Payload json.RawMessage
+		}
+		if err = ws.ReadJSON(&came); err != nil {
+			return err
+		}
+		switch came.Type {
+		case "connection_ack":
+			err = ws.WriteJSON(message{"id": "1", "type": "subscribe", "payload": message{"query": query, "variables": values}})
+		case "ping":
+			err = ws.WriteJSON(message{"type": "pong"})
+		case "next":
+			err = give(came.Payload, "")
+		case "error":
+			err = give(fmt.Appendf(nil, `{"errors":%s}`, came.Payload), "")
+		case "complete":
+			return nil
+		}
+	}
+	return err
 }
 
 // arrive writes down what has arrived. The error is a refusal: the stream could not begin.
-func (r *recorder) arrive(data []byte) error {
+func (r *recorder) arrive(response []byte, cursor string) error {
 	var answer struct {
 		Data map[string]*struct {
-			Sequence string
-			Snapshot bool
+			Cursor, Sequence string
+			Snapshot         bool
 		}
 		Errors []struct {
 			Message    string
@@ -120,22 +197,39 @@ func (r *recorder) arrive(data []byte) error {
 			}
 		}
 	}
-	if err := json.Unmarshal(data, &answer); err != nil {
-		r.t.Errorf("%v in %s", err, data)
+	if err := json.Unmarshal(response, &answer); err != nil {
+		r.t.Errorf("%v in %s", err, response)
 		return err
 	}
 	item := answer.Data[r.field]
 	if len(answer.Errors) > 0 || item == nil {
 		if item != nil || len(answer.Errors) != 1 || !answer.Errors[0].Extensions.Retryable {
-			r.t.Errorf("%s is told %s", r.field, data)
+			r.t.Errorf("%s is told %s", r.field, response)
 		}
-		return fmt.Errorf("%s", data)
+		return fmt.Errorf("%s", response)
 	}
 	number, err := strconv.ParseInt(item.Sequence, 10, 64)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.arrived, r.snapshot = append(r.arrived, number), append(r.snapshot, item.Snapshot)
+	r.arrived, r.snapshot, r.after = append(r.arrived, number), append(r.snapshot, item.Snapshot), cmp.Or(cursor, item.Cursor)
 	return err
+}
+
+// move has the recorder be at a node: at another its connection is cut, in the midst of whatever comes.
+func (r *recorder) move(place int) {
+	r.t.Helper()
+	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+		r.mu.Lock()
+		is, cut := r.place, r.cut
+		r.mu.Unlock()
+		if is == place {
+			return
+		}
+		if time.Now().After(deadline) {
+			r.t.Fatalf("%s: it does not leave node %d", r.field, is)
+		}
+		cut()
+	}
 }
 
 // count is how many have arrived.
@@ -148,12 +242,28 @@ func (r *recorder) count() int {
 // await waits until so many have arrived.
 func (r *recorder) await(n int) {
 	r.t.Helper()
-	for deadline := time.Now().Add(patience); r.count() < n; time.Sleep(10 * time.Millisecond) {
+	r.awaitWithin(patience, n)
+}
+
+func (r *recorder) awaitWithin(most time.Duration, n int) {
+	r.t.Helper()
+	for deadline := time.Now().Add(most); r.count() < n; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			r.mu.Lock()
 			defer r.mu.Unlock()
-			r.t.Fatalf("%s: %d have arrived, want %d; it came back %d times, and was told %s", r.field, len(r.arrived), n, r.returns, r.told)
+			r.t.Fatalf("%s: %d have arrived after %v, want %d; it is at node %d, came back %d times, and was told %s",
+				r.field, len(r.arrived), most, n, r.place, r.returns, r.told)
 		}
+	}
+}
+
+// awaitEnd waits until the stream has completed.
+func (r *recorder) awaitEnd() {
+	r.t.Helper()
+	select {
+	case <-r.ended:
+	case <-time.After(patience):
+		r.t.Fatalf("%s of %v does not complete", r.field, r.variables)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -276,4 +277,36 @@ func TestNobodyElsesTransactionDelaysAStream(t *testing.T) {
 	s.wantSoon(t, there)
 	must(t, tx.Rollback())
 	all.Wait()
+}
+
+// TestAnotherMerchantsLoadDelaysNoStream has clients of another merchant pay all the while, at both nodes, with a subscriber of theirs.
+func TestAnotherMerchantsLoadDelaysNoStream(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	stranger := s.Merchant(t)
+	from, to := wallet(t, s.House, stranger, "1000.00"), wallet(t, s.House, stranger, "")
+	there := listen(t, s.other, s.p)
+	listen(t, s.other, stranger)
+	var paid atomic.Int64
+	var enough atomic.Bool
+	var all sync.WaitGroup
+	for n := range 8 {
+		at := []*storetest.House{s.House, s.other}[n%2]
+		all.Go(func() {
+			for !enough.Load() {
+				if _, err := pay(t.Context(), at, stranger, key(), from, to, "0.01"); err != nil {
+					t.Error(err)
+					return
+				}
+				paid.Add(1)
+			}
+		})
+	}
+	s.wantSoon(t, there)
+	enough.Store(true)
+	all.Wait()
+	there.silent()
+	if paid.Load() < 100 {
+		t.Errorf("the other merchant made %d payments: too few to tell", paid.Load())
+	}
 }
