@@ -1,7 +1,9 @@
 package store_test
 
 import (
+	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -83,6 +85,51 @@ func TestANodeThatAssumesWronglyLosesNothing(t *testing.T) {
 		t.Errorf("a key of the other node's: replayed %v, %v", s.Replayed, err)
 	}
 	expectBalances(t, h, p, map[ledger.AccountID]string{from: "0.42", to: "49.66"})
+}
+
+// TestABatchThatWaitedSeesWhoCameFirst has another node commit while the batch waits for the head: its statement began before, and must not go
+// by what it saw then.
+func TestABatchThatWaitedSeesWhoCameFirst(t *testing.T) {
+	t.Parallel()
+	dsn := storetest.DSN(t)
+	db := owner(t, dsn)
+	proxy := newProxy(t, dsn)
+	h := storetest.At(t, proxy.dsn)
+	p := h.Merchant(t)
+	from, to := wallet(t, h, p, "10.00"), wallet(t, h, p, "")
+	for range 10 { // the clock may have been read too long ago
+		prove(t, h, p, from, to)
+		other, err := db.BeginTx(context.WithoutCancel(t.Context()), nil)
+		must(t, err)
+		t.Cleanup(func() { _ = other.Rollback() })
+		_, err = other.Exec(`UPDATE head SET stamp = stamp + 1 WHERE merchant_id = $1`, uuid(p))
+		must(t, err)
+		wait := queue(t.Context(), func(ctx context.Context) {
+			if _, err := pay(ctx, h, p, key(), from, to, "0.01"); err != nil {
+				t.Error(err)
+			}
+		})
+		var waits string
+		until(t, "the batch waits for the head", func() bool {
+			err := db.QueryRow(`SELECT query FROM pg_stat_activity WHERE datname = current_database()
+				AND application_name = 'paygraph writer' AND wait_event_type = 'Lock'`).Scan(&waits)
+			return err == nil
+		})
+		struck := proxy.arm("lock", lostAnswer)
+		must(t, other.Commit())
+		wait()
+		if !strings.HasPrefix(waits, "WITH h AS (UPDATE head") {
+			continue // the lock was asked for
+		}
+		select {
+		case <-struck:
+		default:
+			t.Error("it was written without being asked again")
+		}
+		must(t, h.Admin.Verify(t.Context(), nil, func(store.Verified) {}))
+		return
+	}
+	t.Error("the lock was asked for each time")
 }
 
 func TestAKeyThatIsKnownToTheDatabaseAlone(t *testing.T) {
