@@ -23,7 +23,7 @@ func (w *writer) assume(m merchant.ID, items []*item) (refuted bool, err error) 
 	if err == nil || !isRefutation(err) {
 		return false, err
 	}
-	w.caches.drop(m) // its accounts are as the batch would have left them
+	w.caches.refute(b)
 	for _, i := range items {
 		i.Command.attempt = nil
 	}
@@ -88,5 +88,7 @@ func (c *clock) now() (time.Time, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := time.Now()
-	return c.read.Add(now.Sub(c.at)), now.Sub(c.checked) < clockGoodFor
+	age := now.Sub(c.checked)
+	stood := now.Round(0).Sub(c.checked.Round(0)) - age // while the machine slept
+	return c.read.Add(now.Sub(c.at)), age < clockGoodFor && stood.Abs() < clockLate
 }

@@ -33,7 +33,8 @@ type batch struct {
 	t        time.Time
 	minted   int  // identifiers made
 	assumed  bool // head and accounts are as this process left them, as far as it knows: the lock has not shown it
-	proven   int  // of the merchant's cache
+	proven   int  // as in the merchant's cache, and
+	doubt    int  // likewise
 
 	customers map[merchant.CustomerID]*merchant.Customer
 	accounts  map[ledger.AccountID]*account // the merchant's cache

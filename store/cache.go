@@ -20,6 +20,9 @@ const (
 // nodes it is hardly ever reached.
 const provenOften = 4
 
+// mostDoubt bounds how many more batches it takes where that was wrong, or where keys came that were known: twice as many each time.
+const mostDoubt = 256
+
 // caches keep the heads and accounts of merchants between their batches, each under the stamp of the commit that it knows of. A process has one
 // batch of a merchant in flight, which alone looks at the merchant's cache. The head shows the stamp of the last commit on any node, so that
 // an equal stamp proves that nobody else has changed anything: either the lock shows it before the cache is used, or the batch is
@@ -32,7 +35,8 @@ type caches struct {
 
 type cache struct {
 	head     head
-	proven   int // the batches in a row before which nobody else had committed
+	proven   int // the batches in a row before which nobody else had committed; below zero: they count for nothing yet
+	doubt    int // how far below zero the last refutation took it
 	counted  int
 	accounts map[ledger.AccountID]*account
 	inner    map[command.Inner]*account
@@ -48,7 +52,11 @@ func newCaches() *caches {
 func (c *caches) current(b *batch) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if known, ok := c.of.Get(b.merchant); ok && known.head.stamp == b.head.stamp {
+	known, ok := c.of.Get(b.merchant)
+	if ok {
+		b.proven, b.doubt = min(0, known.proven)+1, known.doubt
+	}
+	if ok && known.head.stamp == b.head.stamp {
 		b.accounts, b.inner, b.proven = known.accounts, known.inner, known.proven+1
 		return
 	}
@@ -64,7 +72,7 @@ func (c *caches) assume(b *batch) bool {
 	if !ok || known.proven < provenOften {
 		return false
 	}
-	b.head, b.accounts, b.inner, b.proven = known.head, known.accounts, known.inner, known.proven
+	b.head, b.accounts, b.inner, b.proven, b.doubt = known.head, known.accounts, known.inner, known.proven, known.doubt
 	return true
 }
 
@@ -74,12 +82,22 @@ func (c *caches) keep(b *batch, stamp int64) {
 	defer c.mu.Unlock()
 	c.of.Remove(b.merchant)
 	c.of.Add(b.merchant, &cache{
-		head: head{b.head.sequence, b.head.hash, b.t, stamp}, proven: b.proven, counted: len(b.accounts), accounts: b.accounts, inner: b.inner,
+		head: head{b.head.sequence, b.head.hash, b.t, stamp}, proven: b.proven, doubt: b.doubt,
+		counted: len(b.accounts), accounts: b.accounts, inner: b.inner,
 	})
 	c.accounts += len(b.accounts)
 	for c.accounts > maxCachedAccounts {
 		c.of.RemoveOldest()
 	}
+}
+
+// refute forgets what a batch assumed, and doubts its merchant longer than before. Its accounts are as the batch would have left them.
+func (c *caches) refute(b *batch) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.of.Remove(b.merchant)
+	doubt := min(max(provenOften, 2*b.doubt), mostDoubt)
+	c.of.Add(b.merchant, &cache{proven: -doubt, doubt: doubt})
 }
 
 // drop forgets a merchant, after a commit that failed or whose outcome is unknown.

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -144,9 +145,9 @@ func (c codec) record(r *request, t time.Time, object command.Object, err error)
 }
 
 // replay answers a request whose key is known. Where its own attempt was committed after all, although the answer was lost, that is no
-// replay: t tells, which no two batches of a merchant share.
+// replay.
 func (c codec) replay(earlier *record, r *request) (command.Result, error) {
-	if r.attempt != nil && r.attempt.createdAt.Equal(earlier.createdAt) {
+	if r.attempt != nil && r.attempt.is(earlier) {
 		return r.attempt.first()
 	}
 	conflicts := earlier.fingerprint.Conflicts(r.fingerprint)
@@ -163,6 +164,12 @@ func (c codec) replay(earlier *record, r *request) (command.Result, error) {
 		return command.Result{Replayed: true}, refusal
 	}
 	return command.Result{ObjectID: *earlier.objectID, Replayed: true}, nil
+}
+
+// is says whether an attempt made a record. No two batches of a merchant that were committed share t, and no two attempts an object.
+func (r *record) is(recorded *record) bool {
+	return r.createdAt.Equal(recorded.createdAt) && answer.Or(r.objectID) == answer.Or(recorded.objectID) &&
+		answer.Or(r.refusalCode) == answer.Or(recorded.refusalCode) && bytes.Equal(r.refusalValues, recorded.refusalValues)
 }
 
 // thaw is the recorded refusal, or nil for a success.

@@ -200,7 +200,7 @@ func (b *batch) shape() (s shape) {
 func statement(of shape) string {
 	var s strings.Builder
 	s.WriteString("WITH h AS (UPDATE head SET at = $2, sequence = $3, hash = $4, stamp = $5 WHERE merchant_id = $1 AND CASE stamp WHEN $6 THEN true" +
-		" ELSE ('" + movedOn + " ' || stamp)::boolean END RETURNING merchant_id)")
+		" ELSE ('" + movedOn + " ' || stamp::text)::boolean END RETURNING merchant_id)")
 	parameter := 6
 	for i, c := range changes {
 		if of[i] == 0 {

@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	heldAtMost    = 64 << 10             // bytes of messages that wait to go out together
-	heldAtLongest = 2 * time.Millisecond // how long they wait while others are being made
+	heldAtMost    = 64 << 10             // bytes of messages that go out together
+	heldAtLongest = 2 * time.Millisecond // how long a message that is made waits for the next to be made
 	deadlineParts = 10                   // a write may end too early by one such part of its time
 )
 
@@ -20,25 +20,27 @@ type line struct {
 	net.Conn
 	slack time.Duration // by which a write may end too early
 
-	mu       sync.Mutex // one write at a time
-	deadline time.Time // for writing
-	holds    bool
-	held     []byte
-	since    time.Time // when the first of them came
+	deadlines sync.Mutex // not mu: a deadline is set to end a write
+	deadline  time.Time  // for writing
+
+	mu    sync.Mutex // one write at a time
+	holds bool
+	held  []byte
+	err   error // of a write: half a message may have gone out, and nothing goes after it
 }
 
 // SetDeadline implements [net.Conn].
 func (l *line) SetDeadline(t time.Time) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	l.deadlines.Lock()
+	defer l.deadlines.Unlock()
 	l.deadline = t
 	return l.Conn.SetDeadline(t)
 }
 
 // SetWriteDeadline implements [net.Conn].
 func (l *line) SetWriteDeadline(t time.Time) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	l.deadlines.Lock()
+	defer l.deadlines.Unlock()
 	if later := t.Sub(l.deadline); 0 <= later && later < l.slack {
 		return nil
 	}
@@ -51,19 +53,16 @@ func (l *line) Write(b []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.holds {
-		return l.Conn.Write(b)
-	}
-	if len(l.held) == 0 {
-		l.since = time.Now()
+		return l.write(b)
 	}
 	l.held = append(l.held, b...)
-	if len(l.held) > heldAtMost || time.Since(l.since) > heldAtLongest {
+	if len(l.held) > heldAtMost {
 		return len(b), l.flush()
 	}
 	return len(b), nil
 }
 
-// hold has messages wait for each other until release, but no longer than they may, and not too many.
+// hold has messages wait for each other until release, unless they are too many.
 func (l *line) hold() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -81,12 +80,21 @@ func (l *line) release() error {
 // flush sends what waits. mu is held.
 func (l *line) flush() error {
 	if len(l.held) == 0 {
-		return nil
+		return l.err
 	}
 	held := l.held
 	l.held = nil
-	_, err := l.Conn.Write(held)
+	_, err := l.write(held)
 	return err
+}
+
+// write is Write at once. mu is held.
+func (l *line) write(b []byte) (n int, err error) {
+	if l.err != nil {
+		return 0, l.err
+	}
+	n, l.err = l.Conn.Write(b)
+	return n, l.err
 }
 
 // lineWriter is a response whose connection is taken over as a line.

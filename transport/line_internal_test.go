@@ -52,32 +52,26 @@ func TestMessagesGoOutTogether(t *testing.T) {
 	}
 }
 
-func TestMessagesDoNotWaitLong(t *testing.T) {
+func TestNotTooMuchGoesOutTogether(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		conn := &recordedConn{}
-		l := &line{Conn: conn}
-		l.hold()
-		_, _ = l.Write([]byte("first,"))
-		time.Sleep(heldAtLongest)
-		_, _ = l.Write([]byte("second,"))
-		if len(conn.writes) != 0 {
-			t.Errorf("too early: %q", conn.writes)
-		}
-		time.Sleep(1)
-		_, _ = l.Write([]byte("third"))
-		_, _ = l.Write(bytes.Repeat([]byte("x"), heldAtMost))
-		_, _ = l.Write([]byte("y"))
-		if len(conn.writes) != 2 || conn.writes[0] != "first,second,third" || len(conn.writes[1]) != heldAtMost+1 {
-			t.Errorf("%d writes, the first %.30q", len(conn.writes), conn.writes[0])
-		}
-	})
+	conn := &recordedConn{}
+	l := &line{Conn: conn}
+	l.hold()
+	_, _ = l.Write(bytes.Repeat([]byte("x"), heldAtMost))
+	if len(conn.writes) != 0 {
+		t.Errorf("too early: %d bytes", len(conn.writes[0]))
+	}
+	_, _ = l.Write([]byte("y"))
+	if len(conn.writes) != 1 || len(conn.writes[0]) != heldAtMost+1 {
+		t.Errorf("%d writes", len(conn.writes))
+	}
 }
 
 func TestAnErrorOfWhatWaitedIsTold(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("the client is gone")
-	l := &line{Conn: &recordedConn{err: broken}}
+	conn := &recordedConn{err: broken}
+	l := &line{Conn: conn}
 	l.hold()
 	if _, err := l.Write([]byte("first")); err != nil {
 		t.Error(err)
@@ -85,10 +79,33 @@ func TestAnErrorOfWhatWaitedIsTold(t *testing.T) {
 	if err := l.release(); !errors.Is(err, broken) {
 		t.Errorf("got %v", err)
 	}
-	l.hold()
-	if _, err := l.Write(make([]byte, heldAtMost+1)); !errors.Is(err, broken) {
-		t.Errorf("got %v", err)
+	if _, err := l.Write([]byte("later")); !errors.Is(err, broken) || len(conn.writes) != 1 {
+		t.Errorf("after half a message: %v, %q", err, conn.writes)
 	}
+}
+
+// stuckConn takes nothing in until its deadline is set.
+type stuckConn struct {
+	net.Conn
+	deadline chan struct{}
+}
+
+func (c stuckConn) Write([]byte) (int, error)              { <-c.deadline; return 0, errors.New("time-out") }
+func (c stuckConn) SetWriteDeadline(time.Time) (err error) { close(c.deadline); return nil }
+
+func TestADeadlineEndsAWriteThatIsStuck(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := &line{Conn: stuckConn{deadline: make(chan struct{})}}
+		l.hold()
+		_, _ = l.Write([]byte("first"))
+		go func() { _ = l.release() }()
+		synctest.Wait()
+		_ = l.SetWriteDeadline(time.Now())
+		if _, err := l.Write([]byte("second")); err == nil {
+			t.Error("it was written behind half a message")
+		}
+	})
 }
 
 func TestADeadlineThatIsNearlyRightStays(t *testing.T) {

@@ -2,10 +2,12 @@ package transport
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"sync/atomic"
+	"time"
 
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
@@ -105,8 +107,8 @@ func (r *running) run(asked *request) {
 		body := buffers.Get().(*bytes.Buffer)
 		defer release(body)
 		encodeResponse(body, response)
-		if r.give(body.Bytes()) == nil {
-			r.finish()
+		if r.give([][]byte{body.Bytes()}, true) == nil {
+			r.stop()
 		}
 	}
 }
@@ -137,10 +139,7 @@ func (r *running) listen(op *operation) {
 		sub.Close()
 		return
 	}
-	page := func(items []*event.Item) error {
-		defer r.socket.together()()
-		return r.items(items)
-	}
+	page := func(items []*event.Item) error { return r.items(items, false) }
 	live, err := sub.catchUp(r.ctx, r.wake, page, func() error { return nil }) // the socket pings by itself
 	switch {
 	case live:
@@ -211,43 +210,68 @@ func (r *running) deliver() {
 		return
 	}
 	items, over := sub.until(items)
-	if len(items) > 1 || over {
-		defer r.socket.together()()
-	}
-	if r.items(items) == nil && over {
-		r.finish()
+	if r.items(items, over) == nil && over {
+		r.stop()
 	}
 }
 
-func (r *running) items(items []*event.Item) error {
+// items sends a subscription's items. over: nothing follows.
+func (r *running) items(items []*event.Item, over bool) error {
 	sub := r.sub.Load()
-	for _, i := range items {
-		if err := r.give(sub.frame(i)); err != nil {
+	var made [][]byte
+	for n, since := 0, time.Now(); n < len(items); n++ {
+		made = append(made, sub.frame(items[n]))
+		last := n == len(items)-1
+		if !last && time.Since(since) < heldAtLongest {
+			continue
+		}
+		if err := r.give(made, over && last); err != nil {
 			return err
 		}
+		made, since = made[:0], time.Now()
 	}
 	return nil
 }
 
-// give sends a result, unless the client has completed the operation.
-func (r *running) give(result []byte) error {
+// give sends results, unless the client has completed the operation. over: nothing follows, and the client is told; the identifier is free
+// before it can see that.
+func (r *running) give(results [][]byte, over bool) (err error) {
 	s := r.socket
+	if over {
+		s.mu.Lock()
+		s.forget(r)
+		s.mu.Unlock()
+	}
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	if r.done {
 		return errClosed
 	}
+	r.done = over
+	if over || len(results) > 1 || len(results[0]) > socketWriteBuffer {
+		s.line.hold()
+		defer func() { err = cmp.Or(err, s.sent(s.line.release())) }()
+	}
 	message := buffers.Get().(*bytes.Buffer)
 	defer release(message)
-	message.Write(r.next)
-	message.Write(result)
-	message.WriteByte('}')
-	return s.write(message.Bytes())
+	for _, result := range results {
+		message.Reset()
+		message.Write(r.next)
+		message.Write(result)
+		message.WriteByte('}')
+		if err := s.write(message.Bytes()); err != nil {
+			return err
+		}
+	}
+	if over {
+		return s.write(completeMessage(r.id))
+	}
+	return nil
 }
 
 // finish says that nothing follows, and gives the stream back.
 func (r *running) finish() {
-	r.conclude(append(about(r.id, "complete"), '}'))
+	r.conclude(completeMessage(r.id))
 	r.stop()
 }
 
@@ -280,6 +304,8 @@ func (r *running) fail(err error) {
 		r.socket.close(closeRestart, event.ErrStopping.Error())
 	}
 }
+
+func completeMessage(id string) []byte { return append(about(id, "complete"), '}') }
 
 // errorMessage is the last message about an operation of which nothing was executed.
 func errorMessage(id string, refused *requestError, requestID string) []byte {

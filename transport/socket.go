@@ -221,12 +221,6 @@ func (s *socket) write(message []byte) error {
 	return s.sent(s.ws.WriteMessage(websocket.TextMessage, message))
 }
 
-// together has messages go out in as few system calls as possible, until done is called.
-func (s *socket) together() (done func()) {
-	s.line.hold()
-	return func() { _ = s.sent(s.line.release()) }
-}
-
 // sent gives the socket up where a write has failed: half a message may have gone out, and there is no use in a close frame.
 func (s *socket) sent(err error) error {
 	if err != nil {
