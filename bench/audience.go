@@ -114,8 +114,8 @@ func (a *audience) arrived(committed time.Time) {
 	a.mu.Lock()
 	measured := now.After(a.from) && now.Before(a.until)
 	a.mu.Unlock()
-	a.delivered.Add(1)
 	a.arrivals.add(verdict{good: true}, max(0, now.Sub(committed)), measured)
+	a.delivered.Add(1) // who waits for it reads arrivals next
 }
 
 // faults are what must not have happened, and how often it did.

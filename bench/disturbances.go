@@ -35,6 +35,7 @@ type disturbance struct {
 	of   func(*disturbedFigures) *disturbanceFigure
 	// begin has clients do it to a gateway, and returns when all do. They have to be ended, also where there is an error.
 	begin func(ctx context.Context, b *bench, address string, t *tenant) (trouble, error)
+	tells time.Duration // after which it tells on the gateway, if there are payments
 }
 
 // trouble is a disturbance under way.
@@ -50,25 +51,25 @@ var disturbances = []disturbance{
 		nameSlow, func(f *disturbedFigures) *disturbanceFigure { return &f.Slow },
 		func(ctx context.Context, b *bench, address string, t *tenant) (trouble, error) {
 			return slow(ctx, address, t, b.Slow)
-		},
+		}, slowTime,
 	},
 	{
 		nameHalfOpen, func(f *disturbedFigures) *disturbanceFigure { return &f.HalfOpen },
 		func(ctx context.Context, b *bench, address string, _ *tenant) (trouble, error) {
 			return halfOpen(ctx, address, b.HalfOpen, min(halfOpenTime, b.length()))
-		},
+		}, 0,
 	},
 	{
 		nameFlood, func(f *disturbedFigures) *disturbanceFigure { return &f.Flood },
 		func(ctx context.Context, _ *bench, address string, t *tenant) (trouble, error) {
 			return flood(ctx, address, t)
-		},
+		}, 0,
 	},
 	{
 		nameStorm, func(f *disturbedFigures) *disturbanceFigure { return &f.Storm },
 		func(ctx context.Context, b *bench, address string, t *tenant) (trouble, error) {
 			return b.newStorm(ctx, address, t, b.Returning)
-		},
+		}, 0,
 	},
 }
 
@@ -93,7 +94,7 @@ func (b *bench) disturbances(ctx context.Context, all *results) (err error) {
 	if f.Neighbour, err = b.besideNeighbours(ctx, all); err != nil {
 		return fmt.Errorf("%s: %w", nameNeighbour, err)
 	}
-	if f.LeftMiB, f.LeftGoroutines, err = b.left(ctx, all); err != nil {
+	if err := b.left(ctx, all, &f); err != nil {
 		return fmt.Errorf("what clients leave behind: %w", err)
 	}
 	all.disturbed = append(all.disturbed, f)
@@ -101,22 +102,23 @@ func (b *bench) disturbances(ctx context.Context, all *results) (err error) {
 }
 
 // undisturbed is payments as they are measured beside a disturbance: they leave alone what a storm's subscribers follow.
-func undisturbed(t *tenant) traffic { return uniform(t.but(stormAccounts)) }
+func (b *bench) undisturbed(t *tenant) load {
+	return load{traffic: uniform(t.but(stormAccounts)), clients: b.Clients[0], lead: b.lead() / 2, length: b.length() / disturbedShare}
+}
 
 // disturb measures payments without a disturbance, with it, and without again, so that a machine that becomes slower falls on both.
 func (b *bench) disturb(ctx context.Context, all *results, d disturbance, f *disturbanceFigure) error {
 	if err := b.prepare(ctx); err != nil {
 		return err
 	}
-	length := b.length() / disturbedShare
-	before, err := b.paid(ctx, all, "without "+d.name, undisturbed(b.one), length)
+	before, err := b.paid(ctx, all, "without "+d.name, b.undisturbed(b.one))
 	if err != nil {
 		return err
 	}
 	if f.With, err = b.disturbed(ctx, all, d, f); err != nil {
 		return err
 	}
-	after, err := b.paid(ctx, all, "without "+d.name, undisturbed(b.one), length)
+	after, err := b.paid(ctx, all, "without "+d.name, b.undisturbed(b.one))
 	f.Without = (before + after) / 2
 	f.Ratio = quotient(f.With, f.Without)
 	b.progress("%s: %.3f × payments without; %s", d.name, f.Ratio, f)
@@ -132,8 +134,12 @@ func (b *bench) disturbed(ctx context.Context, all *results, d disturbance, f *d
 		return 0, err
 	}
 	begin, did := time.Now(), clients.did()
-	for range disturbedRounds {
-		n, err := b.paid(ctx, all, "with "+d.name, undisturbed(b.one), b.length()/disturbedShare)
+	for i := range disturbedRounds {
+		l := b.undisturbed(b.one)
+		if i == 0 {
+			l.lead += min(d.tells, b.length())
+		}
+		n, err := b.paid(ctx, all, "with "+d.name, l)
 		if err != nil {
 			return 0, err
 		}
@@ -210,43 +216,60 @@ func (b *bench) besideNeighbour(ctx context.Context, all *results, loaders int, 
 	return nil
 }
 
-// left is what all disturbances together leave behind, when they have ended and everything is calm: resident memory in MiB, and goroutines that
-// still serve somebody. The gateway is one of its own, as where the memory of subscribers is measured.
-func (b *bench) left(ctx context.Context, all *results) (mib, goroutines float64, err error) {
+// left is what all disturbances together leave behind in a gateway, when they have ended and everything is calm: resident memory, and
+// goroutines that still serve somebody. All are done twice: a gateway that has had thousands of connections keeps some memory for as many more,
+// while a leak grows each time. The gateway is one of its own, as where the memory of subscribers is measured.
+func (b *bench) left(ctx context.Context, all *results, f *disturbedFigures) error {
 	if err := b.prepare(ctx); err != nil {
-		return 0, 0, err
+		return err
 	}
 	b.progress("what clients leave behind, on another gateway")
 	g, t, err := b.another(ctx, "third", alwaysCollect, "GOTRACEBACK=all")
 	if err != nil {
-		return 0, 0, err
+		return err
 	}
 	defer g.Kill()
 	before, err := b.churned(ctx, g, t)
 	if err != nil {
-		return 0, 0, err
+		return err
 	}
-	for _, d := range disturbances {
-		if err := b.endure(ctx, all, d, g, t); err != nil {
-			return 0, 0, fmt.Errorf("%s: %w", d.name, err)
+	for _, more := range []*float64{&f.LeftMiB, &f.LeftAgainMiB} {
+		after, err := b.endured(ctx, all, g, t)
+		if err != nil {
+			return err
 		}
-	}
-	sleepUntil(ctx, time.Now().Add(min(calmTime, b.length())))
-	after, err := b.churned(ctx, g, t)
-	if err != nil {
-		return 0, 0, err
+		*more = (after - before) / 1024
+		b.progress("left behind: %.1f MiB more than the %.1f MiB before", *more, before/1024)
+		before = after
 	}
 	stacks, err := g.quit()
 	if err != nil {
-		return 0, 0, err
+		return err
 	}
-	mib = (after - before) / 1024
 	still := serving(stacks)
-	b.progress("left behind: %.1f MiB (%.1f before), and %d of %d goroutines", mib, before/1024, len(still), len(stacks))
+	f.LeftGoroutines = float64(len(still))
+	b.progress("left behind: %d of %d goroutines", len(still), len(stacks))
 	for _, stack := range still[:min(len(still), stacksShown)] {
 		b.progress("  %s", stack)
 	}
-	return mib, float64(len(still)), nil
+	return nil
+}
+
+// endured is a gateway's resident memory in KiB after all disturbances, and a pause. The slow clients stay for as long as the others come and go.
+func (b *bench) endured(ctx context.Context, all *results, g *gateway, t *tenant) (kib float64, err error) {
+	var group errgroup.Group
+	group.Go(func() error { return b.endure(ctx, all, disturbances[0], g, t) })
+	for _, d := range disturbances[1:] {
+		if err = b.endure(ctx, all, d, g, t); err != nil {
+			err = fmt.Errorf("%s: %w", d.name, err)
+			break
+		}
+	}
+	if err := cmp.Or(err, group.Wait()); err != nil {
+		return 0, err
+	}
+	sleepUntil(ctx, time.Now().Add(min(calmTime, b.length())))
+	return b.churned(ctx, g, t)
 }
 
 // endure has a disturbance go on for a while. There are payments, since without them a slow client has nothing to be slow at.
@@ -256,12 +279,13 @@ func (b *bench) endure(ctx context.Context, all *results, d disturbance, g *gate
 	if err != nil {
 		return err
 	}
-	made, err := b.drive(ctx, load{traffic: undisturbed(t), address: g.address, clients: b.Clients[0], length: b.length() / churnShare})
+	l := b.undisturbed(t)
+	l.address, l.lead = g.address, min(d.tells, b.length())
+	made, err := b.drive(ctx, l)
 	if err != nil {
 		return err
 	}
 	clients.end()
-	b.progress("%s: endured", d.name)
 	b.blame(all, d.name+", on another gateway", clients.faults())
 	b.blame(all, "payments of another gateway with "+d.name, made.failures)
 	return nil

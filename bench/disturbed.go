@@ -36,7 +36,8 @@ type disturbedFigures struct {
 	Flood          disturbanceFigure `json:"floodOnOneSocket"`
 	Storm          disturbanceFigure `json:"reconnectStorm"`
 	Neighbour      neighbourFigure   `json:"anotherMerchantsLoad"`
-	LeftMiB        float64           `json:"leftMiB"` // resident memory, when all who disturb have gone
+	LeftMiB        float64           `json:"leftMiB"`      // resident memory that is more than before, when all who disturb have gone
+	LeftAgainMiB   float64           `json:"leftAgainMiB"` // and once more, when they have come again and gone
 	LeftGoroutines float64           `json:"leftGoroutines"`
 }
 
@@ -46,7 +47,7 @@ func (f *disturbanceFigure) values() []*float64 {
 
 func (f *disturbedFigures) values() []*float64 {
 	n := &f.Neighbour
-	all := []*float64{&n.Subscribers, &n.AloneP50Ms, &n.AloneP99Ms, &n.P50Ms, &n.P99Ms, &f.LeftMiB, &f.LeftGoroutines}
+	all := []*float64{&n.Subscribers, &n.AloneP50Ms, &n.AloneP99Ms, &n.P50Ms, &n.P99Ms, &f.LeftMiB, &f.LeftAgainMiB, &f.LeftGoroutines}
 	for _, d := range disturbances {
 		all = append(all, d.of(f).values()...)
 	}
@@ -67,6 +68,7 @@ var disturbedTargets = []groupTarget[disturbedFigures]{
 	{nameStorm, target{what: "of what was due came once, in order", limit: 1}, func(f *disturbedFigures) float64 { return f.Storm.share() }},
 	{nameNeighbour, target{what: "ms p99", limit: 50, most: true}, func(f *disturbedFigures) float64 { return f.Neighbour.P99Ms }},
 	{nameLeft, target{what: "MiB", limit: 16, most: true, zero: true}, func(f *disturbedFigures) float64 { return f.LeftMiB }},
+	{nameLeft, target{what: "MiB the second time", limit: 4, most: true, zero: true}, func(f *disturbedFigures) float64 { return f.LeftAgainMiB }},
 	{nameLeft, target{what: "goroutines", most: true, zero: true}, func(f *disturbedFigures) float64 { return f.LeftGoroutines }},
 }
 
@@ -100,5 +102,6 @@ func (r *results) writeDisturbed(b *strings.Builder) {
 		nameStorm, m.Storm.Delivered, m.Storm.Due, m.Storm.AllBackMs)
 	fmt.Fprintf(b, "%s: p50 %.2f ms and p99 %.2f ms to the socket, without it %.2f ms and %.2f ms\n", nameNeighbour, m.Neighbour.P50Ms,
 		m.Neighbour.P99Ms, m.Neighbour.AloneP50Ms, m.Neighbour.AloneP99Ms)
-	fmt.Fprintf(b, "%s, when all had gone: %.1f MiB, %.0f goroutines\n", nameLeft, m.LeftMiB, m.LeftGoroutines)
+	fmt.Fprintf(b, "%s, when all had gone: %.1f MiB, %.1f MiB more the second time, %.0f goroutines\n", nameLeft, m.LeftMiB, m.LeftAgainMiB,
+		m.LeftGoroutines)
 }

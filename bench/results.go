@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"sync"
 )
 
 // figure is what a round of load showed, or the medians over all runs. Those that are not for a scenario are zero.
@@ -71,6 +72,7 @@ type results struct {
 	tps      []float64 // pgbench's mean of each run
 	figures  map[key][]figure
 	rounds   []roundUse
+	blaming  sync.Mutex // of failures, where several things are done at once
 	failures []string
 
 	streams   []streamFigures // of each run

@@ -16,6 +16,7 @@ const (
 
 	slowBuffer   = 4 << 10                // bytes that the kernel keeps for a client who is slow: with more it is long before the gateway feels it
 	slowPause    = 10 * time.Millisecond  // between two events that such a client reads: a hundred a second
+	slowTime     = 12 * time.Second       // until what lies between it and the gateway is full, and the gateway has waited long enough
 	deadInterval = 500 * time.Millisecond // at which a client who reads nothing finds out whether it still has a connection
 
 	tryAgain = 1013 // the code of a close that says "too slow: resume" (RFC 6455's registry at IANA)

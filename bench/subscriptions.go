@@ -253,23 +253,24 @@ func (b *bench) besideIdle(ctx context.Context, all *results, n int) (perSecond 
 	if err := a.gathered(ctx, n); err != nil {
 		return 0, err
 	}
-	perSecond, err = b.paid(ctx, all, fmt.Sprintf("with %d idle subscribers", n), uniform(b.one), b.length()/idleShare)
+	perSecond, err = b.paid(ctx, all, fmt.Sprintf("with %d idle subscribers", n), load{traffic: uniform(b.one), lead: b.lead() / 2, length: b.length() / idleShare})
 	b.blame(all, nameIdle, a.faults())
 	return perSecond, err
 }
 
 // paid is payments a second, beside something.
-func (b *bench) paid(ctx context.Context, all *results, beside string, payments traffic, length time.Duration) (perSecond float64, err error) {
+func (b *bench) paid(ctx context.Context, all *results, beside string, l load) (perSecond float64, err error) {
 	if err := b.database.checkpoint(ctx); err != nil {
 		return 0, err
 	}
-	t, err := b.drive(ctx, load{traffic: payments, clients: b.Clients[0], lead: b.lead() / 2, length: length})
+	l.clients = b.Clients[0]
+	t, err := b.drive(ctx, l)
 	if err != nil {
 		return 0, err
 	}
 	all.note("payments "+beside, t.use)
-	b.progress("%s: %.0f payments a second; %.2f cores the gateway, %.2f its clients", beside, t.perSecond, t.use.cores(t.use.gateway),
-		t.use.cores(t.use.client))
+	b.progress("%s: %.0f payments a second; of the cores the gateway had %.2f, PostgreSQL %.2f, the clients %.2f", beside, t.perSecond,
+		t.use.cores(t.use.gateway), t.use.cores(t.use.postgres), t.use.cores(t.use.client))
 	b.warn(t.use)
 	b.blame(all, "payments "+beside, t.failures)
 	return t.perSecond, nil
@@ -278,6 +279,8 @@ func (b *bench) paid(ctx context.Context, all *results, beside string, payments 
 // blame notes what must not have happened.
 func (b *bench) blame(all *results, name string, faults map[string]int64) {
 	if len(faults) > 0 {
+		all.blaming.Lock()
+		defer all.blaming.Unlock()
 		all.failures = append(all.failures, name+": "+reasons(faults))
 		b.progress("%s", all.failures[len(all.failures)-1])
 	}
