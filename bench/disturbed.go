@@ -78,7 +78,7 @@ func notSlowed(name string, ratio func(*disturbedFigures) float64) groupTarget[d
 }
 
 func (f *disturbanceFigure) String() string {
-	text := fmt.Sprintf("%.1f a second of what its %.0f clients do", f.DonePerSecond, f.Clients)
+	text := fmt.Sprintf("%.2f a second of what its %.0f clients do", f.DonePerSecond, f.Clients)
 	if f.Due > 0 {
 		text += fmt.Sprintf(", %.0f of %.0f items delivered, all back within %.0f ms", f.Delivered, f.Due, f.AllBackMs)
 	}
@@ -95,7 +95,7 @@ func (r *results) writeDisturbed(b *strings.Builder) {
 	m := medians(r.disturbed, (*disturbedFigures).values)
 	for _, d := range disturbances {
 		f := d.of(&m)
-		_, _ = fmt.Fprintf(w, "%s\t%.0f\t%.0f\t%.0f\t%.2f\t%.1f\t%.0f\n", d.name, f.Clients, f.Without, f.With, f.Ratio, f.DonePerSecond, f.Faults)
+		_, _ = fmt.Fprintf(w, "%s\t%.0f\t%.0f\t%.0f\t%.2f\t%.2f\t%.0f\n", d.name, f.Clients, f.Without, f.With, f.Ratio, f.DonePerSecond, f.Faults)
 	}
 	_ = w.Flush()
 	fmt.Fprintf(b, "done: connections made again, operations begun, storms. %s: %.0f of %.0f items delivered, all back within %.0f ms\n",

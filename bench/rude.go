@@ -15,8 +15,8 @@ const (
 	merchantLog = `subscription ($after: Cursor) { events(after: $after) { id cursor sequence type objectVersion hash occurredAt } }`
 
 	slowBuffer   = 4 << 10                // bytes that the kernel keeps for a client who is slow: with more it is long before the gateway feels it
-	slowPause    = 10 * time.Millisecond  // between two events that such a client reads: a hundred a second
-	slowTime     = 12 * time.Second       // until what lies between it and the gateway is full, and the gateway has waited long enough
+	slowPause    = time.Millisecond       // between two events that such a client reads: less than a thousand a second
+	slowTime     = 15 * time.Second       // until all buffers between it and the gateway are full, and the gateway has waited for 10 s
 	deadInterval = 500 * time.Millisecond // at which a client who reads nothing finds out whether it still has a connection
 
 	tryAgain = 1013 // the code of a close that says "too slow: resume" (RFC 6455's registry at IANA)
