@@ -14,7 +14,7 @@ import (
 const (
 	merchantLog = `subscription ($after: Cursor) { events(after: $after) { id cursor sequence type objectVersion hash occurredAt } }`
 
-	slowBuffer   = 4 << 10                // bytes that the kernel keeps for a client who is slow: with more it is long before the gateway feels it
+	slowBuffer   = 64 << 10               // bytes that the kernel keeps for a client who is slow: with more it is long before the gateway feels it
 	slowPause    = time.Millisecond       // between two events that such a client reads: less than a thousand a second
 	slowTime     = 15 * time.Second       // until all buffers between it and the gateway are full, and the gateway has waited for 10 s
 	deadInterval = 500 * time.Millisecond // at which a client who reads nothing finds out whether it still has a connection
