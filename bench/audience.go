@@ -91,11 +91,11 @@ func (a *audience) await(ctx context.Context, counter *atomic.Int64, number int6
 	}
 }
 
-// gathered waits until n subscriptions have begun.
+// gathered waits until n have begun.
 func (a *audience) gathered(ctx context.Context, n int) error {
 	a.await(ctx, &a.begun, int64(n), gatherTime)
 	if begun := a.begun.Load(); begun < int64(n) {
-		return fmt.Errorf("%d of %d subscriptions have begun after %v; %s", begun, n, gatherTime, reasons(a.faults()))
+		return fmt.Errorf("%d of %d have begun after %v; %s", begun, n, gatherTime, reasons(a.faults()))
 	}
 	return context.Cause(ctx)
 }
@@ -114,8 +114,8 @@ func (a *audience) arrived(committed time.Time) {
 	a.mu.Lock()
 	measured := now.After(a.from) && now.Before(a.until)
 	a.mu.Unlock()
-	a.delivered.Add(1)
 	a.arrivals.add(verdict{good: true}, max(0, now.Sub(committed)), measured)
+	a.delivered.Add(1) // who waits for it reads arrivals next
 }
 
 // faults are what must not have happened, and how often it did.

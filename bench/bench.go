@@ -28,8 +28,9 @@ type bench struct {
 	alive    context.Context // ends with that of open, or when the gateway ends unasked
 	ask      context.CancelCauseFunc
 
-	one  *tenant   // the merchant of most scenarios
-	many []*tenant // those of manyMerchants
+	one       *tenant   // the merchant of most scenarios
+	many      []*tenant // those of manyMerchants
+	neighbour *tenant   // of disturbances: the merchant whose streams the load of the one must not delay
 
 	succeeded atomic.Int64 // payments that were answered SUCCEEDED
 	unclear   atomic.Int64 // payments of which no answer says whether they were made
@@ -103,7 +104,7 @@ func (b *bench) populate(ctx context.Context) error {
 		return err
 	}
 	b.progress("making a merchant with %d funded accounts", b.Accounts)
-	made, err := b.newTenants(ctx, 1, b.Accounts)
+	made, err := b.newTenants(ctx, "one", 1, b.Accounts)
 	if err != nil {
 		return err
 	}
@@ -116,11 +117,26 @@ func (b *bench) populate(ctx context.Context) error {
 	}
 	if b.wants("manyMerchants") {
 		b.progress("making %d merchants with %d funded accounts each", b.Merchants, accountsOfMany)
-		if b.many, err = b.newTenants(ctx, b.Merchants, accountsOfMany); err != nil {
+		if b.many, err = b.newTenants(ctx, "many", b.Merchants, accountsOfMany); err != nil {
 			return err
 		}
 	}
+	if b.wants(nameDisturbances) {
+		if made, err = b.newTenants(ctx, "neighbour", 1, accountsOfMany); err != nil {
+			return err
+		}
+		b.neighbour = made[0]
+	}
 	return b.database.settle(ctx)
+}
+
+// tenants are all merchants that there are.
+func (b *bench) tenants() []*tenant {
+	all := append([]*tenant{b.one}, b.many...)
+	if b.neighbour != nil {
+		all = append(all, b.neighbour)
+	}
+	return all
 }
 
 func (b *bench) wants(scenario string) bool { return slices.Contains(b.Scenarios, scenario) }

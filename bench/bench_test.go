@@ -17,7 +17,7 @@ import (
 func small() options {
 	return options{
 		Runs: 1, Seconds: 0.5, Scenarios: strings.Split(allScenarios, ","), Clients: []int{4}, Readers: 4, Accounts: 20, Merchants: 3,
-		Scale: 1, Yardstick: 4, Payers: 10, Listeners: 10, JSON: true, // and no t.TempDir: it is closed to the user who runs PostgreSQL for root
+		Scale: 1, Yardstick: 4, Payers: 10, Listeners: 10, Slow: 2, HalfOpen: 30, Returning: 32, JSON: true, // and no t.TempDir: it is closed to the user who runs PostgreSQL for root
 	}
 }
 
@@ -50,6 +50,10 @@ func TestEveryScenarioIsMeasuredAndCounted(t *testing.T) {
 	if len(results.failures) > 0 {
 		t.Errorf("requests failed: %v", results.failures)
 	}
+	if d := results.disturbed[0]; d.LeftGoroutines > 0 || d.Storm.share() != 1 {
+		t.Errorf("%.0f goroutines are left, and of a storm's items came %v of what was due", d.LeftGoroutines, d.Storm.share())
+	}
+	findsSubscribersThatAreLeft(t, b)
 	if err := b.check(ctx); err != nil {
 		t.Fatalf("the check of a bench that counted right: %v", err)
 	}
@@ -82,7 +86,12 @@ func hasTheShape(t *testing.T, r *results) {
 		"subscriptions ownPayments": {
 			"subscribers", "perSecond", "delivered", "due", "p50Ms", "p99Ms",
 		},
-		"subscriptions oneAccount": {"subscribers", "perSecond", "delivered", "due", "p50Ms", "p99Ms"},
+		"subscriptions oneAccount":          {"subscribers", "perSecond", "delivered", "due", "p50Ms", "p99Ms"},
+		"disturbances slowClients":          {"clients", "without", "with", "ratio"},
+		"disturbances halfOpenSockets":      {"clients", "without", "with", "ratio"},
+		"disturbances floodOnOneSocket":     {"clients", "without", "with", "ratio", "donePerSecond"},
+		"disturbances reconnectStorm":       {"clients", "without", "with", "ratio", "donePerSecond", "delivered", "due", "allBackMs"},
+		"disturbances anotherMerchantsLoad": {"subscribers", "aloneP50Ms", "aloneP99Ms", "p50Ms", "p99Ms"},
 	} {
 		object, _ := all.(map[string]any)
 		for step := range strings.FieldsSeq(place) {
@@ -242,7 +251,8 @@ func TestTargetsAreJudged(t *testing.T) {
 	}{
 		{least, 1.39, "MISSED (at least 1.4)"}, {least, 1.5, "met (at least 1.4), below the aim of 1.6"},
 		{least, 1.6, "met, and the aim of 1.6"}, {most, 49, "met (at most 50)"}, {most, 51, "MISSED (at most 50)"},
-		{most, 0, "MISSED (nothing succeeded)"},
+		{most, 0, "MISSED (nothing succeeded)"}, {target{most: true, zero: true}, 0, "met (at most 0)"},
+		{target{most: true, zero: true}, 1, "MISSED (at most 0)"},
 	} {
 		if got := c.t.judge(c.v); got != c.want {
 			t.Errorf("%v: %s, want %s", c.v, got, c.want)

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -89,6 +90,7 @@ func startGateway(ctx context.Context, program, dsn, dir string, more ...string)
 func (g *gateway) awaitReady(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, readyWithin, fmt.Errorf("it was not ready after %v", readyWithin))
 	defer cancel()
+	defer http.DefaultClient.CloseIdleConnections() // they would be among what clients leave behind
 	for {
 		if g.ready(ctx) {
 			return nil
@@ -146,6 +148,51 @@ func (g *gateway) stop() error {
 		g.Kill()
 		return fmt.Errorf("the gateway did not stop within %v and was killed", stopWithin)
 	}
+}
+
+// quit ends the gateway at once, and returns what each of its goroutines was at. GOTRACEBACK=all must be in its environment.
+func (g *gateway) quit() (goroutines []string, err error) {
+	if err := g.Process.Signal(syscall.SIGQUIT); err != nil {
+		return nil, err
+	}
+	select {
+	case <-g.Ended:
+	case <-time.After(stopWithin):
+		return nil, fmt.Errorf("the gateway did not quit within %v", stopWithin)
+	}
+	text, err := os.ReadFile(g.log)
+	if err != nil {
+		return nil, err
+	}
+	if goroutines = goroutinesIn(string(text)); len(goroutines) == 0 {
+		err = fmt.Errorf("the gateway has not said what its goroutines were at; its log ends with:\n%s", g.lastWords())
+	}
+	return goroutines, err
+}
+
+// goroutinesIn are the stacks of a dump at the end of a log.
+func goroutinesIn(log string) (stacks []string) {
+	for part := range strings.SplitSeq(log, "\n\n") {
+		if strings.HasPrefix(part, "goroutine ") {
+			stacks = append(stacks, part)
+		}
+	}
+	return stacks
+}
+
+// serving are those of some goroutines that serve a connection or a stream.
+func serving(goroutines []string) (stacks []string) {
+	for _, stack := range goroutines {
+		if slices.ContainsFunc(servers, func(name string) bool { return strings.Contains(stack, name) }) {
+			stacks = append(stacks, stack)
+		}
+	}
+	return stacks
+}
+
+// servers are found in the stack of each goroutine that serves a connection or a stream, and of no other.
+var servers = []string{
+	"net/http.(*conn).serve", product + "/transport.", product + "/event.(*feed)", product + "/event.(*Subscription)",
 }
 
 // errNoVerify says that this gateway cannot check its ledger.

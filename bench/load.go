@@ -65,6 +65,8 @@ func (t *tally) add(v verdict, took time.Duration, measured bool) {
 }
 
 func (t *tally) millis(percentile float64) float64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	return float64(t.latency.ValueAtPercentile(percentile)) / 1000
 }
 

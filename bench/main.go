@@ -33,6 +33,9 @@ type options struct {
 	Merchants int               `help:"Merchants of the scenario manyMerchants." default:"1000"`
 	Payers    int               `help:"Subscribers of a payment of their own each; twice as many as payments a second." default:"1000"`
 	Listeners int               `help:"Subscribers of one account." default:"5000"`
+	Slow      int               `help:"Clients of the merchant's log that read slowly or not at all." default:"4"`
+	HalfOpen  int               `help:"Connections with which nothing is done." default:"10000"`
+	Returning int               `help:"Subscribers that are all cut off at once and come back." default:"2000"`
 	Scale     int               `help:"pgbench's scale." name:"pgbench-scale" default:"50"`
 	Yardstick int               `help:"pgbench's clients." name:"pgbench-clients" default:"32"`
 	Setting   map[string]string `help:"Line of postgresql.conf against the product's defaults, NAME=VALUE. The report names it."`
@@ -42,7 +45,7 @@ type options struct {
 	Verify    bool              `help:"Run paygraph verify at the end; --skip-verify leaves it out." negatable:"skip-verify" default:"true"`
 }
 
-const allScenarios = "uniform,hot,manyMerchants,openLoop,reads,single,subscriptions"
+const allScenarios = "uniform,hot,manyMerchants,openLoop,reads,single,subscriptions,disturbances"
 
 func main() {
 	if err := realMain(); err != nil {
@@ -104,12 +107,21 @@ const fewestAccounts = 2
 func (o options) valid() error {
 	switch {
 	case o.Seconds <= 0, len(o.Clients) == 0,
-		slices.Min(append(o.Clients, o.Runs, o.Readers, o.Merchants, o.Scale, o.Yardstick, o.Payers, o.Listeners)) < 1:
+		slices.Min(append(o.Clients, o.Runs, o.Readers, o.Merchants, o.Scale, o.Yardstick, o.Payers, o.Listeners)) < 1,
+		min(o.Slow, o.HalfOpen, o.Returning) < 1:
 		return errors.New("--seconds, and all numbers of runs, clients, merchants, subscribers and of pgbench, must be positive")
 	case o.Accounts < fewestAccounts:
 		return fmt.Errorf("--accounts must be at least %d", fewestAccounts)
+	case !slices.Contains(o.Scenarios, nameDisturbances):
+		return nil
+	case o.Accounts < stormAccounts+fewestAccounts:
+		return fmt.Errorf("--accounts must be at least %d for the scenario %s", stormAccounts+fewestAccounts, nameDisturbances)
 	}
-	return nil
+	var files syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
+		return fmt.Errorf("the limit of open files: %w", err)
+	}
+	return o.filesSuffice(files.Cur)
 }
 
 // length is how long a round takes.

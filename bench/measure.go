@@ -56,6 +56,11 @@ func (b *bench) measure(ctx context.Context) (*results, error) {
 				return nil, fmt.Errorf("%s: %w", nameSubscriptions, err)
 			}
 		}
+		if b.wants(nameDisturbances) {
+			if err := b.disturbances(ctx, all); err != nil {
+				return nil, fmt.Errorf("%s: %w", nameDisturbances, err)
+			}
+		}
 	}
 	return all, nil
 }
@@ -260,7 +265,7 @@ func (b *bench) round(ctx context.Context, all *results, s step) (figure, error)
 // prepare is done before a round: its tokens are good to its end, and what the rounds before have left to vacuum, to analyse and to write out
 // is done.
 func (b *bench) prepare(ctx context.Context) error {
-	if err := b.refresh(ctx, append([]*tenant{b.one}, b.many...)); err != nil {
+	if err := b.refresh(ctx, b.tenants()); err != nil {
 		return err
 	}
 	if err := b.database.settle(ctx); err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -15,6 +16,7 @@ type target struct {
 	limit  float64
 	aim    float64 // better than the limit; 0: none
 	most   bool    // the limit is the most that is allowed, not the least
+	zero   bool    // nothing is as good as it gets, and no sign of a round in which nothing succeeded
 }
 
 // readClients is with how many clients reads must reach their targets: as many as pgbench has.
@@ -36,7 +38,7 @@ var targets = []target{
 // judge says whether a number is good enough. Zero is the number of a round in which nothing succeeded.
 func (t target) judge(v float64) string {
 	switch {
-	case v == 0:
+	case v == 0 && !t.zero:
 		return "MISSED (nothing succeeded)"
 	case t.most && v <= t.limit:
 		return fmt.Sprintf("met (at most %v)", t.limit)
@@ -67,6 +69,7 @@ func (r *results) text() string {
 		r.show(tps, "%.0f"))
 	r.writeFigures(&b)
 	r.writeStreams(&b)
+	r.writeDisturbed(&b)
 	r.writeTargets(&b)
 	r.writeCPU(&b)
 	r.writeDoubts(&b)
@@ -109,8 +112,28 @@ func (r *results) writeTargets(b *strings.Builder) {
 		s := r.span(t.key, t.number)
 		_, _ = fmt.Fprintf(w, "%s\t%s %s\t%s\n", t.key, r.show(s, "%.2f"), t.what, t.judge(s.median))
 	}
-	r.writeStreamTargets(w)
+	writeGroup(w, r, nameSubscriptions, r.streams, streamTargets)
+	writeGroup(w, r, nameDisturbances, r.disturbed, disturbedTargets)
 	_ = w.Flush()
+}
+
+// groupTarget is what a figure of a group of figures T must reach.
+type groupTarget[T any] struct {
+	name string
+	target
+	of func(*T) float64
+}
+
+// writeGroup tells which targets of a group were met in the runs.
+func writeGroup[T any](w io.Writer, r *results, group string, runs []T, targets []groupTarget[T]) {
+	for _, t := range targets {
+		if len(runs) == 0 {
+			_, _ = fmt.Fprintf(w, "%s, %s\tnot measured\t\n", group, t.name)
+			continue
+		}
+		s := spanOver(runs, t.of)
+		_, _ = fmt.Fprintf(w, "%s, %s\t%s %s\t%s\n", group, t.name, r.show(s, "%.2f"), t.what, t.judge(s.median))
+	}
 }
 
 // writeCPU tells where the cores went. Only the client of a pgbench round is pgbench.

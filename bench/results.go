@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"sync"
 )
 
 // figure is what a round of load showed, or the medians over all runs. Those that are not for a scenario are zero.
@@ -71,8 +72,29 @@ type results struct {
 	tps      []float64 // pgbench's mean of each run
 	figures  map[key][]figure
 	rounds   []roundUse
+	blaming  sync.Mutex // of failures, where several things are done at once
 	failures []string
-	streams  []streamFigures // of each run
+
+	streams   []streamFigures // of each run
+	disturbed []disturbedFigures
+}
+
+// spanOver is one number of a group of figures over all runs.
+func spanOver[T any](runs []T, of func(*T) float64) span {
+	var values []float64
+	for i := range runs {
+		values = append(values, of(&runs[i]))
+	}
+	return spanOf(values)
+}
+
+// medians are those of all numbers of a group of figures over all runs.
+func medians[T any](runs []T, values func(*T) []*float64) (m T) {
+	into := values(&m)
+	for i := range into {
+		*into[i] = spanOver(runs, func(f *T) float64 { return *values(f)[i] }).median
+	}
+	return m
 }
 
 // roundUse is what a round cost.
@@ -131,6 +153,7 @@ type output struct {
 	} `json:"payments"`
 	Reads         map[string]figure `json:"reads,omitempty"`
 	Subscriptions *streamFigures    `json:"subscriptions,omitempty"`
+	Disturbances  *disturbedFigures `json:"disturbances,omitempty"`
 }
 
 // writeJSON writes the medians.
@@ -158,16 +181,23 @@ func (r *results) writeJSON(w io.Writer) error {
 			put(&o.Reads, k.name, f)
 		}
 	}
-	if len(r.streams) > 0 {
-		m := r.medianStreams()
-		for _, v := range m.values() {
-			*v = rounded(*v)
-		}
-		o.Subscriptions = &m
-	}
+	o.Subscriptions = summary(r.streams, (*streamFigures).values)
+	o.Disturbances = summary(r.disturbed, (*disturbedFigures).values)
 	encoder := json.NewEncoder(w)
 	encoder.SetIndent("", "  ")
 	return encoder.Encode(o)
+}
+
+// summary is a group's medians for the JSON, nil where it was not measured.
+func summary[T any](runs []T, values func(*T) []*float64) *T {
+	if len(runs) == 0 {
+		return nil
+	}
+	m := medians(runs, values)
+	for _, v := range values(&m) {
+		*v = rounded(*v)
+	}
+	return &m
 }
 
 func put(m *map[string]figure, name string, f figure) {

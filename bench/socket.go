@@ -54,10 +54,14 @@ func dialSocket(address, token string) (*socket, error) {
 	return s, conn.SetDeadline(time.Time{})
 }
 
+// upgradeRequest asks for a WebSocket.
+func upgradeRequest(address string) string {
+	return "GET /graphql HTTP/1.1\r\nHost: " + address + "\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Protocol: graphql-transport-ws\r\n\r\n"
+}
+
 func (s *socket) begin(address, token string) error {
-	_, err := io.WriteString(s.conn, "GET /graphql HTTP/1.1\r\nHost: "+address+"\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
-		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Protocol: graphql-transport-ws\r\n\r\n")
-	if err != nil {
+	if _, err := io.WriteString(s.conn, upgradeRequest(address)); err != nil {
 		return err
 	}
 	answer, err := http.ReadResponse(s.in, nil)
@@ -78,20 +82,36 @@ func (s *socket) begin(address, token string) error {
 	return err
 }
 
-// send writes a message in one frame (RFC 6455, section 5.2).
-func (s *socket) send(message []byte) error {
-	s.out = append(s.out[:0], finalFrame|opcodeText)
+// send writes a message.
+func (s *socket) send(message []byte) (err error) {
+	if s.out, err = appendFrame(s.out[:0], message); err == nil {
+		_, err = s.conn.Write(s.out)
+	}
+	return err
+}
+
+// appendFrame appends a message in one frame (RFC 6455, section 5.2).
+func appendFrame(out, message []byte) ([]byte, error) {
+	out = append(out, finalFrame|opcodeText)
 	switch n := len(message); {
 	case n < 126:
-		s.out = append(s.out, masked|byte(n))
+		out = append(out, masked|byte(n))
 	case n < 1<<16:
-		s.out = binary.BigEndian.AppendUint16(append(s.out, masked|126), uint16(n))
+		out = binary.BigEndian.AppendUint16(append(out, masked|126), uint16(n))
 	default:
-		return errors.New("no message of the bench is as long as that")
+		return nil, errors.New("no message of the bench is as long as that")
 	}
-	s.out = append(append(s.out, 0, 0, 0, 0), message...)
-	_, err := s.conn.Write(s.out)
-	return err
+	return append(append(out, 0, 0, 0, 0), message...), nil
+}
+
+// closedError says how the gateway closed a WebSocket.
+type closedError struct {
+	code   int
+	reason string
+}
+
+func (e *closedError) Error() string {
+	return fmt.Sprintf("the gateway closed a WebSocket: %d %s", e.code, e.reason)
 }
 
 // receive returns the next message that is no ping, and answers those. It is good until the next call.
@@ -102,7 +122,7 @@ func (s *socket) receive() ([]byte, error) {
 		case err != nil:
 			return nil, err
 		case opcode == opcodeClose && len(message) >= 2:
-			return nil, fmt.Errorf("the gateway closed a WebSocket: %d %s", binary.BigEndian.Uint16(message), message[2:])
+			return nil, &closedError{int(binary.BigEndian.Uint16(message)), string(message[2:])}
 		case opcode != opcodeText:
 			return nil, fmt.Errorf("a frame of kind %d: %s", opcode, excerpt(message))
 		case bytes.Equal(message, pingMessage):

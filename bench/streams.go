@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"strings"
 	"text/tabwriter"
 )
@@ -43,14 +42,8 @@ func (f *streamFigure) share() float64 {
 	return quotient(f.Delivered, f.Due)
 }
 
-// streamTarget is what subscriptions must reach (issue 3, "Numbers"). It reads the number from the figures of a run.
-type streamTarget struct {
-	name string
-	target
-	of func(*streamFigures) float64
-}
-
-var streamTargets = []streamTarget{
+// streamTargets are what subscriptions must reach (issue 3, "Numbers").
+var streamTargets = []groupTarget[streamFigures]{
 	{nameOwn, target{what: "of what was due came once, in order", limit: 1}, func(f *streamFigures) float64 { return f.OwnPayments.share() }},
 	{nameOwn, target{what: "ms p99", limit: 50, most: true}, func(f *streamFigures) float64 { return f.OwnPayments.P99Ms }},
 	{nameAccountOfAll, target{what: "of what was due came once, in order", limit: 1}, func(f *streamFigures) float64 { return f.OneAccount.share() }},
@@ -60,23 +53,6 @@ var streamTargets = []streamTarget{
 	{nameIdle, target{what: "× payments without", limit: 0.97}, func(f *streamFigures) float64 { return f.IdleRatio }},
 }
 
-// streamSpan is one number over all runs.
-func (r *results) streamSpan(of func(*streamFigures) float64) span {
-	var values []float64
-	for i := range r.streams {
-		values = append(values, of(&r.streams[i]))
-	}
-	return spanOf(values)
-}
-
-func (r *results) medianStreams() (m streamFigures) {
-	into := m.values()
-	for i := range into {
-		*into[i] = r.streamSpan(func(f *streamFigures) float64 { return *f.values()[i] }).median
-	}
-	return m
-}
-
 func (r *results) writeStreams(b *strings.Builder) {
 	if len(r.streams) == 0 {
 		return
@@ -84,7 +60,7 @@ func (r *results) writeStreams(b *strings.Builder) {
 	b.WriteString("\nSubscriptions\n")
 	w := tabwriter.NewWriter(b, 0, 0, 3, ' ', 0)
 	_, _ = fmt.Fprintln(w, "\tsubscribers\tpayments a second\tdelivered\tdue\tp50 ms\tp99 ms")
-	m := r.medianStreams()
+	m := medians(r.streams, (*streamFigures).values)
 	for _, line := range []struct {
 		name string
 		f    streamFigure
@@ -93,15 +69,4 @@ func (r *results) writeStreams(b *strings.Builder) {
 			line.f.P50Ms, line.f.P99Ms)
 	}
 	_ = w.Flush()
-}
-
-func (r *results) writeStreamTargets(w io.Writer) {
-	for _, t := range streamTargets {
-		if len(r.streams) == 0 {
-			_, _ = fmt.Fprintf(w, "%s, %s\tnot measured\t\n", nameSubscriptions, t.name)
-			continue
-		}
-		s := r.streamSpan(t.of)
-		_, _ = fmt.Fprintf(w, "%s, %s\t%s %s\t%s\n", nameSubscriptions, t.name, r.show(s, "%.2f"), t.what, t.judge(s.median))
-	}
 }

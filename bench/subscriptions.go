@@ -68,7 +68,7 @@ func (b *bench) ownPayments(ctx context.Context, all *results) (f streamFigure, 
 	if err != nil {
 		return f, err
 	}
-	t, err := b.heard(ctx, a, load{traffic: c, clients: 1 + b.Payers/confirmShare, rate: float64(b.Payers) / paidEachTime})
+	t, err := b.heard(ctx, a, load{traffic: c, clients: 1 + b.Payers/confirmShare, rate: float64(b.Payers) / paidEachTime, lead: b.lead(), length: b.length()})
 	if err != nil {
 		return f, err
 	}
@@ -116,7 +116,6 @@ func toFirst(t *tenant) traffic {
 
 // heard drives a load while an audience listens.
 func (b *bench) heard(ctx context.Context, a *audience, l load) (*tally, error) {
-	l.lead, l.length = b.lead(), b.length()
 	a.measure(l.lead, l.length)
 	t, err := b.drive(ctx, l)
 	if err != nil && t != nil {
@@ -160,19 +159,11 @@ func (b *bench) memory(ctx context.Context) (kib float64, err error) {
 		return 0, err
 	}
 	b.progress("memory of %d subscribers, on a second gateway", b.Listeners)
-	dir := filepath.Join(b.dir, "second")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return 0, err
-	}
-	g, err := startGateway(ctx, b.gateway.program, b.cluster.DSN(), dir, alwaysCollect)
+	g, t, err := b.another(ctx, "second", alwaysCollect)
 	if err != nil {
 		return 0, err
 	}
 	defer g.Kill()
-	t, err := b.one.at(g.address)
-	if err != nil {
-		return 0, err
-	}
 	before, err := b.churned(ctx, g, t)
 	if err != nil {
 		return 0, err
@@ -189,6 +180,23 @@ func (b *bench) memory(ctx context.Context) (kib float64, err error) {
 	kib = (after - before) / float64(b.Listeners)
 	b.progress("memory: %.0f MiB, with subscribers %.0f MiB: %.1f KiB each", before/1024, after/1024, kib)
 	return kib, err
+}
+
+// another starts one more gateway on the database, with something in its environment besides, and gets the merchant a token of it.
+func (b *bench) another(ctx context.Context, name string, more ...string) (*gateway, *tenant, error) {
+	dir := filepath.Join(b.dir, name)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, nil, err
+	}
+	g, err := startGateway(ctx, b.gateway.program, b.cluster.DSN(), dir, more...)
+	if err != nil {
+		return nil, nil, err
+	}
+	t, err := b.one.at(g.address)
+	if err != nil {
+		g.Kill()
+	}
+	return g, t, err
 }
 
 // at is the merchant with a token of another gateway, which takes none of the first one's: they name another address.
@@ -208,9 +216,8 @@ func (t *tenant) at(address string) (*tenant, error) {
 
 // churned is a gateway's resident memory in KiB after a load of payments and a pause.
 func (b *bench) churned(ctx context.Context, g *gateway, t *tenant) (kib float64, err error) {
-	others := *t
-	others.accounts = t.accounts[1:] // but for the one that all listen to
-	l := load{traffic: uniform(&others), address: g.address, clients: b.Clients[0], length: b.length() / churnShare}
+	others := t.but(1) // the one that all listen to
+	l := load{traffic: uniform(others), address: g.address, clients: b.Clients[0], length: b.length() / churnShare}
 	if _, err := b.drive(ctx, l); err != nil {
 		return 0, err
 	}
@@ -246,20 +253,37 @@ func (b *bench) besideIdle(ctx context.Context, all *results, n int) (perSecond 
 	if err := a.gathered(ctx, n); err != nil {
 		return 0, err
 	}
+	perSecond, err = b.paid(ctx, all, fmt.Sprintf("with %d idle subscribers", n), load{traffic: uniform(b.one), lead: b.lead() / 2, length: b.length() / idleShare})
+	b.blame(all, nameIdle, a.faults())
+	return perSecond, err
+}
+
+// paid is payments a second, beside something.
+func (b *bench) paid(ctx context.Context, all *results, beside string, l load) (perSecond float64, err error) {
 	if err := b.database.checkpoint(ctx); err != nil {
 		return 0, err
 	}
-	t, err := b.drive(ctx, load{traffic: uniform(b.one), clients: b.Clients[0], lead: b.lead() / 2, length: b.length() / idleShare})
+	l.clients = b.Clients[0]
+	t, err := b.drive(ctx, l)
 	if err != nil {
 		return 0, err
 	}
-	all.note(fmt.Sprintf("payments with %d idle subscribers", n), t.use)
-	b.progress("%d idle subscribers: %.0f payments a second", n, t.perSecond)
+	all.note("payments "+beside, t.use)
+	b.progress("%s: %.0f payments a second; of the cores the gateway had %.2f, PostgreSQL %.2f, the clients %.2f", beside, t.perSecond,
+		t.use.cores(t.use.gateway), t.use.cores(t.use.postgres), t.use.cores(t.use.client))
 	b.warn(t.use)
-	if faults := a.faults(); len(faults) > 0 || t.failed > 0 {
-		all.failures = append(all.failures, fmt.Sprintf("%s: %s; %s", nameIdle, reasons(faults), reasons(t.failures)))
-	}
+	b.blame(all, "payments "+beside, t.failures)
 	return t.perSecond, nil
+}
+
+// blame notes what must not have happened.
+func (b *bench) blame(all *results, name string, faults map[string]int64) {
+	if len(faults) > 0 {
+		all.blaming.Lock()
+		defer all.blaming.Unlock()
+		all.failures = append(all.failures, name+": "+reasons(faults))
+		b.progress("%s", all.failures[len(all.failures)-1])
+	}
 }
 
 var rss = regexp.MustCompile(`(?m)^Rss: +(\d+) kB$`)

@@ -37,8 +37,8 @@ type tenant struct {
 	payment          *template // made anew with each token
 }
 
-// newTenants makes n merchants, and for each a credential and a number of funded accounts, each of a customer of its own.
-func (b *bench) newTenants(ctx context.Context, n, accounts int) ([]*tenant, error) {
+// newTenants makes n merchants with a name, and for each a credential and a number of funded accounts, each of a customer of its own.
+func (b *bench) newTenants(ctx context.Context, name string, n, accounts int) ([]*tenant, error) {
 	admin, err := store.OpenAdmin(b.cluster.DSN())
 	if err != nil {
 		return nil, err
@@ -49,7 +49,7 @@ func (b *bench) newTenants(ctx context.Context, n, accounts int) ([]*tenant, err
 	group.SetLimit(adminMakers)
 	for i := range all {
 		group.Go(func() (err error) {
-			all[i], err = newTenant(groupCtx, admin, fmt.Sprintf("bench-%d-%d", n, i))
+			all[i], err = newTenant(groupCtx, admin, fmt.Sprintf("bench-%s-%d", name, i))
 			return err
 		})
 	}
@@ -81,6 +81,13 @@ func newTenant(ctx context.Context, admin *store.Admin, name string) (*tenant, e
 	return t, admin.CreateCredential(ctx, auth.Credential{
 		ClientID: t.clientID, Merchant: m.ID, SecretHash: hash, Scopes: auth.AllScopes, CreatedAt: time.Now().UTC(), Name: "bench",
 	})
+}
+
+// but is the merchant without its first accounts, with which something else is done.
+func (t *tenant) but(first int) *tenant {
+	other := *t
+	other.accounts = t.accounts[first:]
+	return &other
 }
 
 // refresh gets new tokens for those merchants whose tokens end soon, and makes the requests anew that carry them.

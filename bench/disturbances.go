@@ -1,0 +1,292 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/paygraph/paygraph/answer"
+)
+
+const (
+	nameDisturbances = "disturbances"
+	nameSlow         = "slow and dead clients"
+	nameHalfOpen     = "half-open sockets"
+	nameFlood        = "a flood on one socket"
+	nameStorm        = "reconnect storm"
+	nameNeighbour    = "another merchant's load"
+	nameLeft         = "left behind"
+
+	disturbedRounds = 2                // with a disturbance, one after the other, between one round without it before and one after
+	disturbedShare  = 4                // such a round is this part of another
+	neighbours      = 100              // subscribers of payments of the other merchant
+	otherFiles      = 1000             // open files that are neither half-open sockets nor clients' connections, in the bench or in the gateway
+	calmTime        = 12 * time.Second // after which nothing may be left of those who have gone
+	stacksShown     = 3                // of goroutines that are left
+)
+
+// disturbance is what clients do that must neither slow payments nor leave anything behind (issue 3, "What must not be possible").
+type disturbance struct {
+	name string
+	of   func(*disturbedFigures) *disturbanceFigure
+	// begin has clients do it to a gateway, and returns when all do. They have to be ended, also where there is an error.
+	begin func(ctx context.Context, b *bench, address string, t *tenant) (trouble, error)
+	tells time.Duration // after which it tells on the gateway, if there are payments
+}
+
+// trouble is a disturbance under way.
+type trouble interface {
+	end() // nothing of it runs any more, and what it tells is final; it may be called again
+	did() int64
+	tell(*disturbanceFigure)
+	faults() map[string]int64
+}
+
+var disturbances = []disturbance{
+	{
+		nameSlow, func(f *disturbedFigures) *disturbanceFigure { return &f.Slow },
+		func(ctx context.Context, b *bench, address string, t *tenant) (trouble, error) {
+			return slow(ctx, address, t, b.Slow)
+		}, slowTime,
+	},
+	{
+		nameHalfOpen, func(f *disturbedFigures) *disturbanceFigure { return &f.HalfOpen },
+		func(ctx context.Context, b *bench, address string, _ *tenant) (trouble, error) {
+			return halfOpen(ctx, address, b.HalfOpen, min(halfOpenTime, b.length()))
+		}, 0,
+	},
+	{
+		nameFlood, func(f *disturbedFigures) *disturbanceFigure { return &f.Flood },
+		func(ctx context.Context, _ *bench, address string, t *tenant) (trouble, error) {
+			return flood(ctx, address, t)
+		}, 0,
+	},
+	{
+		nameStorm, func(f *disturbedFigures) *disturbanceFigure { return &f.Storm },
+		func(ctx context.Context, b *bench, address string, t *tenant) (trouble, error) {
+			return b.newStorm(ctx, address, t, b.Returning)
+		}, 0,
+	},
+}
+
+// filesSuffice holds the connections of disturbances against the limit of open files, which is the same for the bench and for the gateway.
+func (o options) filesSuffice(limit uint64) error {
+	needed := max(o.HalfOpen, o.Returning) + slices.Max(o.Clients) + otherFiles
+	if limit < uint64(needed) {
+		return fmt.Errorf("%d open files are allowed, and %d needed for %d half-open sockets and %d subscribers: raise the limit (ulimit -n), or "+
+			"take fewer (--half-open, --returning)", limit, needed, o.HalfOpen, o.Returning)
+	}
+	return nil
+}
+
+// disturbances measures payments beside clients that disturb them, and what those leave behind.
+func (b *bench) disturbances(ctx context.Context, all *results) (err error) {
+	var f disturbedFigures
+	for _, d := range disturbances {
+		if err := b.disturb(ctx, all, d, d.of(&f)); err != nil {
+			return fmt.Errorf("%s: %w", d.name, err)
+		}
+	}
+	if f.Neighbour, err = b.besideNeighbours(ctx, all); err != nil {
+		return fmt.Errorf("%s: %w", nameNeighbour, err)
+	}
+	if err := b.left(ctx, all, &f); err != nil {
+		return fmt.Errorf("what clients leave behind: %w", err)
+	}
+	all.disturbed = append(all.disturbed, f)
+	return nil
+}
+
+// undisturbed is payments as they are measured beside a disturbance: they leave alone what a storm's subscribers follow.
+func (b *bench) undisturbed(t *tenant) load {
+	return load{traffic: uniform(t.but(stormAccounts)), clients: b.Clients[0], lead: b.lead() / 2, length: b.length() / disturbedShare}
+}
+
+// disturb measures payments without a disturbance, with it, and without again, so that a machine that becomes slower falls on both.
+func (b *bench) disturb(ctx context.Context, all *results, d disturbance, f *disturbanceFigure) error {
+	if err := b.prepare(ctx); err != nil {
+		return err
+	}
+	before, err := b.paid(ctx, all, "without "+d.name, b.undisturbed(b.one))
+	if err != nil {
+		return err
+	}
+	if f.With, err = b.disturbed(ctx, all, d, f); err != nil {
+		return err
+	}
+	after, err := b.paid(ctx, all, "without "+d.name, b.undisturbed(b.one))
+	f.Without = (before + after) / 2
+	f.Ratio = quotient(f.With, f.Without)
+	b.progress("%s: %.3f × payments without; %s", d.name, f.Ratio, f)
+	return err
+}
+
+// disturbed is payments a second with a disturbance.
+func (b *bench) disturbed(ctx context.Context, all *results, d disturbance, f *disturbanceFigure) (perSecond float64, err error) {
+	b.progress("%s: beginning", d.name)
+	clients, err := d.begin(ctx, b, b.gateway.address, b.one)
+	defer clients.end()
+	if err != nil {
+		return 0, err
+	}
+	begin, did := time.Now(), clients.did()
+	for i := range disturbedRounds {
+		l := b.undisturbed(b.one)
+		if i == 0 {
+			l.lead += min(d.tells, b.length())
+		}
+		n, err := b.paid(ctx, all, "with "+d.name, l)
+		if err != nil {
+			return 0, err
+		}
+		perSecond += n / disturbedRounds
+	}
+	f.DonePerSecond = float64(clients.did()-did) / time.Since(begin).Seconds()
+	clients.end()
+	clients.tell(f)
+	b.blame(all, d.name, clients.faults())
+	return perSecond, nil
+}
+
+// besideNeighbours measures how late a merchant's subscribers get their items without and with the full load of another merchant.
+func (b *bench) besideNeighbours(ctx context.Context, all *results) (f neighbourFigure, err error) {
+	if err := b.prepare(ctx); err != nil {
+		return f, err
+	}
+	latency := [2]*tally{newTally(), newTally()}
+	for i := range 2 * disturbedRounds {
+		with := (i + 1) / 2 % 2 // without, with, with, without
+		if err := b.besideNeighbour(ctx, all, with*b.Clients[0], latency[with]); err != nil {
+			return f, err
+		}
+	}
+	f = neighbourFigure{
+		Subscribers: neighbours, AloneP50Ms: latency[0].millis(50), AloneP99Ms: latency[0].millis(99),
+		P50Ms: latency[1].millis(50), P99Ms: latency[1].millis(99),
+	}
+	b.progress("%s: p99 %.2f ms, without it %.2f ms", nameNeighbour, f.P99Ms, f.AloneP99Ms)
+	return f, nil
+}
+
+// besideNeighbour is one round: a merchant's subscribers follow their own payments, and a number of clients make payments of another merchant.
+func (b *bench) besideNeighbour(ctx context.Context, all *results, loaders int, latency *tally) error {
+	length, name := b.length()/disturbedShare, fmt.Sprintf("beside %d clients of another merchant", loaders)
+	p := newPayers(b.neighbour, neighbours)
+	a, err := gather(ctx, b.gateway.address, b.neighbour.token, neighbours, p.follow)
+	if err != nil {
+		return err
+	}
+	defer a.close()
+	if err := a.gathered(ctx, neighbours); err != nil {
+		return err
+	}
+	if err := b.database.checkpoint(ctx); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, b.lead()+length+arrivalTime, errSubscribersStall)
+	defer cancel()
+	c, err := p.confirmations(ctx, b.gateway.address, len(answer.Encode(answer.PaymentPrefix, answer.UUID{})))
+	if err != nil {
+		return err
+	}
+	var group errgroup.Group
+	if loaders > 0 {
+		group.Go(func() error {
+			t, err := b.drive(ctx, load{traffic: uniform(b.one), clients: loaders, lead: b.lead(), length: length})
+			if err == nil {
+				b.progress("%s: %.0f payments a second of that merchant", name, t.perSecond)
+				b.blame(all, "payments of another merchant", t.failures)
+			}
+			return err
+		})
+	}
+	t, err := b.heard(ctx, a, load{
+		traffic: c, clients: 1 + neighbours/confirmShare, rate: neighbours / paidEachTime, lead: b.lead(), length: length,
+	})
+	if err := cmp.Or(err, group.Wait()); err != nil {
+		return err
+	}
+	a.await(ctx, &a.ended, t.good, arrivalTime)
+	b.conclude(all, name, a, t, t.good)
+	latency.latency.Merge(a.arrivals.latency)
+	return nil
+}
+
+// left is what all disturbances together leave behind in a gateway, when they have ended and everything is calm: resident memory, and
+// goroutines that still serve somebody. All are done twice: a gateway that has had thousands of connections keeps some memory for as many more,
+// while a leak grows each time. The gateway is one of its own, as where the memory of subscribers is measured.
+func (b *bench) left(ctx context.Context, all *results, f *disturbedFigures) error {
+	if err := b.prepare(ctx); err != nil {
+		return err
+	}
+	b.progress("what clients leave behind, on another gateway")
+	g, t, err := b.another(ctx, "third", alwaysCollect, "GOTRACEBACK=all")
+	if err != nil {
+		return err
+	}
+	defer g.Kill()
+	before, err := b.churned(ctx, g, t)
+	if err != nil {
+		return err
+	}
+	for _, more := range []*float64{&f.LeftMiB, &f.LeftAgainMiB} {
+		after, err := b.endured(ctx, all, g, t)
+		if err != nil {
+			return err
+		}
+		*more = (after - before) / 1024
+		b.progress("left behind: %.1f MiB more than the %.1f MiB before", *more, before/1024)
+		before = after
+	}
+	stacks, err := g.quit()
+	if err != nil {
+		return err
+	}
+	still := serving(stacks)
+	f.LeftGoroutines = float64(len(still))
+	b.progress("left behind: %d of %d goroutines", len(still), len(stacks))
+	for _, stack := range still[:min(len(still), stacksShown)] {
+		b.progress("  %s", stack)
+	}
+	return nil
+}
+
+// endured is a gateway's resident memory in KiB after all disturbances, and a pause. The slow clients stay for as long as the others come and go.
+func (b *bench) endured(ctx context.Context, all *results, g *gateway, t *tenant) (kib float64, err error) {
+	var group errgroup.Group
+	group.Go(func() error { return b.endure(ctx, all, disturbances[0], g, t) })
+	for _, d := range disturbances[1:] {
+		if err = b.endure(ctx, all, d, g, t); err != nil {
+			err = fmt.Errorf("%s: %w", d.name, err)
+			break
+		}
+	}
+	if err := cmp.Or(err, group.Wait()); err != nil {
+		return 0, err
+	}
+	sleepUntil(ctx, time.Now().Add(min(calmTime, b.length())))
+	return b.churned(ctx, g, t)
+}
+
+// endure has a disturbance go on for a while. There are payments, since without them a slow client has nothing to be slow at.
+func (b *bench) endure(ctx context.Context, all *results, d disturbance, g *gateway, t *tenant) error {
+	clients, err := d.begin(ctx, b, g.address, t)
+	defer clients.end()
+	if err != nil {
+		return err
+	}
+	l := b.undisturbed(t)
+	l.address, l.lead = g.address, min(d.tells, b.length())
+	made, err := b.drive(ctx, l)
+	if err != nil {
+		return err
+	}
+	clients.end()
+	b.blame(all, d.name+", on another gateway", clients.faults())
+	b.blame(all, "payments of another gateway with "+d.name, made.failures)
+	return nil
+}
