@@ -189,7 +189,7 @@ func floodOf(t *tenant, payment string) (first, again []byte, err error) {
 // pour writes until the socket ends.
 func (c *clients) pour(s *socket, first, again []byte, pinged <-chan struct{}) {
 	_, err := s.conn.Write(first)
-	for c.begun.Add(1); err == nil; c.done.Add(floodOperations) {
+	for c.begun.Add(1); err == nil; {
 		select {
 		case <-pinged:
 			err = s.send(pongMessage)
@@ -219,6 +219,7 @@ func (c *clients) drain(s *socket, pinged chan<- struct{}) error {
 			c.complain("an operation of a flood was refused: %s", excerpt(message))
 		default:
 			c.delivered.Add(1)
+			c.done.Add(1)
 		}
 	}
 }

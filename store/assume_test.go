@@ -166,10 +166,10 @@ func TestNothingIsWrittenWithoutAHead(t *testing.T) {
 	if _, err := pay(t.Context(), h, p, key(), from, to, "1.00"); !errors.Is(err, command.ErrInternal) {
 		t.Errorf("got %v, want ErrInternal", err)
 	}
-	var payments, keys int
+	var payments, balances int
 	must(t, db.QueryRow(`SELECT (SELECT count(*) FROM payment WHERE merchant_id = $1 AND captured = 100),
-		(SELECT count(*) FROM balance WHERE merchant_id = $1 AND debits_posted = 108)`, uuid(p)).Scan(&payments, &keys))
-	if payments != 0 || keys != 0 {
-		t.Errorf("%d payments and %d balances were written", payments, keys)
+		(SELECT count(*) FROM balance WHERE merchant_id = $1 AND debits_posted = 108)`, uuid(p)).Scan(&payments, &balances))
+	if payments != 0 || balances != 0 {
+		t.Errorf("%d payments and %d balances were written", payments, balances)
 	}
 }

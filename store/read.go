@@ -41,8 +41,28 @@ func (r Reads) query(ctx context.Context, text string, visit func(scanner) error
 type pooled struct{ db *sql.DB }
 
 func (p pooled) values(ctx context.Context, text string, visit func([]byte) error, arguments ...any) error {
-	rows, err := p.db.QueryContext(ctx, text, arguments...)
+	conn, err := p.db.Conn(ctx)
+	if err != nil {
+		return trouble(err)
+	}
+	defer func() { _ = conn.Close() }()
+	ctx, done := toTheEnd(ctx)
+	defer done()
+	rows, err := conn.QueryContext(ctx, text, arguments...)
+	if errors.Is(err, driver.ErrBadConn) { // it ended while it was idle: database/sql tries others
+		rows, err = p.db.QueryContext(ctx, text, arguments...)
+	}
 	return trouble(visitValues(rows, err, visit))
+}
+
+// toTheEnd is a context for one question, whose deadline counts, and which does not end when the caller goes: to break a question off costs a
+// session, and the next one's start, which is many times what the answer costs. Clients could do that to us all the time.
+func toTheEnd(ctx context.Context) (context.Context, context.CancelFunc) {
+	whole := context.WithoutCancel(ctx)
+	if deadline, ok := ctx.Deadline(); ok {
+		return context.WithDeadline(whole, deadline)
+	}
+	return whole, func() {}
 }
 
 // trouble tells the database's troubles from defects: the same question may be answered a moment later.
@@ -155,6 +175,8 @@ func (v *view) ask(ctx context.Context, text string, visit func([]byte) error, a
 			return err
 		}
 	}
+	ctx, done := toTheEnd(ctx)
+	defer done()
 	rows, err := v.conn.QueryContext(ctx, text, arguments...)
 	return visitValues(rows, err, visit)
 }

@@ -25,7 +25,7 @@ type engine struct {
 }
 
 func newEngine(c Config) *engine {
-	e := &engine{config: c.withDefaults(), reading: make(chan struct{}, max(leastReading, 2*runtime.GOMAXPROCS(0)))}
+	e := &engine{config: c.withDefaults(), reading: make(chan struct{}, (runtime.GOMAXPROCS(0)+1)/2)}
 	schema := c.Schema.Schema()
 	e.inputs = inputs{types: schema.Types, nesting: e.config.Limits.InputNesting}
 	e.library = newLibrary(schema, &e.config.Limits, &e.inputs)

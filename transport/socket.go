@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+	"golang.org/x/time/rate"
 
 	"github.com/paygraph/paygraph/auth"
 )
@@ -37,10 +38,12 @@ const (
 	reasonDuplicateEnd  = " already exists"
 	maxReason           = 123 // bytes (RFC 6455, section 5.5)
 	maxMessageSize      = 1 << 20
-	drainAtMost         = 16 << 20    // bytes of a message that is too large
-	maxOperations       = 256         // on one socket
-	maxHeld             = 4 << 20     // bytes of what the operations on one socket ask for, together
-	maxIDLength         = 256         // bytes of an operation's identifier
+	drainAtMost         = 16 << 20 // bytes of a message that is too large
+	maxOperations       = 256      // on one socket
+	maxHeld             = 4 << 20  // bytes of what the operations on one socket ask for, together
+	maxIDLength         = 256      // bytes of an operation's identifier
+	messageRate         = 500      // messages a second that are read from one socket for long; more have to wait
+	messageBurst        = 2 * maxOperations
 	closeWrite          = time.Second // for the close frame
 	closeWait           = time.Second // for the client's
 	socketReadBuffer    = 512         // bytes; longer messages are read past it
@@ -89,6 +92,8 @@ type socket struct {
 	end     context.CancelFunc
 	closed  atomic.Bool // a close frame has been sent, or the socket is given up
 
+	pace *rate.Limiter // of the messages that are read
+
 	writing sync.Mutex // one message at a time
 
 	mu           sync.Mutex
@@ -112,7 +117,7 @@ func (h *Handler) serveSocket(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return // it has answered
 	}
-	s := &socket{handler: h, ws: ws, line: conn.line, id: id, operations: map[string]*running{}}
+	s := &socket{handler: h, ws: ws, line: conn.line, id: id, operations: map[string]*running{}, pace: rate.NewLimiter(messageRate, messageBurst)}
 	s.ctx, s.end = context.WithCancel(context.WithValue(context.Background(), requestIDKey{}, id))
 	ws.SetReadLimit(maxMessageSize)
 	if !h.open.add(s) {
@@ -155,6 +160,17 @@ func (s *socket) read() {
 			s.close(closeMalformed, "a message is text")
 		default:
 			s.take(data)
+		}
+		s.slow()
+	}
+}
+
+// slow has a client that sends too fast wait, by not reading on: it is refused nothing, and takes no more of the machine than others.
+func (s *socket) slow() {
+	if wait := s.pace.Reserve().Delay(); wait > 0 {
+		select {
+		case <-s.ctx.Done():
+		case <-time.After(wait):
 		}
 	}
 }

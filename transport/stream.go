@@ -63,15 +63,16 @@ func (e *engine) subscribe(ctx context.Context, op *operation, after *string) (_
 	return nil, &requestError{errors: errs}
 }
 
-// leastReading is how many subscribers may read the database at once, to begin or to catch up, on the smallest machine. Thousands may come back
-// at the same moment, and payments are to go on meanwhile.
-const leastReading = 4
+// longestRest bounds the rest after a turn.
+const longestRest = 100 * time.Millisecond
 
-// turn waits for a subscriber's turn to read.
+// turn waits for a subscriber's turn to read the database, to begin or to catch up. Thousands may come back at the same moment, and payments are
+// to go on meanwhile: half of the cores take turns, each followed by a rest as long as it took. So the busier the machine, the fewer turns.
 func (e *engine) turn(ctx context.Context) (done func(), err error) {
 	select {
 	case e.reading <- struct{}{}:
-		return func() { <-e.reading }, nil
+		begun := time.Now()
+		return func() { time.AfterFunc(min(time.Since(begun), longestRest), func() { <-e.reading }) }, nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
@@ -123,7 +124,9 @@ const (
 // catchUp gives what the stream has before it is live, the oldest first; wake tells of what comes then. Where the database cannot be read
 // the subscriber waits, and is told by still that the stream goes on. It returns when the stream is live (true), or has nothing more to give: it has ended with an item, or with an
 // error.
-func (s *stream) catchUp(ctx context.Context, wake func(), give func([]*event.Item) error, still func() error) (live bool, err error) {
+func (s *stream) catchUp(
+	ctx context.Context, wake func(), give func([]*event.Item) error, still func() error,
+) (live bool, err error) {
 	for wait := rereadFirst; ; {
 		items, live, err := s.page(ctx, wake)
 		if errors.Is(err, io.EOF) {

@@ -36,7 +36,7 @@ type session struct {
 	plain    bool // without TLS
 	commits  bool // COMMIT goes with the statement in hand
 
-	arguments []driver.NamedValue // of the last statement with COMMIT
+	arguments []driver.NamedValue // of the last ExecAndCommit or ExecAlone
 }
 
 // seen is what lib/pq gets to see of the context of a statement.
