@@ -61,6 +61,24 @@ func TestLongestMessage(t *testing.T) {
 	})
 }
 
+// TestWhoSendsTooFastWaits sends more than a socket may at once: everything is answered, in its time.
+func TestWhoSendsTooFastWaits(t *testing.T) {
+	t.Parallel()
+	const burst, perSecond, more = 512, 500, 300
+	g := start(t)
+	c := g.connect(t, "")
+	begun := time.Now()
+	for range burst + more {
+		c.send(`{"type":"ping"}`)
+	}
+	for range burst + more {
+		c.want(`{"type":"pong"}`)
+	}
+	if took, least := time.Since(begun), (more-50)*time.Second/perSecond; took < least {
+		t.Errorf("it took %v, want %v at least", took, least)
+	}
+}
+
 func TestStopClosesSockets(t *testing.T) {
 	t.Parallel()
 	g := start(t)

@@ -233,6 +233,20 @@ func TestKeepAlive(t *testing.T) {
 	s.leave()
 }
 
+// A proxy would take a stream for dead that is silent while the log cannot be read.
+func TestAStreamThatWaitsForTheLogIsKeptAlive(t *testing.T) {
+	t.Parallel()
+	g := start(t)
+	g.events.Publish(1)
+	g.events.SetReadable(false)
+	s := g.listen(t, http.MethodGet, ticks, onlyStream).opened()
+	for range 4 {
+		s.want(":")
+	}
+	g.events.SetReadable(true)
+	s.want(item("after-1", `{"ticks":1}`))
+}
+
 func TestTokenThatEndsInAStream(t *testing.T) {
 	t.Parallel()
 	var end time.Time
