@@ -107,9 +107,8 @@ func (r *running) run(asked *request) {
 		body := buffers.Get().(*bytes.Buffer)
 		defer release(body)
 		encodeResponse(body, response)
-		if r.give([][]byte{body.Bytes()}, true) == nil {
-			r.stop()
-		}
+		_ = r.give([][]byte{body.Bytes()}, true)
+		r.stop()
 	}
 }
 
@@ -210,7 +209,8 @@ func (r *running) deliver() {
 		return
 	}
 	items, over := sub.until(items)
-	if r.items(items, over) == nil && over {
+	_ = r.items(items, over)
+	if over { // also where it could not be said: the socket does not know the operation any more
 		r.stop()
 	}
 }
@@ -234,7 +234,7 @@ func (r *running) items(items []*event.Item, over bool) error {
 }
 
 // give sends results, unless the client has completed the operation. over: nothing follows, and the client is told; the identifier is free
-// before it can see that.
+// before it can see that, and the caller has to stop the operation.
 func (r *running) give(results [][]byte, over bool) (err error) {
 	s := r.socket
 	if over {

@@ -141,6 +141,23 @@ func TestLogThatCannotBeRead(t *testing.T) {
 	c.want(tick("1", 3))
 }
 
+// A client that stalls in the midst of the last item, after which the socket knows nothing of the operation, leaves nothing behind either.
+func TestClientThatStallsAtTheEnd(t *testing.T) {
+	t.Parallel()
+	g := start(t)
+	g.handler.SetTimes(200*time.Millisecond, time.Minute)
+	stalled := g.openSmall(t).begin("")
+	stalled.send(subscribe("1", `subscription { parcels(after: "after-0", upTo: 1) { number text(size: 52428800) } }`))
+	if !within(patience, g.events.Heard) {
+		t.Fatal("it has not begun")
+	}
+	time.Sleep(100 * time.Millisecond) // it is live
+	g.events.Publish(1)
+	if !within(patience, func() bool { return !g.events.Heard() }) {
+		t.Error("somebody still listens")
+	}
+}
+
 // TestClientThatStalls takes nothing, holds nobody, and is gone when its time to take something is over.
 func TestClientThatStalls(t *testing.T) {
 	t.Parallel()
