@@ -67,7 +67,7 @@ var disturbedTargets = []groupTarget[disturbedFigures]{
 	notSlowed(nameStorm, func(f *disturbedFigures) float64 { return f.Storm.Ratio }),
 	{nameStorm, target{what: "of what was due came once, in order", limit: 1}, func(f *disturbedFigures) float64 { return f.Storm.share() }},
 	{nameNeighbour, target{what: "ms p99", limit: 50, most: true}, func(f *disturbedFigures) float64 { return f.Neighbour.P99Ms }},
-	{nameLeft, target{what: "MiB the second time", limit: 4, most: true, zero: true}, func(f *disturbedFigures) float64 { return f.LeftAgainMiB }},
+	{nameLeft, target{what: "MiB the second time", limit: 8, most: true, zero: true}, func(f *disturbedFigures) float64 { return f.LeftAgainMiB }},
 	{nameLeft, target{what: "goroutines", most: true, zero: true}, func(f *disturbedFigures) float64 { return f.LeftGoroutines }},
 }
 

@@ -148,8 +148,8 @@ func (b *bench) conclude(all *results, name string, a *audience, t *tally, due i
 	return f
 }
 
-// alwaysCollect has Go's runtime collect and return memory as soon as anything is allocated: no heap is below this limit, in bytes.
-const alwaysCollect = "GOMEMLIMIT=1"
+// alwaysCollect has Go's runtime collect as soon as a tenth has been allocated, and so return to the kernel what is not needed.
+const alwaysCollect = "GOGC=10"
 
 // memory is what a subscriber adds to a gateway's resident memory after a collection, in KiB. The gateway is a second one that has done nothing
 // else, since one that has grown before would hide what subscribers need. From outside nobody can have it collect; but its runtime can be told

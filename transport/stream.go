@@ -52,6 +52,7 @@ func (e *engine) subscribe(ctx context.Context, op *operation, after *string) (_
 	errs := graphql.GetErrors(ctx)
 	if sub := handoff.Subscription; len(errs) == 0 && sub != nil {
 		op.extensions, op.headers = nil, nil // nothing that could be large is kept for what may run for days
+		sub.Read = e.inTurn(sub.Read)
 		return &stream{Subscription: sub, engine: e, op: op, id: RequestID(ctx), key: op.frameKey()}, nil
 	}
 	if handoff.Subscription != nil {
@@ -75,6 +76,18 @@ func (e *engine) turn(ctx context.Context) (done func(), err error) {
 		return func() { time.AfterFunc(min(time.Since(begun), longestRest), func() { <-e.reading }) }, nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
+	}
+}
+
+// inTurn reads when the subscriber's turn has come.
+func (e *engine) inTurn(read func(context.Context, int64, int) ([]*event.Item, error)) func(context.Context, int64, int) ([]*event.Item, error) {
+	return func(ctx context.Context, after int64, limit int) ([]*event.Item, error) {
+		done, err := e.turn(ctx)
+		if err != nil {
+			return nil, err
+		}
+		defer done()
+		return read(ctx, after, limit)
 	}
 }
 
@@ -128,7 +141,7 @@ func (s *stream) catchUp(
 	ctx context.Context, wake func(), give func([]*event.Item) error, still func() error,
 ) (live bool, err error) {
 	for wait := rereadFirst; ; {
-		items, live, err := s.page(ctx, wake)
+		items, live, err := s.CatchUp(ctx, wake)
 		if errors.Is(err, io.EOF) {
 			return false, nil
 		}
@@ -160,16 +173,6 @@ func (s *stream) catchUp(
 			return true, nil
 		}
 	}
-}
-
-// page is CatchUp in turn with others.
-func (s *stream) page(ctx context.Context, wake func()) (items []*event.Item, live bool, err error) {
-	done, err := s.engine.turn(ctx)
-	if err != nil {
-		return nil, false, err
-	}
-	defer done()
-	return s.CatchUp(ctx, wake)
 }
 
 // until returns the items up to the one after which the stream is over, if it is.
