@@ -44,3 +44,51 @@ func TestTheClockOfTheDatabase(t *testing.T) {
 		shows("set forward", 0, true)
 	})
 }
+
+// TestWhenAMerchantIsAssumed commits batches that find their own stamp, another's, or are refuted.
+func TestWhenAMerchantIsAssumed(t *testing.T) {
+	t.Parallel()
+	c := newCaches()
+	stamp := int64(0) // of the merchant's head
+	commit := func(batches int) {
+		for range batches {
+			b := newBatch("mer_1")
+			b.head.stamp = stamp
+			c.current(b)
+			if b.accounts == nil || b.inner == nil {
+				t.Fatal("there is nowhere to put accounts")
+			}
+			stamp++
+			c.keep(b, stamp)
+		}
+	}
+	expect := func(what string, want bool) {
+		t.Helper()
+		if got := c.assume(newBatch("mer_1")); got != want {
+			t.Errorf("%s: %v", what, got)
+		}
+	}
+	refute := func() {
+		b := newBatch("mer_1")
+		c.assume(b)
+		stamp = 0 // a database that was restored to its beginning
+		c.refute(b)
+	}
+	expect("nothing is known", false)
+	commit(provenOften)
+	expect("the first batch proves nothing", false)
+	commit(1)
+	expect("four have found their own stamp", true)
+	stamp += 1000
+	commit(provenOften)
+	expect("another node came first, then three", false)
+	commit(1)
+	expect("then four", true)
+	for doubt := provenOften; doubt <= 2*mostDoubt; doubt *= 2 {
+		refute()
+		commit(min(doubt, mostDoubt) + provenOften - 1)
+		expect("it is doubted still", false)
+		commit(1)
+		expect("it is doubted no more", true)
+	}
+}

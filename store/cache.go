@@ -54,7 +54,7 @@ func (c *caches) current(b *batch) {
 	defer c.mu.Unlock()
 	known, ok := c.of.Get(b.merchant)
 	if ok {
-		b.proven, b.doubt = min(0, known.proven)+1, known.doubt
+		b.proven, b.doubt = min(0, known.proven+1), known.doubt
 	}
 	if ok && known.head.stamp == b.head.stamp {
 		b.accounts, b.inner, b.proven = known.accounts, known.inner, known.proven+1
@@ -97,7 +97,9 @@ func (c *caches) refute(b *batch) {
 	defer c.mu.Unlock()
 	c.of.Remove(b.merchant)
 	doubt := min(max(provenOften, 2*b.doubt), mostDoubt)
-	c.of.Add(b.merchant, &cache{proven: -doubt, doubt: doubt})
+	c.of.Add(b.merchant, &cache{
+		proven: -doubt, doubt: doubt, accounts: map[ledger.AccountID]*account{}, inner: map[command.Inner]*account{},
+	})
 }
 
 // drop forgets a merchant, after a commit that failed or whose outcome is unknown.

@@ -113,8 +113,10 @@ func (w *writer) scanRecords(b *batch, rows *sql.Rows) (map[key]*record, error) 
 		if err != nil {
 			return nil, err
 		}
-		b.setTime(clock)
-		w.clock.learn(clock)
+		if b.t.IsZero() { // every row has the same
+			b.setTime(clock)
+			w.clock.learn(clock)
+		}
 		if name != nil {
 			r.owner, r.key, r.operation, r.version, r.createdAt = *owner, *name, *operation, *version, *createdAt
 			known[key{r.owner, r.key}] = &r
