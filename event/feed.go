@@ -82,7 +82,7 @@ func (f *feed) take(c Commit) {
 	} else {
 		f.inbox.commits = append(f.inbox.commits, c)
 	}
-	f.inbox.known = max(f.inbox.known, c.last())
+	f.inbox.known = max(f.inbox.known, c.end().Sequence)
 	f.inbox.Unlock()
 	f.rouse()
 }
@@ -200,8 +200,8 @@ func (f *feed) pass(c *Commit) bool {
 	if !c.continues(position) {
 		return false
 	}
-	last := &c.Events[len(c.Events)-1]
-	if last.Sequence <= position.Sequence {
+	end := c.end()
+	if end.Sequence <= position.Sequence {
 		return true
 	}
 	for i := range c.Events {
@@ -220,7 +220,7 @@ func (f *feed) pass(c *Commit) bool {
 		e := &c.Entries[i]
 		f.give(Topic{OfAccount, e.Account}, func() *Item { return &Item{Number: e.Number, Object: e.Object} })
 	}
-	f.position.Store(&Head{Sequence: last.Sequence, Hash: last.Hash})
+	f.position.Store(&end)
 	return true
 }
 

@@ -97,5 +97,8 @@ func (c *Commit) continues(head *Head) bool {
 	}
 }
 
-// last is the number of the last event.
-func (c *Commit) last() int64 { return c.Events[len(c.Events)-1].Sequence }
+// end is where the log ends with the commit.
+func (c *Commit) end() Head {
+	last := &c.Events[len(c.Events)-1]
+	return Head{Sequence: last.Sequence, Hash: last.Hash}
+}

@@ -107,7 +107,7 @@ func (r *running) run(asked *request) {
 		body := buffers.Get().(*bytes.Buffer)
 		defer release(body)
 		encodeResponse(body, response)
-		_ = r.give([][]byte{body.Bytes()}, true)
+		_ = r.give([][]byte{body.Bytes()}, r.complete())
 		r.stop()
 	}
 }
@@ -138,7 +138,7 @@ func (r *running) listen(op *operation) {
 		sub.Close()
 		return
 	}
-	page := func(items []*event.Item) error { return r.items(items, false) }
+	page := func(items []*event.Item) error { return r.items(items, nil) }
 	live, err := sub.catchUp(r.ctx, r.wake, page, func() error { return nil }) // the socket pings by itself
 	switch {
 	case live:
@@ -209,23 +209,27 @@ func (r *running) deliver() {
 		return
 	}
 	items, over := sub.until(items)
-	_ = r.items(items, over)
-	if over { // also where it could not be said: the socket does not know the operation any more
-		r.stop()
+	if !over {
+		_ = r.items(items, nil)
+		return
 	}
+	_ = r.items(items, r.complete())
+	r.stop() // also where it could not be said: the socket does not know the operation any more
 }
 
-// items sends a subscription's items. over: nothing follows.
-func (r *running) items(items []*event.Item, over bool) error {
+// items sends a subscription's items, and with last the last message about it.
+func (r *running) items(items []*event.Item, last []byte) error {
 	sub := r.sub.Load()
 	var made [][]byte
 	for n, since := 0, time.Now(); n < len(items); n++ {
 		made = append(made, sub.frame(items[n]))
-		last := n == len(items)-1
-		if !last && time.Since(since) < heldAtLongest {
+		var end []byte
+		if n == len(items)-1 {
+			end = last
+		} else if time.Since(since) < heldAtLongest {
 			continue
 		}
-		if err := r.give(made, over && last); err != nil {
+		if err := r.give(made, end); err != nil {
 			return err
 		}
 		made, since = made[:0], time.Now()
@@ -233,11 +237,11 @@ func (r *running) items(items []*event.Item, over bool) error {
 	return nil
 }
 
-// give sends results, unless the client has completed the operation. over: nothing follows, and the client is told; the identifier is free
-// before it can see that, and the caller has to stop the operation.
-func (r *running) give(results [][]byte, over bool) (err error) {
+// give sends results, and the last message about the operation where it is not nil, unless the client has completed the operation. The identifier
+// is free before the client can see the last message, and the caller has to end what the operation does.
+func (r *running) give(results [][]byte, last []byte) (err error) {
 	s := r.socket
-	if over {
+	if last != nil {
 		s.mu.Lock()
 		s.forget(r)
 		s.mu.Unlock()
@@ -247,8 +251,8 @@ func (r *running) give(results [][]byte, over bool) (err error) {
 	if r.done {
 		return errClosed
 	}
-	r.done = over
-	if over || len(results) > 1 || len(results[0]) > socketWriteBuffer {
+	r.done = last != nil
+	if r.done || len(results) > 1 || len(results[0]) > socketWriteBuffer {
 		s.line.hold()
 		defer func() { err = cmp.Or(err, s.sent(s.line.release())) }()
 	}
@@ -263,36 +267,25 @@ func (r *running) give(results [][]byte, over bool) (err error) {
 			return err
 		}
 	}
-	if over {
-		return s.write(completeMessage(r.id))
+	if last != nil {
+		return s.write(last)
 	}
 	return nil
 }
 
+// complete is the last message about an operation that has ended well.
+func (r *running) complete() []byte { return append(about(r.id, "complete"), '}') }
+
 // finish says that nothing follows, and gives the stream back.
 func (r *running) finish() {
-	r.conclude(completeMessage(r.id))
+	_ = r.give(nil, r.complete())
 	r.stop()
 }
 
 // refuse tells why the operation did not run. Nothing follows.
 func (r *running) refuse(refused *requestError) {
-	r.conclude(errorMessage(r.id, refused, r.socket.id))
+	_ = r.give(nil, errorMessage(r.id, refused, r.socket.id))
 	r.cancel()
-}
-
-// conclude sends the last message about the operation. Its identifier is free before the client can see it.
-func (r *running) conclude(message []byte) {
-	s := r.socket
-	s.mu.Lock()
-	s.forget(r)
-	s.mu.Unlock()
-	s.writing.Lock()
-	defer s.writing.Unlock()
-	if !r.done {
-		r.done = true
-		_ = s.write(message)
-	}
 }
 
 // fail ends the socket of a subscriber that cannot go on here: it comes back, and resumes.
@@ -304,8 +297,6 @@ func (r *running) fail(err error) {
 		r.socket.close(closeRestart, event.ErrStopping.Error())
 	}
 }
-
-func completeMessage(id string) []byte { return append(about(id, "complete"), '}') }
 
 // errorMessage is the last message about an operation of which nothing was executed.
 func errorMessage(id string, refused *requestError, requestID string) []byte {

@@ -135,8 +135,8 @@ const (
 )
 
 // catchUp gives what the stream has before it is live, the oldest first; wake tells of what comes then. Where the database cannot be read
-// the subscriber waits, and is told by still that the stream goes on. It returns when the stream is live (true), or has nothing more to give: it has ended with an item, or with an
-// error.
+// the subscriber waits, and is told by still that the stream goes on. It returns when the stream is live (true), or has nothing more to give:
+// it has ended with an item, or with an error.
 func (s *stream) catchUp(
 	ctx context.Context, wake func(), give func([]*event.Item) error, still func() error,
 ) (live bool, err error) {
