@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
-
-	"github.com/paygraph/paygraph/answer"
 )
 
 const (
@@ -174,46 +172,25 @@ func (b *bench) besideNeighbours(ctx context.Context, all *results) (f neighbour
 
 // besideNeighbour is one round: a merchant's subscribers follow their own payments, and a number of clients make payments of another merchant.
 func (b *bench) besideNeighbour(ctx context.Context, all *results, loaders int, latency *tally) error {
-	length, name := b.length()/disturbedShare, fmt.Sprintf("beside %d clients of another merchant", loaders)
-	p := newPayers(b.neighbour, neighbours)
-	a, err := gather(ctx, b.gateway.address, b.neighbour.token, neighbours, p.follow)
-	if err != nil {
-		return err
-	}
-	defer a.close()
-	if err := a.gathered(ctx, neighbours); err != nil {
-		return err
-	}
 	if err := b.database.checkpoint(ctx); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, b.lead()+length+arrivalTime, errSubscribersStall)
-	defer cancel()
-	c, err := p.confirmations(ctx, b.gateway.address, len(answer.Encode(answer.PaymentPrefix, answer.UUID{})))
-	if err != nil {
+	length, name := b.length()/disturbedShare, fmt.Sprintf("beside %d clients of another merchant", loaders)
+	_, arrivals, err := b.followed(ctx, all, name, b.neighbour, neighbours, length, func(ctx context.Context) error {
+		if loaders == 0 {
+			return nil
+		}
+		t, err := b.drive(ctx, load{traffic: uniform(b.one), clients: loaders, lead: b.lead(), length: length})
+		if err == nil {
+			b.progress("%s: %.0f payments a second of that merchant", name, t.perSecond)
+			b.blame(all, "payments of another merchant", t.failures)
+		}
 		return err
-	}
-	var group errgroup.Group
-	if loaders > 0 {
-		group.Go(func() error {
-			t, err := b.drive(ctx, load{traffic: uniform(b.one), clients: loaders, lead: b.lead(), length: length})
-			if err == nil {
-				b.progress("%s: %.0f payments a second of that merchant", name, t.perSecond)
-				b.blame(all, "payments of another merchant", t.failures)
-			}
-			return err
-		})
-	}
-	t, err := b.heard(ctx, a, load{
-		traffic: c, clients: 1 + neighbours/confirmShare, rate: neighbours / paidEachTime, lead: b.lead(), length: length,
 	})
-	if err := cmp.Or(err, group.Wait()); err != nil {
-		return err
+	if err == nil {
+		latency.latency.Merge(arrivals.latency)
 	}
-	a.await(ctx, &a.ended, t.good, arrivalTime)
-	b.conclude(all, name, a, t, t.good)
-	latency.latency.Merge(a.arrivals.latency)
-	return nil
+	return err
 }
 
 // left is what all disturbances together leave behind in a gateway, when they have ended and everything is calm: resident memory, and

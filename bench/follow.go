@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	accountActivity = `subscription ($id: ID!) { accountActivity(accountId: $id) {
+	accountActivity = `subscription ($id: ID!, $after: Cursor) { accountActivity(accountId: $id, after: $after) {
   cursor sequence entry { id amount { amount currency } runningBalance { amount } } } }`
 	paymentStatus  = `subscription ($id: ID!) { paymentStatus(paymentId: $id) { cursor sequence snapshot status occurredAt } }`
 	preparePayment = `mutation ($input: CreatePaymentInput!) { createPayment(input: $input) {
@@ -184,8 +184,8 @@ type confirmations struct {
 	key, id int // where they begin
 }
 
-func (p *payers) confirmations(ctx context.Context, address string, length int) (*confirmations, error) {
-	key, id := strings.Repeat("K", keyLength), strings.Repeat("P", length)
+func (p *payers) confirmations(ctx context.Context, address string) (*confirmations, error) {
+	key, id := strings.Repeat("K", keyLength), answer.Encode(answer.PaymentPrefix, answer.UUID{})
 	request, err := graphQL(address, p.t.token, confirmPayment, map[string]any{"input": map[string]string{"idempotencyKey": key, "paymentId": id}})
 	return &confirmations{ctx, p.ready, request, bytes.Index(request, []byte(key)), bytes.Index(request, []byte(id))}, err
 }

@@ -11,9 +11,6 @@ import (
 )
 
 const (
-	accountActivityAfter = `subscription ($id: ID!, $after: Cursor) { accountActivity(accountId: $id, after: $after) {
-  cursor sequence entry { id amount { amount currency } runningBalance { amount } } } }`
-
 	stormAccounts = 16 // a merchant's first, which nobody else pays while there is a storm: each of their entries is the storm's
 	stormShare    = 5  // a storm comes once in this part of a round's length
 
@@ -72,7 +69,7 @@ func (r *resumer) followThrough(c *clients, l *line, address, token, account str
 		return err
 	}
 	defer s.close()
-	if err := r.subscribe(s, accountActivityAfter, map[string]string{"id": account}); err != nil {
+	if err := r.subscribe(s, accountActivity, map[string]string{"id": account}); err != nil {
 		return err
 	}
 	for {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -10,7 +11,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/paygraph/paygraph/answer"
+	"golang.org/x/sync/errgroup"
 )
 
 const (
@@ -47,33 +48,45 @@ func (b *bench) subscriptions(ctx context.Context, all *results) (err error) {
 	return nil
 }
 
-// ownPayments has each subscriber follow a payment of its own, and then the next. Payments are confirmed in an open loop.
+// ownPayments has each subscriber follow a payment of its own, and then the next.
 func (b *bench) ownPayments(ctx context.Context, all *results) (f streamFigure, err error) {
 	if err := b.prepare(ctx); err != nil {
 		return f, err
 	}
 	b.progress("%s: %d subscribers", nameOwn, b.Payers)
-	p := newPayers(b.one, b.Payers)
-	a, err := gather(ctx, b.gateway.address, b.one.token, b.Payers, p.follow)
+	f, _, err = b.followed(ctx, all, nameOwn, b.one, b.Payers, b.length(), func(context.Context) error { return nil })
+	return f, err
+}
+
+// followed has n subscribers of a merchant follow payments of their own, which are confirmed in an open loop, while something else goes on.
+func (b *bench) followed(ctx context.Context, all *results, name string, t *tenant, n int, length time.Duration,
+	meanwhile func(context.Context) error,
+) (f streamFigure, arrivals *tally, err error) {
+	p := newPayers(t, n)
+	a, err := gather(ctx, b.gateway.address, t.token, n, p.follow)
 	if err != nil {
-		return f, err
+		return f, nil, err
 	}
 	defer a.close()
-	if err := a.gathered(ctx, b.Payers); err != nil {
-		return f, err
+	if err := a.gathered(ctx, n); err != nil {
+		return f, nil, err
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, b.lead()+b.length()+arrivalTime, errSubscribersStall)
+	ctx, cancel := context.WithTimeoutCause(ctx, b.lead()+length+arrivalTime, errSubscribersStall)
 	defer cancel()
-	c, err := p.confirmations(ctx, b.gateway.address, len(answer.Encode(answer.PaymentPrefix, answer.UUID{})))
+	c, err := p.confirmations(ctx, b.gateway.address)
 	if err != nil {
-		return f, err
+		return f, nil, err
 	}
-	t, err := b.heard(ctx, a, load{traffic: c, clients: 1 + b.Payers/confirmShare, rate: float64(b.Payers) / paidEachTime, lead: b.lead(), length: b.length()})
-	if err != nil {
-		return f, err
+	var group errgroup.Group
+	group.Go(func() error { return meanwhile(ctx) })
+	confirmed, err := b.heard(ctx, a, load{
+		traffic: c, clients: 1 + n/confirmShare, rate: float64(n) / paidEachTime, lead: b.lead(), length: length,
+	})
+	if err := cmp.Or(err, group.Wait()); err != nil {
+		return f, nil, err
 	}
-	a.await(ctx, &a.ended, t.good, arrivalTime)
-	return b.conclude(all, nameOwn, a, t, t.good), context.Cause(ctx)
+	a.await(ctx, &a.ended, confirmed.good, arrivalTime)
+	return b.conclude(all, name, a, confirmed, confirmed.good), a.arrivals, context.Cause(ctx)
 }
 
 // oneAccount has all listen to one account, and makes the same payments without them before: what they cost is the difference.
@@ -253,7 +266,9 @@ func (b *bench) besideIdle(ctx context.Context, all *results, n int) (perSecond 
 	if err := a.gathered(ctx, n); err != nil {
 		return 0, err
 	}
-	perSecond, err = b.paid(ctx, all, fmt.Sprintf("with %d idle subscribers", n), load{traffic: uniform(b.one), lead: b.lead() / 2, length: b.length() / idleShare})
+	perSecond, err = b.paid(ctx, all, fmt.Sprintf("with %d idle subscribers", n), load{
+		traffic: uniform(b.one), clients: b.Clients[0], lead: b.lead() / 2, length: b.length() / idleShare,
+	})
 	b.blame(all, nameIdle, a.faults())
 	return perSecond, err
 }
@@ -263,7 +278,6 @@ func (b *bench) paid(ctx context.Context, all *results, beside string, l load) (
 	if err := b.database.checkpoint(ctx); err != nil {
 		return 0, err
 	}
-	l.clients = b.Clients[0]
 	t, err := b.drive(ctx, l)
 	if err != nil {
 		return 0, err
