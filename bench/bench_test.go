@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -41,17 +42,25 @@ func TestEveryScenarioIsMeasuredAndCounted(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	results, err := b.measure(b.alive)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Log(results.text())
-	hasTheShape(t, results)
-	if len(results.failures) > 0 {
-		t.Errorf("requests failed: %v", results.failures)
-	}
-	if d := results.disturbed[0]; d.LeftGoroutines > 0 || d.Storm.share() != 1 {
-		t.Errorf("%.0f goroutines are left, and of a storm's items came %v of what was due", d.LeftGoroutines, d.Storm.share())
+	for attempt := 1; ; attempt++ {
+		results, err := b.measure(b.alive)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Log(results.text())
+		if len(results.failures) > 0 {
+			t.Errorf("requests failed: %v", results.failures)
+		}
+		if d := results.disturbed[0]; d.LeftGoroutines > 0 || d.Storm.share() != 1 {
+			t.Errorf("%.0f goroutines are left, and of a storm's items came %v of what was due", d.LeftGoroutines, d.Storm.share())
+		}
+		figures := missing(t, results)
+		if len(figures) == 0 {
+			break
+		}
+		if attempt == measuredAtMost {
+			t.Fatal(figures)
+		}
 	}
 	findsSubscribersThatAreLeft(t, b)
 	if err := b.check(ctx); err != nil {
@@ -61,8 +70,12 @@ func TestEveryScenarioIsMeasuredAndCounted(t *testing.T) {
 	refusesSynchronousCommitOff(t, b)
 }
 
-// hasTheShape compares the JSON with DESIGN, section 14.
-func hasTheShape(t *testing.T, r *results) {
+// measuredAtMost is how often everything is measured where a figure is 0: in a round that is over in an eighth of a second nothing may have
+// happened, when all tests run at once and the disk stands still.
+const measuredAtMost = 3
+
+// missing compares the JSON with DESIGN, section 14, and tells of each figure that is not there or 0.
+func missing(t *testing.T, r *results) (figures []string) {
 	t.Helper()
 	var text bytes.Buffer
 	if err := r.writeJSON(&text); err != nil {
@@ -72,16 +85,16 @@ func hasTheShape(t *testing.T, r *results) {
 	if err := json.Unmarshal(text.Bytes(), &all); err != nil {
 		t.Fatalf("%v in %s", err, &text)
 	}
-	figures := []string{"perSecond", "ratio", "p50Ms", "p99Ms"}
+	usual := []string{"perSecond", "ratio", "p50Ms", "p99Ms"}
 	for place, names := range map[string][]string{
 		"pgbench":                  {"tps"},
-		"payments uniform 4":       figures,
-		"payments hot 4":           append(figures, "ofUniform"),
-		"payments manyMerchants 4": figures,
-		"payments single":          append(figures, "p50Ratio", "pgbenchP50Ms"),
-		"payments openLoop":        append(figures, "offered", "p99Ratio", "pgbenchP99Ms"),
-		"reads account20":          figures,
-		"reads accounts50x5":       figures,
+		"payments uniform 4":       usual,
+		"payments hot 4":           append(usual, "ofUniform"),
+		"payments manyMerchants 4": usual,
+		"payments single":          append(usual, "p50Ratio", "pgbenchP50Ms"),
+		"payments openLoop":        append(usual, "offered", "p99Ratio", "pgbenchP99Ms"),
+		"reads account20":          usual,
+		"reads accounts50x5":       usual,
 		"subscriptions":            {"idleRatio"},
 		"subscriptions ownPayments": {
 			"subscribers", "perSecond", "delivered", "due", "p50Ms", "p99Ms",
@@ -99,10 +112,11 @@ func hasTheShape(t *testing.T, r *results) {
 		}
 		for _, name := range names {
 			if v, ok := object[name].(float64); !ok || v <= 0 {
-				t.Errorf("%s has %s = %v in %s", place, name, object[name], &text)
+				figures = append(figures, fmt.Sprintf("%s has %s = %v", place, name, object[name]))
 			}
 		}
 	}
+	return figures
 }
 
 // missesOneMoreOrLess changes the number of payments behind the bench's back.

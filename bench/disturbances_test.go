@@ -20,7 +20,10 @@ import (
 // findsSubscribersThatAreLeft counts a gateway's goroutines while it has subscribers, and a connection that says nothing.
 func findsSubscribersThatAreLeft(t *testing.T, b *bench) {
 	t.Helper()
-	const subscribers = 3
+	const (
+		subscribers = 3
+		settling    = 200 * time.Millisecond // until who has sent the first item to a subscriber has ended, on a busy machine
+	)
 	ctx := t.Context()
 	g, one, err := b.another(ctx, "fourth", "GOTRACEBACK=all")
 	if err != nil {
@@ -41,6 +44,7 @@ func findsSubscribersThatAreLeft(t *testing.T, b *bench) {
 	if err := a.gathered(ctx, subscribers); err != nil {
 		t.Fatal(err)
 	}
+	time.Sleep(settling)
 	stacks, err := g.quit()
 	if err != nil {
 		t.Fatal(err)

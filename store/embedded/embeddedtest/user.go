@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // NewFolder makes a folder that every user may enter, which those of t.TempDir are not.
@@ -22,6 +23,9 @@ func NewFolder() (string, error) {
 	return dir, os.Chmod(dir, 0o755)
 }
 
+// orphanTime is how long a PostgreSQL whose gateway was killed may still write into its folder.
+const orphanTime = 10 * time.Second
+
 // Folder is a NewFolder for the time of a test.
 func Folder(t testing.TB) string {
 	t.Helper()
@@ -30,8 +34,15 @@ func Folder(t testing.TB) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := os.RemoveAll(dir); err != nil {
-			t.Error(err)
+		for end := time.Now().Add(orphanTime); ; time.Sleep(50 * time.Millisecond) {
+			err := os.RemoveAll(dir)
+			if err == nil {
+				return
+			}
+			if time.Now().After(end) {
+				t.Error(err)
+				return
+			}
 		}
 	})
 	return dir
