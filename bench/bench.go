@@ -57,7 +57,7 @@ func open(ctx context.Context, o options, stderr io.Writer) (_ *bench, err error
 		return nil, err
 	}
 	b.progress("building and starting the gateway")
-	program, err := buildGateway(ctx, b.dir)
+	program, err := build(ctx, product, b.dir)
 	if err != nil {
 		return nil, err
 	}

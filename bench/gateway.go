@@ -37,13 +37,13 @@ type gateway struct {
 	*child.Child
 }
 
-// buildGateway builds the product into dir. It works in any folder of the module, as `go run ./bench` does.
-func buildGateway(ctx context.Context, dir string) (program string, err error) {
-	program = filepath.Join(dir, "paygraph")
+// build builds a program of the module into dir. It works in any folder of the module, as `go run ./bench` does.
+func build(ctx context.Context, name, dir string) (program string, err error) {
+	program = filepath.Join(dir, filepath.Base(name))
 	// -buildvcs=false: git refuses a checkout that belongs to somebody else, and its stamp is not needed.
-	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", program, product)
+	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", program, name)
 	if output, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("the gateway does not build: %w\n%s", err, output)
+		return "", fmt.Errorf("%s does not build: %w\n%s", name, err, output)
 	}
 	return program, nil
 }

@@ -16,6 +16,7 @@ type streamFigure struct {
 	P50Ms       float64 `json:"p50Ms"`     // from the time of the commit's batch to the socket
 	P99Ms       float64 `json:"p99Ms"`
 	CPUMicros   float64 `json:"cpuMicrosPerDelivery,omitempty"` // of the gateway, beyond that of the same payments without subscribers
+	BareMicros  float64 `json:"bareMicrosPerWrite,omitempty"`   // of a program that writes as many bytes to as many connections, and does nothing else
 }
 
 // streamFigures are the group "subscriptions".
@@ -27,7 +28,7 @@ type streamFigures struct {
 }
 
 func (f *streamFigure) values() []*float64 {
-	return []*float64{&f.Subscribers, &f.PerSecond, &f.Delivered, &f.Due, &f.Faults, &f.P50Ms, &f.P99Ms, &f.CPUMicros}
+	return []*float64{&f.Subscribers, &f.PerSecond, &f.Delivered, &f.Due, &f.Faults, &f.P50Ms, &f.P99Ms, &f.CPUMicros, &f.BareMicros}
 }
 
 func (f *streamFigures) values() []*float64 {
@@ -69,4 +70,6 @@ func (r *results) writeStreams(b *strings.Builder) {
 			line.f.P50Ms, line.f.P99Ms)
 	}
 	_ = w.Flush()
+	fmt.Fprintf(b, "%s: %.1f µs of the gateway's CPU a delivery, %.2f times the %.1f µs of a bare write\n", nameAccountOfAll, m.OneAccount.CPUMicros,
+		quotient(m.OneAccount.CPUMicros, m.OneAccount.BareMicros), m.OneAccount.BareMicros)
 }

@@ -119,7 +119,9 @@ func (b *bench) oneAccount(ctx context.Context, all *results) (f streamFigure, e
 	f.CPUMicros = quotient(1e6*(t.use.gateway-alone.use.gateway), float64(a.arrivals.latency.TotalCount()))
 	b.progress("%s: %.1f µs of the gateway's CPU a delivery, and %.1f of the subscribers' own", nameAccountOfAll, f.CPUMicros,
 		quotient(1e6*t.use.client, float64(a.arrivals.latency.TotalCount())))
-	return f, context.Cause(ctx)
+	a.close()
+	f.BareMicros, err = b.bareWrites(ctx, b.Listeners)
+	return f, cmp.Or(err, context.Cause(ctx))
 }
 
 // toFirst is payments to a merchant's first account, from all others.

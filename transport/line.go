@@ -2,9 +2,13 @@ package transport
 
 import (
 	"bufio"
+	"bytes"
+	"encoding/binary"
+	"math"
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -14,19 +18,18 @@ const (
 	deadlineParts = 10                   // a write may end too early by one such part of its time
 )
 
-// line is a socket's connection below gorilla/websocket. It can hold messages back, so that those of one commit go out in one system call,
-// which is most of what a message costs. And it leaves a write deadline that is nearly the one wanted.
+// line is a socket's connection below gorilla/websocket, which reads from it, and writes control frames. Text goes past gorilla: the frames of one
+// commit's messages go out in one system call, which is most of what a message costs.
 type line struct {
 	net.Conn
-	slack time.Duration // by which a write may end too early
+	slack  time.Duration // by which a write may end too early
+	closed atomic.Bool   // a close frame is being sent, or the socket is given up: no text follows
 
 	deadlines sync.Mutex // not mu: a deadline is set to end a write
 	deadline  time.Time  // for writing
 
-	mu    sync.Mutex // one write at a time
-	holds bool
-	held  []byte
-	err   error // of a write: half a message may have gone out, and nothing goes after it
+	mu  sync.Mutex // one write at a time
+	err error      // of a write: half a frame may have gone out, and nothing goes after it
 }
 
 // SetDeadline implements [net.Conn].
@@ -37,7 +40,7 @@ func (l *line) SetDeadline(t time.Time) error {
 	return l.Conn.SetDeadline(t)
 }
 
-// SetWriteDeadline implements [net.Conn].
+// SetWriteDeadline implements [net.Conn]. It leaves a deadline that is nearly the one wanted.
 func (l *line) SetWriteDeadline(t time.Time) error {
 	l.deadlines.Lock()
 	defer l.deadlines.Unlock()
@@ -48,53 +51,60 @@ func (l *line) SetWriteDeadline(t time.Time) error {
 	return l.Conn.SetWriteDeadline(t)
 }
 
-// Write implements [net.Conn]. The error of what was held back shows later.
+// Write implements [net.Conn].
 func (l *line) Write(b []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.holds {
-		return l.write(b)
-	}
-	l.held = append(l.held, b...)
-	if len(l.held) > heldAtMost {
-		return len(b), l.flush()
-	}
-	return len(b), nil
+	return l.write(b)
 }
 
-// hold has messages wait for each other until release, unless they are too many.
-func (l *line) hold() {
+// text writes frames of text, unless the line is closed.
+func (l *line) text(frames []byte) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.holds = true
-}
-
-// release sends what waits.
-func (l *line) release() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.holds = false
-	return l.flush()
-}
-
-// flush sends what waits. mu is held.
-func (l *line) flush() error {
-	if len(l.held) == 0 {
-		return l.err
+	if l.closed.Load() {
+		return errClosed
 	}
-	held := l.held
-	l.held = nil
-	_, err := l.write(held)
+	_, err := l.write(frames)
 	return err
 }
 
-// write is Write at once. mu is held.
+// write is Write for who has the lock.
 func (l *line) write(b []byte) (n int, err error) {
 	if l.err != nil {
 		return 0, l.err
 	}
 	n, l.err = l.Conn.Write(b)
 	return n, l.err
+}
+
+// Of a frame's head (RFC 6455, section 5.2).
+const (
+	finalText   = 0x81 // the only frame of a text message
+	longestByte = 125  // bytes of a message whose length is told in one
+	twoFollow   = 126  // instead of the length
+	eightFollow = 127
+)
+
+// addText adds a message, in parts, as a frame.
+func addText(frames *bytes.Buffer, parts ...[]byte) {
+	size := 0
+	for _, part := range parts {
+		size += len(part)
+	}
+	head := append(frames.AvailableBuffer(), finalText)
+	switch {
+	case size <= longestByte:
+		head = append(head, byte(size))
+	case size <= math.MaxUint16:
+		head = binary.BigEndian.AppendUint16(append(head, twoFollow), uint16(size))
+	default:
+		head = binary.BigEndian.AppendUint64(append(head, eightFollow), uint64(size))
+	}
+	frames.Write(head)
+	for _, part := range parts {
+		frames.Write(part)
+	}
 }
 
 // lineWriter is a response whose connection is taken over as a line.

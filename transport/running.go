@@ -2,7 +2,6 @@ package transport
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -220,6 +219,9 @@ func (r *running) deliver() {
 // items sends a subscription's items, and with last the last message about it.
 func (r *running) items(items []*event.Item, last []byte) error {
 	sub := r.sub.Load()
+	if len(items) == 1 {
+		return r.give([][]byte{sub.frame(items[0])}, last)
+	}
 	var made [][]byte
 	for n, since := 0, time.Now(); n < len(items); n++ {
 		made = append(made, sub.frame(items[n]))
@@ -237,40 +239,37 @@ func (r *running) items(items []*event.Item, last []byte) error {
 	return nil
 }
 
+var endOfNext = []byte{'}'}
+
 // give sends results, and the last message about the operation where it is not nil, unless the client has completed the operation. The identifier
 // is free before the client can see the last message, and the caller has to end what the operation does.
-func (r *running) give(results [][]byte, last []byte) (err error) {
+func (r *running) give(results [][]byte, last []byte) error {
 	s := r.socket
 	if last != nil {
 		s.mu.Lock()
 		s.forget(r)
 		s.mu.Unlock()
 	}
+	frames := buffers.Get().(*bytes.Buffer)
+	defer release(frames)
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	if r.done {
 		return errClosed
 	}
 	r.done = last != nil
-	if r.done || len(results) > 1 || len(results[0]) > socketWriteBuffer {
-		s.line.hold()
-		defer func() { err = cmp.Or(err, s.sent(s.line.release())) }()
-	}
-	message := buffers.Get().(*bytes.Buffer)
-	defer release(message)
 	for _, result := range results {
-		message.Reset()
-		message.Write(r.next)
-		message.Write(result)
-		message.WriteByte('}')
-		if err := s.write(message.Bytes()); err != nil {
-			return err
+		if frames.Len() > heldAtMost {
+			if err := s.write(frames); err != nil {
+				return err
+			}
 		}
+		addText(frames, r.next, result, endOfNext)
 	}
 	if last != nil {
-		return s.write(last)
+		addText(frames, last)
 	}
-	return nil
+	return s.write(frames)
 }
 
 // complete is the last message about an operation that has ended well.

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,7 +11,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -47,7 +47,6 @@ const (
 	closeWrite          = time.Second // for the close frame
 	closeWait           = time.Second // for the client's
 	socketReadBuffer    = 512         // bytes; longer messages are read past it
-	socketWriteBuffer   = 4 << 10     // from a pool
 	handshakeTime       = 10 * time.Second
 	connectionAck       = `{"type":"connection_ack"}`
 	pingMessage         = `{"type":"ping"}`
@@ -61,11 +60,12 @@ const (
 	subprotocolRequired = "Subprotocol not acceptable"
 )
 
-var writeBuffers = &sync.Pool{}
+// noBuffers is for messages that gorilla would write. It writes control frames alone, for which it takes no buffer.
+var noBuffers = &sync.Pool{}
 
 func upgrader(origins []string) websocket.Upgrader {
 	return websocket.Upgrader{
-		HandshakeTimeout: handshakeTime, ReadBufferSize: socketReadBuffer, WriteBufferSize: socketWriteBuffer, WriteBufferPool: writeBuffers,
+		HandshakeTimeout: handshakeTime, ReadBufferSize: socketReadBuffer, WriteBufferPool: noBuffers,
 		Subprotocols: []string{subprotocol},
 		CheckOrigin:  func(r *http.Request) bool { return mayOpen(r, origins) },
 	}
@@ -90,7 +90,6 @@ type socket struct {
 	id      string // of the request
 	ctx     context.Context
 	end     context.CancelFunc
-	closed  atomic.Bool // a close frame has been sent, or the socket is given up
 
 	pace *rate.Limiter // of the messages that are read
 
@@ -120,6 +119,7 @@ func (h *Handler) serveSocket(w http.ResponseWriter, r *http.Request) {
 	s := &socket{handler: h, ws: ws, line: conn.line, id: id, operations: map[string]*running{}, pace: rate.NewLimiter(messageRate, messageBurst)}
 	s.ctx, s.end = context.WithCancel(context.WithValue(context.Background(), requestIDKey{}, id))
 	ws.SetReadLimit(maxMessageSize)
+	ws.SetCloseHandler(s.closedByClient)
 	if !h.open.add(s) {
 		s.close(closeRestart, stopping)
 		s.drain()
@@ -155,7 +155,7 @@ func (s *socket) read() {
 			return
 		case err != nil:
 			return
-		case s.closed.Load(): // it waits for the client's close frame
+		case s.line.closed.Load(): // it waits for the client's close frame
 		case kind != websocket.TextMessage:
 			s.close(closeMalformed, "a message is text")
 		default:
@@ -178,7 +178,7 @@ func (s *socket) slow() {
 // drain reads what still comes from a client that has been told why nobody listens: closing a socket with unread bytes would reset it, and
 // the client might never read why.
 func (s *socket) drain() {
-	s.closed.Store(true)
+	s.line.closed.Store(true)
 	conn := s.ws.NetConn()
 	_ = conn.SetReadDeadline(time.Now().Add(closeWait))
 	_, _ = io.CopyN(io.Discard, conn, drainAtMost)
@@ -186,7 +186,7 @@ func (s *socket) drain() {
 
 // release ends everything that belongs to the socket.
 func (s *socket) release() {
-	s.closed.Store(true)
+	s.line.closed.Store(true)
 	s.end()
 	s.mu.Lock()
 	s.timer.Stop()
@@ -208,7 +208,7 @@ func (s *socket) release() {
 
 // close tells the client why the socket is closed, and gives it a moment to do the same.
 func (s *socket) close(code int, reason string) {
-	if s.closed.Swap(true) {
+	if s.line.closed.Swap(true) {
 		return
 	}
 	s.end()
@@ -219,28 +219,37 @@ func (s *socket) close(code int, reason string) {
 	_ = s.ws.SetReadDeadline(time.Now().Add(closeWait))
 }
 
+// closedByClient answers a close frame (RFC 6455, section 5.5.1), unless it is itself an answer.
+func (s *socket) closedByClient(code int, _ string) error {
+	s.line.closed.Store(true)
+	_ = s.ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, ""), time.Now().Add(closeWrite))
+	return nil
+}
+
 var errClosed = errors.New("transport: the socket is closed")
 
 // send writes a message. A client that does not take it in time loses the socket.
 func (s *socket) send(message []byte) error {
 	s.writing.Lock()
 	defer s.writing.Unlock()
-	return s.write(message)
+	return s.say(message)
 }
 
-// write is send for who has the lock.
-func (s *socket) write(message []byte) error {
-	if s.closed.Load() {
-		return errClosed
-	}
-	_ = s.ws.SetWriteDeadline(time.Now().Add(s.handler.times.write))
-	return s.sent(s.ws.WriteMessage(websocket.TextMessage, message))
+// say is send for who has the lock.
+func (s *socket) say(message []byte) error {
+	frames := buffers.Get().(*bytes.Buffer)
+	defer release(frames)
+	addText(frames, message)
+	return s.write(frames)
 }
 
-// sent gives the socket up where a write has failed: half a message may have gone out, and there is no use in a close frame.
-func (s *socket) sent(err error) error {
-	if err != nil {
-		s.closed.Store(true)
+// write sends frames, and empties their buffer. writing is held.
+func (s *socket) write(frames *bytes.Buffer) error {
+	_ = s.line.SetWriteDeadline(time.Now().Add(s.handler.times.write))
+	err := s.line.text(frames.Bytes())
+	frames.Reset()
+	if err != nil && !errors.Is(err, errClosed) { // half a message may have gone out, and there is no use in a close frame
+		s.line.closed.Store(true)
 		s.end()
 		_ = s.ws.Close()
 	}
@@ -252,7 +261,7 @@ func (s *socket) beat() {
 	times := s.handler.engine.config.Sockets
 	s.mu.Lock()
 	began, awaits := s.initialised, s.awaitsPong
-	if began && !awaits && !s.closed.Load() {
+	if began && !awaits && !s.line.closed.Load() {
 		s.awaitsPong = true
 		s.timer.Reset(times.PongTimeout)
 	}
@@ -319,7 +328,7 @@ func (s *socket) acknowledge(principal auth.Principal) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	s.mu.Lock()
-	if s.closed.Load() { // it is being released, and its timers with it
+	if s.line.closed.Load() { // it is being released, and its timers with it
 		s.mu.Unlock()
 		return
 	}
@@ -329,7 +338,7 @@ func (s *socket) acknowledge(principal auth.Principal) {
 		s.expiry = time.AfterFunc(time.Until(principal.Expires), func() { s.close(closeForbidden, tokenHasEnded) })
 	}
 	s.mu.Unlock()
-	_ = s.write([]byte(connectionAck))
+	_ = s.say([]byte(connectionAck))
 }
 
 // credentialOf is what connection_init's payload has: { "Authorization": "Bearer …" }; nil: nothing.
