@@ -8,53 +8,64 @@ import (
 	"net"
 	"net/http"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
 const (
 	heldAtMost    = 64 << 10             // bytes of messages that go out together
 	heldAtLongest = 2 * time.Millisecond // how long a message that is made waits for the next to be made
-	deadlineParts = 10                   // a write may end too early by one such part of its time
+	deadlineParts = 10                   // a write of text may end too early by one such part of its time
+	controlTime   = time.Second          // for a control frame
 )
 
 // line is a socket's connection below gorilla/websocket, which reads from it, and writes control frames. Text goes past gorilla: the frames of one
 // commit's messages go out in one system call, which is most of what a message costs.
 type line struct {
 	net.Conn
-	slack  time.Duration // by which a write may end too early
-	closed atomic.Bool   // a close frame is being sent, or the socket is given up: no text follows
-
-	deadlines sync.Mutex // not mu: a deadline is set to end a write
-	deadline  time.Time  // for writing
+	patience time.Duration // for a write of text
+	slack    time.Duration // by which that may end too early
 
 	mu  sync.Mutex // one write at a time
 	err error      // of a write: half a frame may have gone out, and nothing goes after it
+
+	state    sync.Mutex // not mu: a close frame ends a write that is stuck
+	closed   bool       // no text follows: a close frame is on its way, or the line is given up
+	deadline time.Time  // for text, if that is the one that is set
 }
 
-// SetDeadline implements [net.Conn].
-func (l *line) SetDeadline(t time.Time) error {
-	l.deadlines.Lock()
-	defer l.deadlines.Unlock()
-	l.deadline = t
-	return l.Conn.SetDeadline(t)
+// isClosed says whether no text goes out any more.
+func (l *line) isClosed() bool {
+	l.state.Lock()
+	defer l.state.Unlock()
+	return l.closed
 }
 
-// SetWriteDeadline implements [net.Conn]. It leaves a deadline that is nearly the one wanted.
-func (l *line) SetWriteDeadline(t time.Time) error {
-	l.deadlines.Lock()
-	defer l.deadlines.Unlock()
-	if later := t.Sub(l.deadline); 0 <= later && later < l.slack {
-		return nil
+// close lets no more text out, and is false where it was closed already. Text that is being written gets the time of a control frame from now on.
+func (l *line) close() bool {
+	l.state.Lock()
+	defer l.state.Unlock()
+	if l.closed {
+		return false
 	}
-	l.deadline = t
-	return l.Conn.SetWriteDeadline(t)
+	l.closed = true
+	_ = l.Conn.SetWriteDeadline(time.Now().Add(controlTime))
+	return true
 }
 
-// Write implements [net.Conn].
+// SetWriteDeadline implements [net.Conn]. Each write sets its own: gorilla would set that of a pong while text is being written.
+func (l *line) SetWriteDeadline(time.Time) error { return nil }
+
+// Write implements [net.Conn]: it is how gorilla answers the handshake and writes control frames.
 func (l *line) Write(b []byte) (int, error) {
+	if len(b) > 0 && b[0] == finalClose {
+		l.close()
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.state.Lock()
+	l.deadline = time.Time{}
+	_ = l.Conn.SetWriteDeadline(time.Now().Add(controlTime))
+	l.state.Unlock()
 	return l.write(b)
 }
 
@@ -62,14 +73,28 @@ func (l *line) Write(b []byte) (int, error) {
 func (l *line) text(frames []byte) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.closed.Load() {
+	if !l.expect() {
 		return errClosed
 	}
 	_, err := l.write(frames)
 	return err
 }
 
-// write is Write for who has the lock.
+// expect sets the deadline of text, unless the one that is set is nearly right. It is false where the line is closed.
+func (l *line) expect() bool {
+	l.state.Lock()
+	defer l.state.Unlock()
+	if l.closed {
+		return false
+	}
+	if wanted := time.Now().Add(l.patience); wanted.Sub(l.deadline) >= l.slack {
+		l.deadline = wanted
+		_ = l.Conn.SetWriteDeadline(wanted)
+	}
+	return true
+}
+
+// write sends. mu is held.
 func (l *line) write(b []byte) (n int, err error) {
 	if l.err != nil {
 		return 0, l.err
@@ -81,8 +106,9 @@ func (l *line) write(b []byte) (n int, err error) {
 // Of a frame's head (RFC 6455, section 5.2).
 const (
 	finalText   = 0x81 // the only frame of a text message
-	longestByte = 125  // bytes of a message whose length is told in one
-	twoFollow   = 126  // instead of the length
+	finalClose  = 0x88
+	longestByte = 125 // bytes of a message whose length is told in one
+	twoFollow   = 126 // instead of the length
 	eightFollow = 127
 )
 
@@ -110,8 +136,8 @@ func addText(frames *bytes.Buffer, parts ...[]byte) {
 // lineWriter is a response whose connection is taken over as a line.
 type lineWriter struct {
 	http.ResponseWriter
-	slack time.Duration
-	line  *line
+	patience time.Duration
+	line     *line
 }
 
 // Hijack implements [http.Hijacker].
@@ -120,6 +146,6 @@ func (w *lineWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	w.line = &line{Conn: conn, slack: w.slack}
+	w.line = &line{Conn: conn, patience: w.patience, slack: w.patience / deadlineParts}
 	return w.line, buffered, nil
 }

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"net"
+	"os"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -85,11 +87,16 @@ func TestNoTextFollowsACloseFrame(t *testing.T) {
 	t.Parallel()
 	conn := &recordedConn{}
 	l := &line{Conn: conn}
-	l.closed.Store(true)
-	if err := l.text([]byte("text")); !errors.Is(err, errClosed) || len(conn.writes) > 0 {
-		t.Errorf("%v, %q", err, conn.writes)
+	for _, frame := range []string{"HTTP/1.1 101", "\x8a\x00", "\x88\x00"} { // the handshake's answer, a pong, and a close frame of gorilla's own
+		if err := l.text([]byte("text")); err != nil {
+			t.Errorf("before %q: %v", frame, err)
+		}
+		if _, err := l.Write([]byte(frame)); err != nil {
+			t.Error(err)
+		}
 	}
-	if _, err := l.Write([]byte("a close frame")); err != nil || len(conn.writes) != 1 {
+	written := len(conn.writes)
+	if err := l.text([]byte("text")); !errors.Is(err, errClosed) || len(conn.writes) > written || !l.isClosed() || l.close() {
 		t.Errorf("%v, %q", err, conn.writes)
 	}
 }
@@ -107,53 +114,112 @@ func TestNothingFollowsHalfAFrame(t *testing.T) {
 	}
 }
 
-// stuckConn takes nothing in until its deadline is set.
+// stuckConn takes what is written when it is let go, or not at all where its deadline comes first.
 type stuckConn struct {
 	net.Conn
-	deadline chan struct{}
+	begun     chan struct{}
+	letGo     chan struct{}
+	deadlines chan time.Time
 }
 
-func (c stuckConn) Write([]byte) (int, error)              { <-c.deadline; return 0, errors.New("time-out") }
-func (c stuckConn) SetWriteDeadline(time.Time) (err error) { close(c.deadline); return nil }
+func newStuckConn() *stuckConn {
+	return &stuckConn{begun: make(chan struct{}, 9), letGo: make(chan struct{}), deadlines: make(chan time.Time, 9)}
+}
 
-func TestADeadlineEndsAWriteThatIsStuck(t *testing.T) {
+func (c *stuckConn) Write(b []byte) (int, error) {
+	c.begun <- struct{}{}
+	deadline := <-c.deadlines
+	for {
+		select {
+		case <-c.letGo:
+			return len(b), nil
+		case deadline = <-c.deadlines:
+		case <-time.After(time.Until(deadline)):
+			return 0, os.ErrDeadlineExceeded
+		}
+	}
+}
+
+func (c *stuckConn) SetWriteDeadline(t time.Time) (err error) { c.deadlines <- t; return nil }
+
+// TestTextThatIsStuck has its time, whatever gorilla answers meanwhile, and only that of a close frame once there is one.
+func TestTextThatIsStuck(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		l := &line{Conn: stuckConn{deadline: make(chan struct{})}}
-		go func() { _ = l.text([]byte("first")) }()
-		synctest.Wait()
-		_ = l.SetWriteDeadline(time.Now())
-		if _, err := l.Write([]byte("second")); err == nil {
-			t.Error("it was written behind half a message")
+	const patience, before = 3 * controlTime, controlTime / 5
+	for name, c := range map[string]struct {
+		meanwhile func(*line)
+		took      time.Duration
+	}{
+		"and nothing else":       {func(*line) {}, patience},
+		"and a pong waits":       {func(l *line) { _ = l.SetWriteDeadline(time.Now()); _, _ = l.Write([]byte("\x8a\x00")) }, patience},
+		"and a close frame":      {func(l *line) { _, _ = l.Write([]byte("\x88\x00")) }, before + controlTime},
+		"and the line is closed": {func(l *line) { l.close(); _ = l.text([]byte("more")) }, before + controlTime},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := &line{Conn: newStuckConn(), patience: patience, slack: controlTime}
+			begin := time.Now()
+			time.AfterFunc(before, func() { c.meanwhile(l) })
+			err := l.text([]byte("text"))
+			if took := time.Since(begin); !errors.Is(err, os.ErrDeadlineExceeded) || took < c.took || took > c.took+controlTime {
+				t.Errorf("%v after %v, want %v", err, took, c.took)
+			}
+			if _, err := l.Write([]byte("behind it")); err == nil {
+				t.Error("it was written behind half a message")
+			}
+		})
+	}
+}
+
+func TestAPongComesAfterTextThatWasStuck(t *testing.T) {
+	t.Parallel()
+	conn := newStuckConn()
+	l := &line{Conn: conn, patience: patience}
+	var wrote sync.WaitGroup
+	wrote.Go(func() {
+		if err := l.text([]byte("text")); err != nil {
+			t.Error(err)
 		}
 	})
+	<-conn.begun
+	wrote.Go(func() {
+		if _, err := l.Write([]byte("\x8a\x00")); err != nil {
+			t.Error(err)
+		}
+	})
+	time.Sleep(controlTime + controlTime/5) // which is all that gorilla gives a pong
+	close(conn.letGo)
+	wrote.Wait()
 }
+
+// patience is how long a client may take.
+const patience = 10 * time.Second
 
 func TestADeadlineThatIsNearlyRightStays(t *testing.T) {
 	t.Parallel()
-	conn := &recordedConn{}
-	const slack = time.Second
-	l := &line{Conn: conn, slack: slack}
-	now := time.Now()
-	for _, c := range []struct {
-		at   time.Time
-		sets bool
-	}{
-		{now, true},
-		{now.Add(slack - 1), false},
-		{now.Add(slack), true},
-		{now, true}, // an earlier one counts
-		{now, false},
-	} {
-		before := conn.deadlines
-		_ = l.SetWriteDeadline(c.at)
-		if set := conn.deadlines > before; set != c.sets {
-			t.Errorf("%v: set %v", c.at.Sub(now), set)
+	synctest.Test(t, func(t *testing.T) {
+		conn := &recordedConn{}
+		const slack = time.Second
+		l := &line{Conn: conn, patience: 10 * slack, slack: slack}
+		for _, c := range []struct {
+			later time.Duration
+			pong  bool
+			sets  bool
+		}{
+			{0, false, true},
+			{slack - 1, false, false},
+			{1, false, true},
+			{0, true, true}, // a pong's deadline is not text's
+			{0, false, false},
+		} {
+			time.Sleep(c.later)
+			if c.pong {
+				_, _ = l.Write([]byte("\x8a\x00"))
+			}
+			before := conn.deadlines
+			if _ = l.text([]byte("text")); conn.deadlines > before != c.sets {
+				t.Errorf("%v later, pong %v: set %v", c.later, c.pong, !c.sets)
+			}
 		}
-	}
-	_ = l.SetDeadline(time.Time{})
-	before := conn.deadlines
-	if _ = l.SetWriteDeadline(now); conn.deadlines == before {
-		t.Error("a deadline that was taken away stays away")
-	}
+	})
 }

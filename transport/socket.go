@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -44,9 +45,8 @@ const (
 	maxIDLength         = 256      // bytes of an operation's identifier
 	messageRate         = 500      // messages a second that are read from one socket for long; more have to wait
 	messageBurst        = 2 * maxOperations
-	closeWrite          = time.Second // for the close frame
-	closeWait           = time.Second // for the client's
-	socketReadBuffer    = 512         // bytes; longer messages are read past it
+	closeWait           = 2 * controlTime // for a close frame of ours behind text that is stuck, and for the client's
+	socketReadBuffer    = 512             // bytes; longer messages are read past it
 	handshakeTime       = 10 * time.Second
 	connectionAck       = `{"type":"connection_ack"}`
 	pingMessage         = `{"type":"ping"}`
@@ -111,7 +111,7 @@ type socket struct {
 // serveSocket takes a WebSocket. The request's own goroutine and buffers go, and the socket's reader stays.
 func (h *Handler) serveSocket(w http.ResponseWriter, r *http.Request) {
 	id := SetRequestID(w.Header(), r.Header)
-	conn := &lineWriter{ResponseWriter: w, slack: h.times.write / deadlineParts}
+	conn := &lineWriter{ResponseWriter: w, patience: h.times.write}
 	ws, err := h.upgrader.Upgrade(conn, r, http.Header{requestIDHeader: {id}})
 	if err != nil {
 		return // it has answered
@@ -119,7 +119,8 @@ func (h *Handler) serveSocket(w http.ResponseWriter, r *http.Request) {
 	s := &socket{handler: h, ws: ws, line: conn.line, id: id, operations: map[string]*running{}, pace: rate.NewLimiter(messageRate, messageBurst)}
 	s.ctx, s.end = context.WithCancel(context.WithValue(context.Background(), requestIDKey{}, id))
 	ws.SetReadLimit(maxMessageSize)
-	ws.SetCloseHandler(s.closedByClient)
+	ws.SetPingHandler(s.pinged)
+	ws.SetPongHandler(func(string) error { s.slow(); return nil })
 	if !h.open.add(s) {
 		s.close(closeRestart, stopping)
 		s.drain()
@@ -150,12 +151,12 @@ func (s *socket) read() {
 	for {
 		kind, data, err := s.ws.ReadMessage()
 		switch {
-		case errors.Is(err, websocket.ErrReadLimit):
-			s.drain()
-			return
 		case err != nil:
+			if s.line.isClosed() && !isEnd(err) {
+				s.drain()
+			}
 			return
-		case s.line.closed.Load(): // it waits for the client's close frame
+		case s.line.isClosed(): // it waits for the client's close frame
 		case kind != websocket.TextMessage:
 			s.close(closeMalformed, "a message is text")
 		default:
@@ -163,6 +164,13 @@ func (s *socket) read() {
 		}
 		s.slow()
 	}
+}
+
+// isEnd says whether a connection has ended, and not what gorilla has closed it for: a frame that is none, or a message that is too large.
+func isEnd(err error) bool {
+	var network net.Error
+	var closed *websocket.CloseError
+	return errors.As(err, &network) || errors.As(err, &closed)
 }
 
 // slow has a client that sends too fast wait, by not reading on: it is refused nothing, and takes no more of the machine than others.
@@ -178,7 +186,7 @@ func (s *socket) slow() {
 // drain reads what still comes from a client that has been told why nobody listens: closing a socket with unread bytes would reset it, and
 // the client might never read why.
 func (s *socket) drain() {
-	s.line.closed.Store(true)
+	s.line.close()
 	conn := s.ws.NetConn()
 	_ = conn.SetReadDeadline(time.Now().Add(closeWait))
 	_, _ = io.CopyN(io.Discard, conn, drainAtMost)
@@ -186,7 +194,7 @@ func (s *socket) drain() {
 
 // release ends everything that belongs to the socket.
 func (s *socket) release() {
-	s.line.closed.Store(true)
+	s.line.close()
 	s.end()
 	s.mu.Lock()
 	s.timer.Stop()
@@ -208,21 +216,21 @@ func (s *socket) release() {
 
 // close tells the client why the socket is closed, and gives it a moment to do the same.
 func (s *socket) close(code int, reason string) {
-	if s.line.closed.Swap(true) {
+	if !s.line.close() {
 		return
 	}
 	s.end()
 	if len(reason) > maxReason {
 		reason = strings.ToValidUTF8(reason[:maxReason], "")
 	}
-	_ = s.ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, reason), time.Now().Add(closeWrite))
+	_ = s.ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, reason), time.Now().Add(closeWait))
 	_ = s.ws.SetReadDeadline(time.Now().Add(closeWait))
 }
 
-// closedByClient answers a close frame (RFC 6455, section 5.5.1), unless it is itself an answer.
-func (s *socket) closedByClient(code int, _ string) error {
-	s.line.closed.Store(true)
-	_ = s.ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, ""), time.Now().Add(closeWrite))
+// pinged answers a control ping, at the pace of messages.
+func (s *socket) pinged(payload string) error {
+	s.slow()
+	_ = s.ws.WriteControl(websocket.PongMessage, []byte(payload), time.Now().Add(closeWait))
 	return nil
 }
 
@@ -245,11 +253,10 @@ func (s *socket) say(message []byte) error {
 
 // write sends frames, and empties their buffer. writing is held.
 func (s *socket) write(frames *bytes.Buffer) error {
-	_ = s.line.SetWriteDeadline(time.Now().Add(s.handler.times.write))
 	err := s.line.text(frames.Bytes())
 	frames.Reset()
 	if err != nil && !errors.Is(err, errClosed) { // half a message may have gone out, and there is no use in a close frame
-		s.line.closed.Store(true)
+		s.line.close()
 		s.end()
 		_ = s.ws.Close()
 	}
@@ -261,18 +268,19 @@ func (s *socket) beat() {
 	times := s.handler.engine.config.Sockets
 	s.mu.Lock()
 	began, awaits := s.initialised, s.awaitsPong
-	if began && !awaits && !s.line.closed.Load() {
-		s.awaitsPong = true
-		s.timer.Reset(times.PongTimeout)
-	}
+	s.awaitsPong = began
 	s.mu.Unlock()
 	switch {
 	case !began:
 		s.close(closeTimeout, initTimeout)
 	case awaits:
 		s.close(closeTimeout, noPong)
-	default:
-		_ = s.send([]byte(pingMessage))
+	case s.send([]byte(pingMessage)) == nil: // it may have waited for a client that reads slowly, whose time begins now
+		s.mu.Lock()
+		if s.awaitsPong && !s.line.isClosed() {
+			s.timer.Reset(times.PongTimeout)
+		}
+		s.mu.Unlock()
 	}
 }
 
@@ -328,7 +336,7 @@ func (s *socket) acknowledge(principal auth.Principal) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	s.mu.Lock()
-	if s.line.closed.Load() { // it is being released, and its timers with it
+	if s.line.isClosed() { // it is being released, and its timers with it
 		s.mu.Unlock()
 		return
 	}
