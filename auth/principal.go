@@ -16,7 +16,7 @@ const (
 	Anonymous Kind = "ANONYMOUS" // no credential was sent
 	Backend   Kind = "BACKEND"   // a merchant's server, by OAuth2 client credentials
 	Operator  Kind = "OPERATOR"  // the gateway's own commands: demo, merchant create
-	Customer  Kind = "CUSTOMER"  // a merchant's end user. No token names one yet: streams and cursors know it, queries do not
+	Customer  Kind = "CUSTOMER"  // a merchant's end user. No token names one yet
 )
 
 // Principal is who makes a request. It is an explicit argument of every service call and is recorded in the events that the
@@ -24,7 +24,7 @@ const (
 type Principal struct {
 	Kind     Kind
 	Merchant answer.MerchantID // the tenant; empty for Anonymous
-	Customer string            // whose streams it may hear, for Customer; else empty
+	Customer string            // who it is, for Customer; else empty
 	Subject  string            // the credential's client id, or the gateway's command; empty for Anonymous
 	Scopes   Scopes
 	Expires  time.Time // when the token ends; zero: never
@@ -32,6 +32,15 @@ type Principal struct {
 
 // Nobody is the anonymous principal.
 var Nobody = Principal{Kind: Anonymous}
+
+// customersScopes is the most that a customer may do, whatever its token says: see what is its own. What is in the merchant's log is not: its
+// numbers tell how much the merchant does.
+var customersScopes = Scopes{AccountsRead, CustomersRead, PaymentsRead}
+
+// May says whether the principal may do what a scope allows.
+func (p *Principal) May(scope Scope) bool {
+	return p.Scopes.Has(scope) && (p.Kind != Customer || customersScopes.Has(scope))
+}
 
 // View names what a principal sees: two with the same view get the same answers.
 func (p *Principal) View() string {

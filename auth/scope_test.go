@@ -40,3 +40,21 @@ func TestParseScopes(t *testing.T) {
 		}
 	}
 }
+
+func TestACustomerMayOnlySeeWhatIsItsOwn(t *testing.T) {
+	t.Parallel()
+	for _, scope := range auth.AllScopes {
+		backend, customer := auth.Principal{Kind: auth.Backend, Scopes: auth.AllScopes}, auth.Principal{Kind: auth.Customer, Scopes: auth.AllScopes}
+		own := scope != auth.EventsRead && strings.HasSuffix(string(scope), ":read")
+		if !backend.May(scope) || customer.May(scope) != own {
+			t.Errorf("%s: a backend %v, a customer %v", scope, backend.May(scope), customer.May(scope))
+		}
+		if nobody := (auth.Principal{Kind: auth.Customer}); nobody.May(scope) {
+			t.Errorf("%s: a customer without it may", scope)
+		}
+	}
+	ada, eve := auth.Principal{Kind: auth.Customer, Customer: "cus_1"}, auth.Principal{Kind: auth.Customer, Customer: "cus_2"}
+	if ada.View() == eve.View() {
+		t.Error("two customers see the same")
+	}
+}

@@ -2462,7 +2462,7 @@ type Transaction implements Node @requiresScope(scope: ACCOUNTS_READ) {
   status: TransactionStatus!
   "How much moved: the sum of its debits."
   amount: Money!
-  "Its legs, at least two."
+  "Its legs, at least two; who sees only some of the accounts, sees their legs alone."
   entries: [Entry!]!
   "The payment that it belongs to, where there is one."
   payment: Payment

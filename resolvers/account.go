@@ -46,7 +46,7 @@ func accountCursor(c cursors) func(*ledger.Account) string {
 }
 
 func (r accountResolver) Customer(ctx context.Context, a *ledger.Account) (*merchant.Customer, error) {
-	if a.CustomerID == nil || !auth.FromContext(ctx).Scopes.Has(auth.CustomersRead) {
+	if a.CustomerID == nil || !may(ctx, auth.CustomersRead) {
 		return nil, nil
 	}
 	return from(ctx).customers.Load(ctx, string(*a.CustomerID))

@@ -26,9 +26,6 @@ func (r queryResolver) Events(ctx context.Context, first int32, after *string, t
 		return nil, err
 	}
 	p := auth.FromContext(ctx)
-	if err := forMerchant(p); err != nil {
-		return nil, err
-	}
 	stream := r.log(p, types)
 	if waitMs != 0 {
 		if err := r.await(ctx, stream, after, waitMs); err != nil {
@@ -65,11 +62,12 @@ func (r *Resolver) await(ctx context.Context, of logStream, after *string, waitM
 	if len(graphql.CollectFields(op, op.Operation.SelectionSet, []string{"Query"})) > 1 {
 		return fmt.Errorf("%w: a query that waits has no other field", ErrBadUserInput)
 	}
-	start, err := of.position(ctx, r.Now, after)
+	reads := r.now(of.principal)
+	start, err := of.position(ctx, reads, after)
 	if err != nil {
 		return err
 	}
-	sub, err := r.Hub.Subscribe(ctx, of.principal.Merchant, of.stream(r.Now))
+	sub, err := r.Hub.Subscribe(ctx, of.principal.Merchant, of.stream(reads))
 	if err != nil {
 		return err
 	}
@@ -98,11 +96,7 @@ func (r *Resolver) await(ctx context.Context, of logStream, after *string, waitM
 }
 
 func (r queryResolver) EventHead(ctx context.Context) (*event.Head, error) {
-	p := auth.FromContext(ctx)
-	if err := forMerchant(p); err != nil {
-		return nil, err
-	}
-	return from(ctx).Head(ctx, p.Merchant)
+	return from(ctx).Head(ctx, auth.FromContext(ctx).Merchant)
 }
 
 func (r eventHeadResolver) Cursor(ctx context.Context, h *event.Head) (string, error) {

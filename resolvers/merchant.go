@@ -22,7 +22,7 @@ func (r queryResolver) Viewer(ctx context.Context) (*auth.Principal, error) {
 }
 
 func (r viewerResolver) Merchant(ctx context.Context, p *auth.Principal) (*merchant.Merchant, error) {
-	if !p.Scopes.Has(auth.AccountsRead) {
+	if !p.May(auth.AccountsRead) {
 		return nil, nil
 	}
 	return from(ctx).merchants.Load(ctx, string(p.Merchant))
@@ -55,7 +55,7 @@ func customerCursor(c cursors) func(*merchant.Customer) string {
 }
 
 func (r customerResolver) Accounts(ctx context.Context, customer *merchant.Customer, first int32, after *string) (*ledger.AccountPage, error) {
-	if !auth.FromContext(ctx).Scopes.Has(auth.AccountsRead) {
+	if !may(ctx, auth.AccountsRead) {
 		return nil, nil
 	}
 	if err := checkFirst(first); err != nil {

@@ -36,7 +36,7 @@ func node(ctx context.Context, id string) (answer.Node, error) {
 		return nil, nil
 	}
 	object, err := load(ctx, id)
-	if err != nil || object == nil || reflect.ValueOf(object).IsNil() || !auth.FromContext(ctx).Scopes.Has(scopeOf(object)) {
+	if err != nil || object == nil || reflect.ValueOf(object).IsNil() || !may(ctx, scopeOf(object)) {
 		return nil, err
 	}
 	return object, nil

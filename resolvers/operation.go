@@ -95,7 +95,8 @@ func from(ctx context.Context) *reader {
 		if fields.Together < 2 {
 			wait = 0
 		}
-		op.reader = newReader(reads, auth.FromContext(ctx), wait)
+		p := auth.FromContext(ctx)
+		op.reader = newReader(readsOf(p, reads), p, wait)
 	}
 	return op.reader
 }

@@ -62,14 +62,14 @@ func checkAmounts(span *money.Range, currency *string) error {
 }
 
 func (r paymentResolver) Source(ctx context.Context, p *payment.Payment) (answer.Node, error) {
-	if p.SourceAccountID == nil || !auth.FromContext(ctx).Scopes.Has(auth.AccountsRead) {
+	if p.SourceAccountID == nil || !may(ctx, auth.AccountsRead) {
 		return nil, nil
 	}
 	return from(ctx).accounts.Load(ctx, string(*p.SourceAccountID))
 }
 
 func (r paymentResolver) Destination(ctx context.Context, p *payment.Payment) (answer.Node, error) {
-	if !auth.FromContext(ctx).Scopes.Has(auth.AccountsRead) {
+	if !may(ctx, auth.AccountsRead) {
 		return nil, nil
 	}
 	if p.DestinationAccountID == nil {
@@ -79,7 +79,7 @@ func (r paymentResolver) Destination(ctx context.Context, p *payment.Payment) (a
 }
 
 func (r paymentResolver) Transactions(ctx context.Context, p *payment.Payment, first int32, after *string) (*ledger.TransactionPage, error) {
-	if !auth.FromContext(ctx).Scopes.Has(auth.AccountsRead) {
+	if !may(ctx, auth.AccountsRead) {
 		return nil, nil
 	}
 	if err := checkFirst(first); err != nil {

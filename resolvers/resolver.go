@@ -19,8 +19,11 @@ type Resolver struct {
 	Payments  *payment.Service
 	Cursors   *auth.Sealer
 	Hub       *event.Hub
-	Now       Reads // for what has to be seen as it is, outside of an operation's snapshot
+	Now       Reads // all that there is; now gives it out
 }
+
+// now is for what has to be seen as it is, outside of an operation's snapshot.
+func (r *Resolver) now(p auth.Principal) Reads { return readsOf(p, r.Now) }
 
 var _ graph.ResolverRoot = (*Resolver)(nil)
 

@@ -17,37 +17,8 @@ import (
 	"github.com/paygraph/paygraph/payment"
 )
 
-// Errors of streams.
-var (
-	// ErrNotFound is what a subscription to an object answers that the principal cannot see.
-	ErrNotFound = errors.New("there is no such object here")
-	// ErrForbidden is what the merchant's log answers to a customer: its numbers would tell how much the merchant does.
-	ErrForbidden = errors.New("this is open to the merchant alone")
-)
-
-// forMerchant refuses customers.
-func forMerchant(p auth.Principal) error {
-	if p.Kind == auth.Customer {
-		return ErrForbidden
-	}
-	return nil
-}
-
-// owns says whether one of some accounts is the principal's own; all of its merchant's are, but for a customer.
-func owns(p auth.Principal, accounts []*ledger.Account) bool {
-	return p.Kind != auth.Customer || slices.ContainsFunc(accounts, func(a *ledger.Account) bool {
-		return a.CustomerID != nil && string(*a.CustomerID) == p.Customer
-	})
-}
-
-// ownsPayment says whether the principal may follow a payment: a customer, where it pays or is paid.
-func (r *Resolver) ownsPayment(ctx context.Context, p auth.Principal, of *payment.Payment) (bool, error) {
-	if p.Kind != auth.Customer {
-		return true, nil
-	}
-	accounts, err := r.Now.Accounts(ctx, p.Merchant, []string{string(answer.Or(of.SourceAccountID)), string(answer.Or(of.DestinationAccountID))})
-	return owns(p, accounts), err
-}
+// ErrNotFound is what a subscription to an object answers that the principal cannot see.
+var ErrNotFound = errors.New("there is no such object here")
 
 // cursorElsewhere is auth.ErrCursorInvalid for a stream that is known to reach a number.
 type cursorElsewhere struct{ last int64 }
@@ -180,19 +151,17 @@ func (l logStream) stream(reads Reads) event.Stream {
 
 func (r subscriptionResolver) Events(ctx context.Context, after *string, types []event.Type) (<-chan *event.Event, error) {
 	l := r.log(auth.FromContext(ctx), types)
-	if err := forMerchant(l.principal); err != nil {
-		return nil, err
-	}
+	reads := r.now(l.principal)
 	return follow(ctx, after, func(after *string) (*event.Subscription, error) {
-		return r.start(ctx, l.principal.Merchant, l.stream(r.Now), func(sub *event.Subscription) error {
+		return r.start(ctx, l.principal.Merchant, l.stream(reads), func(sub *event.Subscription) error {
 			if after == nil {
-				head, err := r.Now.Head(ctx, l.principal.Merchant)
+				head, err := reads.Head(ctx, l.principal.Merchant)
 				if err == nil {
 					sub.Start(head.Sequence, nil, false)
 				}
 				return err
 			}
-			number, err := l.position(ctx, r.Now, after)
+			number, err := l.position(ctx, reads, after)
 			sub.Start(number, nil, true)
 			return err
 		})
@@ -201,9 +170,9 @@ func (r subscriptionResolver) Events(ctx context.Context, after *string, types [
 
 func (r subscriptionResolver) PaymentStatus(ctx context.Context, paymentID string, after *string) (<-chan *payment.StatusEvent, error) {
 	p := auth.FromContext(ctx)
-	c := r.cursors(p, "payment "+paymentID)
+	c, reads := r.cursors(p, "payment "+paymentID), r.now(p)
 	read := func(ctx context.Context, after int64, limit int) ([]*event.Event, error) {
-		found, err := r.Now.PaymentEvents(ctx, p.Merchant, []string{paymentID}, after, limit)
+		found, err := reads.PaymentEvents(ctx, p.Merchant, []string{paymentID}, after, limit)
 		return slices.Concat(found...), err
 	}
 	stream := event.Stream{
@@ -227,7 +196,7 @@ func (r *Resolver) beginPayment(ctx context.Context, sub *event.Subscription, c 
 	read func(context.Context, int64, int) ([]*event.Event, error),
 ) error {
 	p := auth.FromContext(ctx)
-	found, err := r.Now.Payments(ctx, p.Merchant, []string{id})
+	found, err := r.now(p).Payments(ctx, p.Merchant, []string{id})
 	if err != nil {
 		return err
 	}
@@ -235,9 +204,6 @@ func (r *Resolver) beginPayment(ctx context.Context, sub *event.Subscription, c 
 		return ErrNotFound
 	}
 	current := found[0]
-	if own, err := r.ownsPayment(ctx, p, current); err != nil || !own {
-		return cmp.Or(err, ErrNotFound)
-	}
 	number := int64(current.Version)
 	if after != nil {
 		number, err = c.position(*after, hashLength, func(number int64) ([]byte, error) {
@@ -302,7 +268,7 @@ func (r subscriptionResolver) AccountActivity(ctx context.Context, accountID str
 	stream := event.Stream{
 		Topic: event.Topic{Kind: event.OfAccount, Object: accountID},
 		Read: func(ctx context.Context, after int64, limit int) ([]*event.Item, error) {
-			found, err := r.entriesAfter(ctx, p.Merchant, id, after, limit)
+			found, err := r.entriesAfter(ctx, p, id, after, limit)
 			return itemsOf(found, func(e *ledger.Entry) *event.Item { return &event.Item{Number: e.AccountSequence, Object: e} }), err
 		},
 		Cursor: func(i *event.Item) string { return r.activityCursor(p, showActivity(id, i)) },
@@ -313,8 +279,8 @@ func (r subscriptionResolver) AccountActivity(ctx context.Context, accountID str
 }
 
 // entriesAfter are the entries of an account after a number, the oldest first: at most limit. Their numbers have no gaps.
-func (r *Resolver) entriesAfter(ctx context.Context, m merchant.ID, id ledger.AccountID, after int64, limit int) ([]*ledger.Entry, error) {
-	found, err := r.Now.AccountEntries(ctx, m, []ledger.Span{{Account: id, After: after, Before: after + int64(limit) + 1}})
+func (r *Resolver) entriesAfter(ctx context.Context, p auth.Principal, id ledger.AccountID, after int64, limit int) ([]*ledger.Entry, error) {
+	found, err := r.now(p).AccountEntries(ctx, p.Merchant, []ledger.Span{{Account: id, After: after, Before: after + int64(limit) + 1}})
 	entries := slices.Concat(found...)
 	slices.Reverse(entries)
 	return entries, err
@@ -323,15 +289,15 @@ func (r *Resolver) entriesAfter(ctx context.Context, m merchant.ID, id ledger.Ac
 // beginAccount finds the account, and where its subscriber begins.
 func (r *Resolver) beginAccount(ctx context.Context, sub *event.Subscription, id ledger.AccountID, after *string) error {
 	p := auth.FromContext(ctx)
-	found, err := r.Now.Accounts(ctx, p.Merchant, []string{string(id)})
+	found, err := r.now(p).Accounts(ctx, p.Merchant, []string{string(id)})
 	if err != nil {
 		return err
 	}
-	if len(found) == 0 || !owns(p, found) {
+	if len(found) == 0 {
 		return ErrNotFound
 	}
 	read := func(number int64) (*ledger.Entry, error) {
-		at, err := r.entriesAfter(ctx, p.Merchant, id, number-1, 1)
+		at, err := r.entriesAfter(ctx, p, id, number-1, 1)
 		if err != nil || len(at) == 0 || at[0].AccountSequence != number {
 			return nil, err
 		}

@@ -48,7 +48,7 @@ func transactionCursor(c cursors) func(*ledger.Transaction) string {
 }
 
 func (r transactionResolver) Payment(ctx context.Context, t *ledger.Transaction) (*payment.Payment, error) {
-	if t.PaymentID == nil || !auth.FromContext(ctx).Scopes.Has(auth.PaymentsRead) {
+	if t.PaymentID == nil || !may(ctx, auth.PaymentsRead) {
 		return nil, nil
 	}
 	return from(ctx).payments.Load(ctx, *t.PaymentID)

@@ -26,9 +26,15 @@ func scopeOf(object any) auth.Scope {
 	return "" // nobody has it
 }
 
+// may says whether the principal may do what a scope allows.
+func may(ctx context.Context, scope auth.Scope) bool {
+	p := auth.FromContext(ctx)
+	return p.May(scope)
+}
+
 // visible is the object, or nil where the principal lacks the scope for objects of its type.
 func visible[T command.Object](ctx context.Context, object T) T {
-	if auth.FromContext(ctx).Scopes.Has(scopeOf(object)) {
+	if may(ctx, scopeOf(object)) {
 		return object
 	}
 	var none T

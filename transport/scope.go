@@ -102,7 +102,7 @@ func (p *permissions) check(principal auth.Principal, mayIntrospect bool) *reque
 	var field *ast.Field
 	var lacking auth.Scopes
 	for _, n := range p.needs {
-		if n.scope != "" && principal.Scopes.Has(n.scope) {
+		if n.scope != "" && principal.May(n.scope) {
 			continue
 		}
 		if field == nil {

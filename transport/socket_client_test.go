@@ -20,14 +20,15 @@ const patience = 15 * time.Second
 
 // client is a WebSocket as a client has it.
 type client struct {
-	t  *testing.T
-	ws *websocket.Conn
+	t       *testing.T
+	ws      *websocket.Conn
+	request string // the handshake's X-Request-Id
 }
 
 // open opens a WebSocket, with subprotocol graphql-transport-ws.
 func (g *gateway) open(t *testing.T, headers ...string) *client {
 	t.Helper()
-	ws, _, err := g.dial(&websocket.Dialer{Subprotocols: []string{"graphql-transport-ws"}}, headers...)
+	ws, answer, err := g.dial(&websocket.Dialer{Subprotocols: []string{"graphql-transport-ws"}}, headers...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,28 +36,34 @@ func (g *gateway) open(t *testing.T, headers ...string) *client {
 		t.Errorf("subprotocol %q", ws.Subprotocol())
 	}
 	t.Cleanup(func() { ws.Close() })
-	return &client{t, ws}
+	return &client{t, ws, answer.request}
 }
 
-// dial gives the status of the answer too, if there was one.
-func (g *gateway) dial(d *websocket.Dialer, headers ...string) (ws *websocket.Conn, status int, err error) {
+// handshake is what the gateway answered to a WebSocket; empty where it did not.
+type handshake struct {
+	status  int
+	request string // its X-Request-Id
+}
+
+func (g *gateway) dial(d *websocket.Dialer, headers ...string) (ws *websocket.Conn, answer handshake, err error) {
 	r := &http.Request{Header: http.Header{}}
 	setHeaders(r, headers)
 	ws, response, err := d.Dial("ws"+strings.TrimPrefix(g.URL, "http")+"/graphql", r.Header)
 	if response == nil {
-		return ws, 0, err
+		return ws, answer, err
 	}
 	defer response.Body.Close()
-	if err == nil && response.Header.Get("X-Request-Id") == "" {
-		return ws, response.StatusCode, errors.New("the answer has no X-Request-Id")
+	answer = handshake{response.StatusCode, response.Header.Get("X-Request-Id")}
+	if err == nil && answer.request == "" {
+		err = errors.New("the answer has no X-Request-Id")
 	}
-	return ws, response.StatusCode, err
+	return ws, answer, err
 }
 
 // openSmall opens a WebSocket whose client takes little before it reads.
 func (g *gateway) openSmall(t *testing.T) *client {
 	t.Helper()
-	ws, _, err := g.dial(&websocket.Dialer{
+	ws, answer, err := g.dial(&websocket.Dialer{
 		Subprotocols: []string{"graphql-transport-ws"},
 		NetDial: func(network, address string) (net.Conn, error) {
 			conn, err := net.Dial(network, address)
@@ -70,7 +77,7 @@ func (g *gateway) openSmall(t *testing.T) *client {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { ws.Close() })
-	return &client{t, ws}
+	return &client{t, ws, answer.request}
 }
 
 // connect opens a WebSocket and has it acknowledged; token "" is nobody's.
@@ -176,8 +183,10 @@ func (c *client) wantError(id string) (code string) {
 	}
 	first, _ := list[0].(map[string]any)
 	extensions, _ := first["extensions"].(map[string]any)
-	if message, _ := first["message"].(string); message == "" || extensions["requestId"] == "" || extensions["retryable"] == nil {
-		c.t.Errorf("an error lacks message, requestId or retryable: %v", first)
+	message, _ := first["message"].(string)
+	_, retryable := extensions["retryable"].(bool)
+	if request, _ := extensions["requestId"].(string); message == "" || request == "" || request != c.request || !retryable {
+		c.t.Errorf("an error of request %s lacks message, requestId or retryable: %v", c.request, first)
 	}
 	code, _ = extensions["code"].(string)
 	return code

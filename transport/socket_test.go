@@ -29,7 +29,7 @@ func TestSubprotocol(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer ws.Close()
-			c := &client{t, ws}
+			c := &client{t: t, ws: ws}
 			c.send(initOf(""))
 			c.wantClosed(4406, "Subprotocol not acceptable")
 		})
@@ -41,7 +41,7 @@ func TestSubprotocol(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer ws.Close()
-		(&client{t, ws}).begin("")
+		(&client{t: t, ws: ws}).begin("")
 	})
 }
 
@@ -74,9 +74,9 @@ func TestOrigin(t *testing.T) {
 				g.open(t, headers...).begin("")
 				return
 			}
-			_, status, err := g.dial(&websocket.Dialer{Subprotocols: []string{"graphql-transport-ws"}}, headers...)
-			if err == nil || status != http.StatusForbidden {
-				t.Errorf("%d, %v, want 403", status, err)
+			_, answer, err := g.dial(&websocket.Dialer{Subprotocols: []string{"graphql-transport-ws"}}, headers...)
+			if err == nil || answer.status != http.StatusForbidden {
+				t.Errorf("%d, %v, want 403", answer.status, err)
 			}
 		})
 	}
