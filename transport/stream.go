@@ -124,11 +124,8 @@ const (
 )
 
 // catchUp gives what the stream has before it is live, the oldest first; wake tells of what comes then. Where the database cannot be read
-// the subscriber waits, and is told by still that the stream goes on. It returns when the stream is live (true), or has nothing more to give:
-// it has ended with an item, or with an error.
-func (s *stream) catchUp(
-	ctx context.Context, wake func(), give func([]*event.Item) error, still func() error,
-) (live bool, err error) {
+// the subscriber waits. It returns when the stream is live (true), or has nothing more to give: it has ended with an item, or with an error.
+func (s *stream) catchUp(ctx context.Context, wake func(), give func([]*event.Item) error) (live bool, err error) {
 	for wait := rereadFirst; ; {
 		items, live, err := s.CatchUp(ctx, wake)
 		if errors.Is(err, io.EOF) {
@@ -147,11 +144,11 @@ func (s *stream) catchUp(
 				return false, ctx.Err()
 			case <-time.After(wait):
 			}
-			if err := still(); err != nil {
-				return false, err
-			}
 			wait = min(2*wait, rereadMost)
 			continue
+		}
+		if ctx.Err() != nil { // while it was read
+			return false, ctx.Err()
 		}
 		wait = rereadFirst
 		items, over := s.until(items)
