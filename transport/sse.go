@@ -185,6 +185,9 @@ func (h *Handler) serveSubscription(ctx context.Context, w http.ResponseWriter, 
 			e.complete()
 			return
 		}
+		if errors.Is(err, event.ErrTooSlow) {
+			refused = refuse(newError(unavailable, "too slow: resume from your last event's id"))
+		}
 	}
 	switch {
 	case errors.Is(context.Cause(ctx), errTokenEnded):

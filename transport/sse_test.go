@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/paygraph/paygraph/auth"
+	"github.com/paygraph/paygraph/event"
 	"github.com/paygraph/paygraph/transport"
 )
 
@@ -405,6 +406,54 @@ func TestAStormLeavesTurnsToOtherMerchants(t *testing.T) {
 	}
 	if most := 4 * g.handler.Turns(); before > most {
 		t.Errorf("%d of the storm began before it, more than %d", before, most)
+	}
+}
+
+// TestAStreamThatIsTooSlow lets more come than may wait to a client that reads none. It is told to resume, and can.
+func TestAStreamThatIsTooSlow(t *testing.T) {
+	t.Parallel()
+	const all = 2*event.MaxWaiting + 100 // in the worst case all that may wait were taken before the first was written
+	g := start(t)
+	g.handler.SetTimes(patience, time.Minute)
+	slow := g.listen(t, http.MethodGet, parcels, onlyStream).opened()
+	other := g.listen(t, http.MethodGet, ticks, onlyStream).opened()
+	last := 0
+	number := func(block string) bool {
+		return strings.HasPrefix(block, fmt.Sprintf("event: next\nid: after-%d\ndata: {\"data\":{\"parcels\":{\"number\":%[1]d,", last+1))
+	}
+	g.events.Publish(1)
+	block, _ := slow.block()
+	for block == ":" {
+		block, _ = slow.block()
+	}
+	if !number(block) {
+		t.Fatalf("got %.100q", block)
+	}
+	last++
+	time.Sleep(100 * time.Millisecond) // it is live: who still reads the log does so at its own pace
+	other.want(item("after-1", `{"ticks":1}`))
+	for n := 2; n <= all; n++ {
+		g.events.Publish(1)
+		other.want(item(fmt.Sprintf("after-%d", n), fmt.Sprintf(`{"ticks":%d}`, n)))
+	}
+	for slow.next("event: next\nid: ") {
+		if block, _ := slow.block(); !number(block) {
+			t.Fatalf("after %d: %.100q", last, block)
+		}
+		last++
+	}
+	e := slow.refusal()
+	if e.Message != "too slow: resume from your last event's id" || e.Extensions.Code != "UNAVAILABLE" || !e.Extensions.Retryable ||
+		e.Extensions.RetryAfterMs == 0 {
+		t.Error(e)
+	}
+	slow.wantEnd()
+	if last >= all {
+		t.Fatalf("it got all %d items", last)
+	}
+	again := g.listen(t, http.MethodGet, ticks, onlyStream, fmt.Sprintf("Last-Event-ID: after-%d", last)).opened()
+	for n := last + 1; n <= all; n++ {
+		again.want(item(fmt.Sprintf("after-%d", n), fmt.Sprintf(`{"ticks":%d}`, n)))
 	}
 }
 
