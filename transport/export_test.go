@@ -8,3 +8,19 @@ func (h *Handler) SetTimes(write, keepAlive time.Duration) { h.times = times{wri
 
 // MaxOperations is how many operations one socket has at once.
 const MaxOperations = maxOperations
+
+// HoldTurns takes all turns of subscribers, so that none can read, until it is told to let them go.
+func (h *Handler) HoldTurns() (letGo func()) {
+	taken := h.engine.turns.taken
+	for range cap(taken) {
+		taken <- struct{}{}
+	}
+	return func() {
+		for range cap(taken) {
+			<-taken
+		}
+	}
+}
+
+// Turns is how many subscribers read at once.
+func (h *Handler) Turns() int { return cap(h.engine.turns.taken) }

@@ -17,6 +17,7 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"github.com/paygraph/paygraph/auth"
+	"github.com/paygraph/paygraph/event"
 	"github.com/paygraph/paygraph/transport"
 	"github.com/paygraph/paygraph/transport/internal/testschema"
 )
@@ -105,7 +106,7 @@ func authenticate(_ context.Context, token string) (auth.Principal, error) {
 func presentError(_ context.Context, err error) *gqlerror.Error {
 	code, message := "INTERNAL", "internal error"
 	switch {
-	case errors.Is(err, errDown):
+	case errors.Is(err, errDown), errors.Is(err, event.ErrStopping):
 		code, message = "UNAVAILABLE", "try again"
 	case errors.Is(err, context.DeadlineExceeded):
 		code, message = "OUTCOME_UNKNOWN", "ask again"

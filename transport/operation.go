@@ -3,7 +3,6 @@ package transport
 import (
 	"context"
 	"net/http"
-	"runtime"
 	"time"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -17,7 +16,7 @@ type engine struct {
 	config  Config
 	inputs  inputs
 	library *library
-	reading chan struct{} // holds a place for each subscriber that reads
+	turns   *turns // of subscribers that read
 
 	// What gqlgen asks for in every request, made once.
 	presenter graphql.ErrorPresenterFunc
@@ -25,7 +24,7 @@ type engine struct {
 }
 
 func newEngine(c Config) *engine {
-	e := &engine{config: c.withDefaults(), reading: make(chan struct{}, (runtime.GOMAXPROCS(0)+1)/2)}
+	e := &engine{config: c.withDefaults(), turns: newTurns()}
 	schema := c.Schema.Schema()
 	e.inputs = inputs{types: schema.Types, nesting: e.config.Limits.InputNesting}
 	e.library = newLibrary(schema, &e.config.Limits, &e.inputs)

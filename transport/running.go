@@ -138,7 +138,7 @@ func (r *running) listen(op *operation) {
 		return
 	}
 	page := func(items []*event.Item) error { return r.items(items, nil) }
-	live, err := sub.catchUp(r.ctx, r.wake, page, func() error { return nil }) // the socket pings by itself
+	live, err := sub.catchUp(r.ctx, r.wake, page)
 	switch {
 	case live:
 		r.socket.mu.Lock()

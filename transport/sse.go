@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -25,8 +26,12 @@ type events struct {
 	w          http.ResponseWriter
 	controller *http.ResponseController
 	times      times
-	text       bytes.Buffer
-	since      time.Time // when the first of the results that wait there came
+
+	mu    sync.Mutex // one writer at a time: comments are written beside the others
+	text  bytes.Buffer
+	since time.Time   // when the first of the results that wait there came
+	beat  *time.Timer // the next comment
+	quiet bool        // there are no more
 }
 
 func (h *Handler) startEvents(w http.ResponseWriter) *events {
@@ -41,6 +46,13 @@ func (h *Handler) startEvents(w http.ResponseWriter) *events {
 
 // flush sends what is written. Its error says that the client is gone, or takes nothing.
 func (e *events) flush() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.send()
+}
+
+// send is flush for who has the lock.
+func (e *events) send() error {
 	_ = e.controller.SetWriteDeadline(time.Now().Add(e.times.write)) // a recorder in a test has none
 	_, err := e.w.Write(e.text.Bytes())
 	e.text.Reset()
@@ -50,6 +62,8 @@ func (e *events) flush() error {
 // next writes a result, to be sent by flush, or at once where others have waited too long. id is the place of a durable item, for
 // Last-Event-ID; empty for what is none.
 func (e *events) next(id string, result []byte) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	if e.text.Len() == 0 {
 		e.since = time.Now()
 	}
@@ -61,12 +75,12 @@ func (e *events) next(id string, result []byte) error {
 	e.line(result)
 	e.text.WriteString("\n\n")
 	if e.text.Len() > heldAtMost || time.Since(e.since) > heldAtLongest {
-		return e.flush()
+		return e.send()
 	}
 	return nil
 }
 
-// line writes JSON on one line. Outside of strings it may have line ends, as encoding/json's Encoder writes; inside it has none.
+// line writes JSON on one line; mu is held. Outside of strings it may have line ends, as encoding/json's Encoder writes; inside it has none.
 func (e *events) line(text []byte) {
 	for end := bytes.IndexAny(text, "\r\n"); end >= 0; end = bytes.IndexAny(text, "\r\n") {
 		e.text.Write(text[:end])
@@ -77,13 +91,36 @@ func (e *events) line(text []byte) {
 
 // complete says that nothing follows. An event without data would not be dispatched.
 func (e *events) complete() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	e.text.WriteString("event: complete\ndata: \n\n")
-	_ = e.flush()
+	_ = e.send()
 }
 
-func (e *events) keepAlive() error {
+// keepAlive writes a comment at once, so that the client sees that it is connected, and then at intervals, whatever the stream waits for, until
+// hush. A client that takes none ends what the stream waits for.
+func (e *events) keepAlive(end context.CancelFunc) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.quiet {
+		return
+	}
 	e.text.WriteString(":\n\n")
-	return e.flush()
+	if e.send() != nil {
+		end()
+		return
+	}
+	e.beat = time.AfterFunc(e.times.keepAlive, func() { e.keepAlive(end) })
+}
+
+// hush ends the comments. Nothing is written by them after it has returned.
+func (e *events) hush() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.quiet = true
+	if e.beat != nil {
+		e.beat.Stop()
+	}
 }
 
 func (e *events) refuse(refused *requestError, id string) {
@@ -125,12 +162,11 @@ func (h *Handler) serveStream(ctx context.Context, w http.ResponseWriter, r *htt
 	if last := r.Header.Get("Last-Event-ID"); last != "" {
 		after = &last
 	}
-	sub, refused := h.engine.subscribe(ctx, op, after)
-	if refused != nil {
-		h.refuseStream(w, refused, RequestID(ctx))
-		return
-	}
-	defer sub.Close()
+	h.serveSubscription(ctx, w, op, after)
+}
+
+// serveSubscription sends a subscription's items. The stream begins at once, and the subscription when its turn has come.
+func (h *Handler) serveSubscription(ctx context.Context, w http.ResponseWriter, op *operation, after *string) {
 	ctx, leave := h.open.enter(ctx)
 	defer leave()
 	if end := op.principal.Expires; !end.IsZero() {
@@ -139,14 +175,34 @@ func (h *Handler) serveStream(ctx context.Context, w http.ResponseWriter, r *htt
 		defer cancel()
 	}
 	e := h.startEvents(w)
-	err := e.follow(ctx, sub)
+	defer e.hush()
+	e.keepAlive(leave)
+	sub, refused := h.engine.subscribe(ctx, op, after)
+	if refused == nil {
+		defer sub.Close()
+		err := e.follow(ctx, sub)
+		if err == nil {
+			e.complete()
+			return
+		}
+		if errors.Is(err, event.ErrTooSlow) {
+			refused = refuse(newError(unavailable, "too slow: resume from your last event's id"))
+		}
+	}
 	switch {
-	case err == nil:
-		e.complete()
 	case errors.Is(context.Cause(ctx), errTokenEnded):
-		e.refuse(refuse(newError(Unauthenticated, "%s: come back with a new one, and the last event's id", errTokenEnded)), RequestID(ctx))
-		e.complete()
-	} // else the connection ends without complete, so that the client comes back
+		refused = refuse(newError(Unauthenticated, "%s: come back with a new one, and the last event's id", errTokenEnded))
+	case ctx.Err() != nil: // the client is gone, or the gateway stops
+		return
+	case refused == nil: // the hub stops
+		return
+	}
+	e.refuse(refused, RequestID(ctx))
+	if again, _ := refused.errors[0].Extensions["retryable"].(bool); again { // without complete the client comes back
+		_ = e.flush()
+		return
+	}
+	e.complete()
 }
 
 // follow sends a subscription's items until it has ended. Without an error nothing can follow.
@@ -166,23 +222,14 @@ func (e *events) follow(ctx context.Context, sub *stream) error {
 		}
 		return e.flush()
 	}
-	if err := e.keepAlive(); err != nil { // the client sees that it is connected
-		return err
-	}
-	live, err := sub.catchUp(ctx, wake, give, e.keepAlive)
+	live, err := sub.catchUp(ctx, wake, give)
 	if !live {
 		return err
 	}
-	silence := time.NewTicker(e.times.keepAlive)
-	defer silence.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-silence.C:
-			if err := e.keepAlive(); err != nil {
-				return err
-			}
 		case <-woken:
 			items, err := sub.Take()
 			if err != nil {

@@ -78,6 +78,12 @@ func (s *sse) block() (string, bool) {
 	}
 }
 
+// next says whether the next block begins so.
+func (s *sse) next(begin string) bool {
+	text, _ := s.lines.Peek(len(begin))
+	return string(text) == begin
+}
+
 // want reads blocks, but comments where none is wanted.
 func (s *sse) want(blocks ...string) {
 	s.t.Helper()
@@ -114,6 +120,25 @@ func (s *sse) wantEnd() {
 // wantError reads a result of errors, without id, and gives the first one's code; then the stream completes.
 func (s *sse) wantError() string {
 	s.t.Helper()
+	refused := s.refusal()
+	s.want(completed)
+	s.wantEnd()
+	return refused.Extensions.Code
+}
+
+// told is an error in a stream.
+type told struct {
+	Message    string
+	Extensions struct {
+		Code, RequestID string
+		Retryable       bool
+		RetryAfterMs    int
+	}
+}
+
+// refusal reads a result of errors, without id, and gives the first one.
+func (s *sse) refusal() told {
+	s.t.Helper()
 	block, _ := s.block()
 	for block == ":" {
 		block, _ = s.block()
@@ -121,18 +146,13 @@ func (s *sse) wantError() string {
 	text, is := strings.CutPrefix(block, "event: next\ndata: ")
 	var result struct {
 		Data   json.RawMessage
-		Errors []struct {
-			Message    string
-			Extensions struct{ Code, RequestID string }
-		}
+		Errors []told
 	}
 	if err := json.Unmarshal([]byte(text), &result); err != nil || !is || len(result.Errors) == 0 || result.Data != nil {
-		s.t.Fatalf("got %q, want a result of errors", block)
+		s.t.Fatalf("got %.200q, want a result of errors", block)
 	}
 	if e := result.Errors[0]; e.Message == "" || e.Extensions.RequestID != s.answer.Header.Get("X-Request-Id") {
 		s.t.Errorf("an error lacks its message, or this request's id: %s", text)
 	}
-	s.want(completed)
-	s.wantEnd()
-	return result.Errors[0].Extensions.Code
+	return result.Errors[0]
 }

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/paygraph/paygraph/auth"
+	"github.com/paygraph/paygraph/event"
 	"github.com/paygraph/paygraph/transport"
 )
 
@@ -237,6 +238,7 @@ func TestKeepAlive(t *testing.T) {
 func TestAStreamThatWaitsForTheLogIsKeptAlive(t *testing.T) {
 	t.Parallel()
 	g := start(t)
+	g.handler.SetTimes(time.Second, 50*time.Millisecond)
 	g.events.Publish(1)
 	g.events.SetReadable(false)
 	s := g.listen(t, http.MethodGet, ticks, onlyStream).opened()
@@ -292,6 +294,167 @@ func TestStreamsThatStop(t *testing.T) {
 		g.handler.Stop(context.Background())
 		g.listen(t, http.MethodGet, ticks, onlyStream).opened().wantEnd()
 	})
+}
+
+// TestAStreamThatWaitsForItsTurn has begun all the same: a proxy would take one for dead that says nothing.
+func TestAStreamThatWaitsForItsTurn(t *testing.T) {
+	t.Parallel()
+	waiting := func(t *testing.T) (*gateway, *sse, func()) {
+		g := start(t)
+		g.handler.SetTimes(time.Second, 50*time.Millisecond)
+		g.events.Publish(1)
+		letGo := g.handler.HoldTurns()
+		began := time.Now()
+		s := g.listen(t, http.MethodGet, ticks, onlyStream).opened()
+		for range 5 {
+			s.want(":")
+		}
+		if took := time.Since(began); took < 4*50*time.Millisecond {
+			t.Errorf("four intervals took %s", took)
+		}
+		if g.resolver.Calls.Load() != 0 {
+			t.Error("it did not wait for its turn")
+		}
+		return g, s, letGo
+	}
+	t.Run("and has it", func(t *testing.T) {
+		t.Parallel()
+		g, s, letGo := waiting(t)
+		letGo()
+		s.want(item("after-1", `{"ticks":1}`))
+		g.events.Publish(1)
+		s.want(item("after-2", `{"ticks":2}`), ":", ":")
+	})
+	t.Run("until the handler stops", func(t *testing.T) {
+		t.Parallel()
+		g, s, letGo := waiting(t)
+		defer letGo()
+		g.handler.Stop(context.Background())
+		s.wantEnd()
+	})
+	t.Run("while the hub stops", func(t *testing.T) {
+		t.Parallel()
+		g, s, letGo := waiting(t)
+		g.events.Hub.Close()
+		letGo()
+		if e := s.refusal(); e.Extensions.Code != "UNAVAILABLE" || !e.Extensions.Retryable {
+			t.Error(e)
+		}
+		s.wantEnd()
+	})
+	t.Run("and its reader goes", func(t *testing.T) {
+		t.Parallel()
+		_, s, letGo := waiting(t)
+		s.leave() // that nothing of it is left is looked at when the test ends
+		letGo()
+	})
+}
+
+// TestTokenThatEndsBeforeATurn: whose token has ended gets nothing any more.
+func TestTokenThatEndsBeforeATurn(t *testing.T) {
+	t.Parallel()
+	end := time.Now().Add(400 * time.Millisecond)
+	g := start(t, func(c *transport.Config) {
+		c.Authenticate = func(context.Context, string) (auth.Principal, error) {
+			return auth.Principal{Kind: auth.Backend, Merchant: "mer_1", Expires: end}, nil
+		}
+	})
+	g.events.Publish(1)
+	defer g.handler.HoldTurns()()
+	s := g.listen(t, http.MethodGet, ticks, onlyStream, "Authorization: Bearer x").opened()
+	if code := s.wantError(); code != "UNAUTHENTICATED" || time.Now().Before(end) {
+		t.Error(code)
+	}
+	if g.resolver.Calls.Load() != 0 {
+		t.Error("it has begun")
+	}
+}
+
+// TestAStormLeavesTurnsToOtherMerchants: a subscriber begins although many of another merchant came before.
+func TestAStormLeavesTurnsToOtherMerchants(t *testing.T) {
+	t.Parallel()
+	const many = 100
+	begun := make(chan string, many+1)
+	g := start(t, func(c *transport.Config) {
+		c.Authenticate = func(_ context.Context, token string) (auth.Principal, error) {
+			if token == "other" {
+				return auth.Principal{Kind: auth.Backend, Merchant: "mer_other"}, nil
+			}
+			return auth.Principal{Kind: auth.Backend, Merchant: "mer_storm"}, nil
+		}
+		c.Begin = func(ctx context.Context) (context.Context, func()) {
+			begun <- string(auth.FromContext(ctx).Merchant)
+			time.Sleep(20 * time.Millisecond)
+			return ctx, func() {}
+		}
+	})
+	letGo := g.handler.HoldTurns()
+	storm := g.connect(t, "storm")
+	for n := range many {
+		storm.send(subscribe(fmt.Sprint(n), ticks))
+	}
+	storm.settled()
+	time.Sleep(50 * time.Millisecond) // their goroutines have come to wait
+	other := g.connect(t, "other")
+	other.send(subscribe("1", ticks))
+	other.settled()
+	time.Sleep(50 * time.Millisecond)
+	letGo()
+	before := 0
+	for <-begun != "mer_other" {
+		before++
+	}
+	if most := 4 * g.handler.Turns(); before > most {
+		t.Errorf("%d of the storm began before it, more than %d", before, most)
+	}
+}
+
+// TestAStreamThatIsTooSlow lets more come than may wait to a client that reads none. It is told to resume, and can.
+func TestAStreamThatIsTooSlow(t *testing.T) {
+	t.Parallel()
+	const all = 2*event.MaxWaiting + 100 // in the worst case all that may wait were taken before the first was written
+	g := start(t)
+	g.handler.SetTimes(patience, time.Minute)
+	slow := g.listen(t, http.MethodGet, parcels, onlyStream).opened()
+	other := g.listen(t, http.MethodGet, ticks, onlyStream).opened()
+	last := 0
+	number := func(block string) bool {
+		return strings.HasPrefix(block, fmt.Sprintf("event: next\nid: after-%d\ndata: {\"data\":{\"parcels\":{\"number\":%[1]d,", last+1))
+	}
+	g.events.Publish(1)
+	block, _ := slow.block()
+	for block == ":" {
+		block, _ = slow.block()
+	}
+	if !number(block) {
+		t.Fatalf("got %.100q", block)
+	}
+	last++
+	time.Sleep(100 * time.Millisecond) // it is live: who still reads the log does so at its own pace
+	other.want(item("after-1", `{"ticks":1}`))
+	for n := 2; n <= all; n++ {
+		g.events.Publish(1)
+		other.want(item(fmt.Sprintf("after-%d", n), fmt.Sprintf(`{"ticks":%d}`, n)))
+	}
+	for slow.next("event: next\nid: ") {
+		if block, _ := slow.block(); !number(block) {
+			t.Fatalf("after %d: %.100q", last, block)
+		}
+		last++
+	}
+	e := slow.refusal()
+	if e.Message != "too slow: resume from your last event's id" || e.Extensions.Code != "UNAVAILABLE" || !e.Extensions.Retryable ||
+		e.Extensions.RetryAfterMs == 0 {
+		t.Error(e)
+	}
+	slow.wantEnd()
+	if last >= all {
+		t.Fatalf("it got all %d items", last)
+	}
+	again := g.listen(t, http.MethodGet, ticks, onlyStream, fmt.Sprintf("Last-Event-ID: after-%d", last)).opened()
+	for n := last + 1; n <= all; n++ {
+		again.want(item(fmt.Sprintf("after-%d", n), fmt.Sprintf(`{"ticks":%d}`, n)))
+	}
 }
 
 func TestReaderOfAStreamThatGoes(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
+	"github.com/paygraph/paygraph/answer"
 	"github.com/paygraph/paygraph/event"
 )
 
@@ -38,7 +39,7 @@ type frameKey struct {
 // place of the argument.
 func (e *engine) subscribe(ctx context.Context, op *operation, after *string) (_ *stream, refused *requestError) {
 	defer e.caught(ctx, &refused)
-	done, err := e.turn(ctx)
+	done, err := e.turns.take(ctx, op.principal.Merchant)
 	if err != nil {
 		return nil, refuse(newError(Internal, internalMessage)) // nobody hears it
 	}
@@ -52,7 +53,7 @@ func (e *engine) subscribe(ctx context.Context, op *operation, after *string) (_
 	errs := graphql.GetErrors(ctx)
 	if sub := handoff.Subscription; len(errs) == 0 && sub != nil {
 		op.extensions, op.headers = nil, nil // nothing that could be large is kept for what may run for days
-		sub.Read = e.inTurn(sub.Read)
+		sub.Read = e.inTurn(op.principal.Merchant, sub.Read)
 		return &stream{Subscription: sub, engine: e, op: op, id: RequestID(ctx), key: op.frameKey()}, nil
 	}
 	if handoff.Subscription != nil {
@@ -64,25 +65,13 @@ func (e *engine) subscribe(ctx context.Context, op *operation, after *string) (_
 	return nil, &requestError{errors: errs}
 }
 
-// longestRest bounds the rest after a turn.
-const longestRest = 100 * time.Millisecond
+// readItems is a stream's Read.
+type readItems = func(ctx context.Context, after int64, limit int) ([]*event.Item, error)
 
-// turn waits for a subscriber's turn to read the database, to begin or to catch up. Thousands may come back at the same moment, and payments are
-// to go on meanwhile: half of the cores take turns, each followed by a rest as long as it took. So the busier the machine, the fewer turns.
-func (e *engine) turn(ctx context.Context) (done func(), err error) {
-	select {
-	case e.reading <- struct{}{}:
-		begun := time.Now()
-		return func() { time.AfterFunc(min(time.Since(begun), longestRest), func() { <-e.reading }) }, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
-
-// inTurn reads when the subscriber's turn has come.
-func (e *engine) inTurn(read func(context.Context, int64, int) ([]*event.Item, error)) func(context.Context, int64, int) ([]*event.Item, error) {
+// inTurn reads when the turn of a merchant's subscriber has come.
+func (e *engine) inTurn(m answer.MerchantID, read readItems) readItems {
 	return func(ctx context.Context, after int64, limit int) ([]*event.Item, error) {
-		done, err := e.turn(ctx)
+		done, err := e.turns.take(ctx, m)
 		if err != nil {
 			return nil, err
 		}
@@ -135,11 +124,8 @@ const (
 )
 
 // catchUp gives what the stream has before it is live, the oldest first; wake tells of what comes then. Where the database cannot be read
-// the subscriber waits, and is told by still that the stream goes on. It returns when the stream is live (true), or has nothing more to give:
-// it has ended with an item, or with an error.
-func (s *stream) catchUp(
-	ctx context.Context, wake func(), give func([]*event.Item) error, still func() error,
-) (live bool, err error) {
+// the subscriber waits. It returns when the stream is live (true), or has nothing more to give: it has ended with an item, or with an error.
+func (s *stream) catchUp(ctx context.Context, wake func(), give func([]*event.Item) error) (live bool, err error) {
 	for wait := rereadFirst; ; {
 		items, live, err := s.CatchUp(ctx, wake)
 		if errors.Is(err, io.EOF) {
@@ -158,11 +144,11 @@ func (s *stream) catchUp(
 				return false, ctx.Err()
 			case <-time.After(wait):
 			}
-			if err := still(); err != nil {
-				return false, err
-			}
 			wait = min(2*wait, rereadMost)
 			continue
+		}
+		if ctx.Err() != nil { // while it was read
+			return false, ctx.Err()
 		}
 		wait = rereadFirst
 		items, over := s.until(items)

@@ -1,0 +1,125 @@
+package transport
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/paygraph/paygraph/answer"
+)
+
+// TestAStormOfOneMerchantLeavesTurnsToOthers: two thousand subscribers of a merchant stand there before one of another.
+func TestAStormOfOneMerchantLeavesTurnsToOthers(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const many, reads = 2000, 10 * time.Millisecond
+		turns := newTurns()
+		turns.taken = make(chan struct{}, 1) // as on two cores
+		begun := make(chan answer.MerchantID, many+1)
+		read := func(m answer.MerchantID) {
+			done, err := turns.take(t.Context(), m)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			begun <- m
+			time.Sleep(reads)
+			done()
+		}
+		for range many {
+			go read("mer_storm")
+		}
+		synctest.Wait()
+		start := time.Now()
+		read("mer_other")
+		if took := time.Since(start); took > 200*time.Millisecond {
+			t.Errorf("the other merchant's turn was over after %s", took)
+		}
+		if before := len(begun); before > 5 {
+			t.Errorf("%d turns were before the other merchant's", before-1)
+		}
+		time.Sleep(2 * many * reads) // with the rests
+		synctest.Wait()
+		if len(begun) != many+1 {
+			t.Errorf("%d of %d had a turn", len(begun), many+1)
+		}
+		if len(turns.queues) != 0 {
+			t.Errorf("%d queues are left", len(turns.queues))
+		}
+	})
+}
+
+// TestMerchantsComeInTurn, whoever has more subscribers.
+func TestMerchantsComeInTurn(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		turns := newTurns()
+		turns.taken = make(chan struct{}, 1)
+		done, err := turns.take(t.Context(), "mer_first")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var order []answer.MerchantID
+		for _, m := range []answer.MerchantID{"A", "A", "A", "A", "B", "B", "C"} {
+			go func() {
+				done, err := turns.take(t.Context(), m)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				order = append(order, m)
+				time.Sleep(time.Millisecond) // meanwhile the next of the merchant stands in the queue of all
+				done()
+			}()
+			synctest.Wait()
+		}
+		done()
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if want := []answer.MerchantID{"A", "B", "C", "A", "B", "A", "A"}; !slices.Equal(order, want) {
+			t.Errorf("got %v, want %v", order, want)
+		}
+	})
+}
+
+// TestTurnsOfThoseWhoGo: who waits no more has no turn, holds no place, and leaves nothing.
+func TestTurnsOfThoseWhoGo(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		turns := newTurns()
+		turns.taken = make(chan struct{}, 1)
+		done, err := turns.take(t.Context(), "mer_1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 6)
+		for n := range cap(ended) {
+			go func() {
+				_, err := turns.take(ctx, answer.MerchantID(fmt.Sprint(n%2))) // two of them the first of their merchants, and four behind them
+				ended <- err
+			}()
+		}
+		synctest.Wait()
+		cancel()
+		for range cap(ended) {
+			if err := <-ended; err == nil {
+				t.Error("who has gone has a turn")
+			}
+		}
+		done()
+		time.Sleep(2 * longestRest)
+		synctest.Wait()
+		for range 20 { // a turn is free, and the context has ended
+			if _, err := turns.take(ctx, "mer_1"); err == nil {
+				t.Error("who has gone has a turn")
+			}
+		}
+		if len(turns.taken) != 0 || len(turns.queues) != 0 {
+			t.Errorf("%d turns and %d queues are left", len(turns.taken), len(turns.queues))
+		}
+	})
+}
