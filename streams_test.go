@@ -20,8 +20,8 @@ import (
 // stopsWithin is how long the gateway may take to stop where nothing keeps it but streams, and queries that wait for events.
 const stopsWithin = 3 * time.Second
 
-// TestSIGTERMEndsWhatWaits has a query wait for what does not come, a subscriber over each protocol, and a client who does not even answer that
-// its socket is closed.
+// TestSIGTERMEndsWhatWaits has a query wait for what does not come, a subscriber over each protocol, and a client who asks for nothing, and does
+// not answer that its socket is closed.
 func TestSIGTERMEndsWhatWaits(t *testing.T) {
 	t.Parallel()
 	p := serve(t, nil, "--data-dir", usedFolder(t))
@@ -29,7 +29,7 @@ func TestSIGTERMEndsWhatWaits(t *testing.T) {
 	from, to := c.twoWallets(t)
 	begin := c.head(t)
 	answered := c.waitForADeposit(t, begin.Cursor)
-	dial(t, p)
+	idle := dial(t, p)
 	streams := map[*protocol]*follower{}
 	for _, connect := range protocols {
 		streams[connect] = c.follow(t, connect, begin.Cursor)
@@ -56,6 +56,9 @@ func TestSIGTERMEndsWhatWaits(t *testing.T) {
 	}
 	if err := <-streams[bySocket].ended; !websocket.IsCloseError(err, websocket.CloseServiceRestart) {
 		t.Errorf("the socket ends with %v, want 1012", err)
+	}
+	if _, _, err := idle.ReadMessage(); !websocket.IsCloseError(err, websocket.CloseServiceRestart) {
+		t.Errorf("the socket that asks for nothing ends with %v, want 1012", err)
 	}
 	if err := <-streams[bySSE].ended; !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("the stream of events ends with %v, want its end without complete", err)
