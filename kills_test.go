@@ -24,13 +24,16 @@ func kills(t *testing.T) int {
 }
 
 // TestNoKillMakesAGapARepeatOrADisorder has payments made at two nodes, and subscribers at both, who write down what arrives, while the nodes
-// and PostgreSQL are killed one after the other, and now and then a node is frozen with the merchant's lock.
+// and PostgreSQL are killed one after the other, and now and then a node is frozen with the merchant's lock: for less time than a WebSocket may
+// be silent, and, where they are pinged often, for more.
 func TestNoKillMakesAGapARepeatOrADisorder(t *testing.T) {
 	t.Parallel()
-	for _, hints := range []bool{true, false} {
-		t.Run(map[bool]string{true: "with hints", false: "without hints"}[hints], func(t *testing.T) {
+	for name, c := range map[string]struct{ hints, pings bool }{
+		"with hints, and pinged often": {hints: true, pings: true}, "without hints": {},
+	} {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := newScene(t, hints)
+			s := newScene(t, c.hints, c.pings)
 			s.subscribe()
 			enough := s.pay()
 			for _, r := range s.recorders {
@@ -63,10 +66,12 @@ type scene struct {
 	t         *testing.T
 	database  *mortal
 	nodes     []*node
-	clients   []*client // of the nodes
-	from, to  string    // wallets
-	head      head      // of the merchant's log, before the first payment
+	clients   []*client     // of the nodes
+	from, to  string        // wallets
+	head      head          // of the merchant's log, before the first payment
+	silence   time.Duration // after which subscribers leave a WebSocket, where they are pinged often
 	recorders []*recorder
+	deaf      []*recorder // one at each node, where they are pinged often: it leaves no WebSocket by itself, and may be made deaf
 	statuses  []*recorder // of payments
 	rounds    int
 	paid      atomic.Int64 // payments besides those of the rounds
@@ -74,11 +79,27 @@ type scene struct {
 
 type head struct{ Sequence, Cursor string }
 
-func newScene(t *testing.T, hints bool) *scene {
+// Of a scene whose WebSockets are pinged often. A subscriber goes when it has missed two pings.
+const (
+	pingInterval = time.Second
+	pongTimeout  = time.Second
+	silence      = 3 * pingInterval
+)
+
+func newScene(t *testing.T, hints, pings bool) *scene {
 	t.Helper()
 	database := newMortal(t)
-	variables := []string{"DATABASE_URL=" + database.dsn, "PUBLIC_URL=http://127.0.0.1:1", "LOG_LEVEL=warn"} // one token for both
-	s := &scene{t: t, database: database, nodes: []*node{{port: freePort(t), variables: variables}, {port: freePort(t), variables: variables}}}
+	s := &scene{t: t, database: database}
+	common := []string{"PUBLIC_URL=http://127.0.0.1:1", "LOG_LEVEL=warn"} // one token for both
+	if pings {
+		common = append(common, fmt.Sprint("WS_PING_INTERVAL=", pingInterval), fmt.Sprint("WS_PONG_TIMEOUT=", pongTimeout))
+		s.silence = silence
+	}
+	for range 2 {
+		d := database.door(t)
+		s.nodes = append(s.nodes, &node{port: freePort(t), door: d, variables: append([]string{"DATABASE_URL=" + d.dsn}, common...)})
+	}
+	variables := s.nodes[0].variables
 	output(t, variables, "migrate")
 	if !hints {
 		database.withoutHints(t)
@@ -116,12 +137,15 @@ func (s *scene) readHead() head {
 }
 
 // record has a subscriber begin at a node, after a cursor if there is one.
-func (s *scene) record(connect protocol, place int, field, after string, variables map[string]any) *recorder {
+func (s *scene) record(connect *protocol, place int, field, after string, variables map[string]any) *recorder {
 	r := &recorder{t: s.t, field: field, variables: variables, connect: connect, clients: s.clients, place: place, after: after}
+	if connect == bySocket {
+		r.silence = s.silence
+	}
 	return r.record()
 }
 
-var protocols = []protocol{bySSE, bySocket}
+var protocols = []*protocol{bySSE, bySocket}
 
 // subscribe has the log and the wallet recorded over each protocol at each node, the even ones at the first.
 func (s *scene) subscribe() {
@@ -135,6 +159,11 @@ func (s *scene) subscribe() {
 			s.recorders = append(s.recorders, wallet)
 		}
 	}
+	for place := 0; s.silence > 0 && place < len(s.nodes); place++ {
+		r := &recorder{t: s.t, field: "events", connect: bySocket, clients: s.clients, place: place, after: s.head.Cursor}
+		s.deaf = append(s.deaf, r.record())
+	}
+	s.recorders = append(s.recorders, s.deaf...)
 }
 
 // pay has four clients pay, each payment until it has succeeded. enough lets them finish.
@@ -203,25 +232,49 @@ func (s *scene) kill(v victims) {
 // frozenAtMost is how long a node that is frozen with a merchant's lock may stop that merchant at another node.
 const frozenAtMost = 10 * time.Second
 
-// freeze stops a node that has the merchant's lock, until the subscribers at the other one are far ahead.
+// sentAway is how long a subscriber who answers no ping may keep its socket, on a busy machine. By default it is more.
+const sentAway = pingInterval + pongTimeout + 6*time.Second
+
+// freeze stops a node that has the merchant's lock, until the subscribers at the other one are far ahead. Where they are pinged often, those
+// over a WebSocket leave the frozen node meanwhile, and one that answers no ping is sent away by the thawed one.
 func (s *scene) freeze(frozen int) {
 	s.t.Helper()
 	s.nodes[frozen].freeze(s.t, s.database)
 	begin := time.Now()
-	had := map[*recorder]int{}
+	had := s.committed()
+	var going []*recorder
 	for n, r := range s.recorders {
-		if n%len(s.nodes) != frozen {
-			had[r] = r.count()
+		switch {
+		case n%len(s.nodes) != frozen:
+			r.awaitWithin(frozenAtMost-time.Since(begin), had[r.field]+1)
+			going = append(going, r)
+		case r.silence > 0:
+			going = append(going, r)
 		}
 	}
-	for r, count := range had {
-		r.awaitWithin(frozenAtMost-time.Since(begin), count+1)
-	}
 	s.t.Logf("a frozen node stopped the other's subscribers for %v", time.Since(begin).Round(time.Millisecond))
-	for r, count := range had {
-		r.await(count + 50)
+	for _, r := range going {
+		r.await(had[r.field] + 50)
 	}
+	if s.silence == 0 {
+		s.nodes[frozen].thaw()
+		return
+	}
+	s.deaf[frozen].deaf.Store(true)
 	s.nodes[frozen].thaw()
+	s.deaf[frozen].awaitTold(sentAway, "close 4408")
+	s.deaf[frozen].deaf.Store(false)
+}
+
+// committed is how many arrivals the database has for the recorders of each field.
+func (s *scene) committed() map[string]int {
+	s.t.Helper()
+	begun, err := strconv.Atoi(s.head.Sequence)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	events, entries := s.database.reached(s.to)
+	return map[string]int{"events": events - begun, "accountActivity": entries}
 }
 
 // judge waits for the rest, and looks at all records.

@@ -5,30 +5,35 @@ import (
 	"database/sql"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/lib/pq"
+
+	"github.com/paygraph/paygraph/answer"
 	"github.com/paygraph/paygraph/store/connector"
 	"github.com/paygraph/paygraph/store/embedded"
 	"github.com/paygraph/paygraph/store/embedded/embeddedtest"
 )
 
-// mortal is a cluster that is killed and started again, behind an address that stays.
+// mortal is a cluster that is killed and started again, behind doors that stay.
 type mortal struct {
 	t       *testing.T
 	config  embedded.Config
 	running *embedded.Cluster
 	backend atomic.Value // the address of the server as it is now
-	dsn     string
-	db      *sql.DB // the owner's
+	db      *sql.DB      // the owner's
 }
 
 func newMortal(t *testing.T) *mortal {
@@ -38,27 +43,8 @@ func newMortal(t *testing.T) *mortal {
 	}}
 	m.start()
 	t.Cleanup(func() { _ = m.running.Stop(context.Background()) })
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = listener.Close() })
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			go m.forward(conn)
-		}
-	}()
-	u, err := url.Parse(m.running.DSN())
-	if err != nil {
-		t.Fatal(err)
-	}
-	u.Host = listener.Addr().String()
-	m.dsn = u.String()
-	if m.db, err = connector.Open(m.dsn, connector.Options{}); err != nil {
+	var err error
+	if m.db, err = connector.Open(m.door(t).dsn, connector.Options{}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = m.db.Close() })
@@ -79,18 +65,72 @@ func (m *mortal) start() {
 	m.backend.Store(u.Host)
 }
 
-func (m *mortal) forward(client net.Conn) {
+// door is an address of the cluster. The server sees from which ports those come who take it, and so one node's sessions can be told from
+// another's.
+type door struct {
+	dsn string
+
+	mu    sync.Mutex
+	ports map[int]bool // of the connections to the server
+}
+
+func (m *mortal) door(t *testing.T) *door {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	u, err := url.Parse(m.running.DSN())
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.Host = listener.Addr().String()
+	d := &door{dsn: u.String(), ports: map[int]bool{}}
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go d.forward(conn, m.backend.Load().(string))
+		}
+	}()
+	return d
+}
+
+func (d *door) forward(client net.Conn, backend string) {
 	defer client.Close()
-	server, err := net.Dial("tcp", m.backend.Load().(string))
+	server, err := net.Dial("tcp", backend)
 	if err != nil {
 		return
 	}
 	defer server.Close()
+	port := server.LocalAddr().(*net.TCPAddr).Port
+	d.note(port, true)
+	defer d.note(port, false) // before it is closed, and can be another's
 	go func() {
 		_, _ = io.Copy(server, client)
-		_ = server.Close()
+		_ = server.(*net.TCPConn).CloseWrite()
 	}()
 	_, _ = io.Copy(client, server)
+}
+
+func (d *door) note(port int, open bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if open {
+		d.ports[port] = true
+	} else {
+		delete(d.ports, port)
+	}
+}
+
+// open are the ports of the connections through the door.
+func (d *door) open() []int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Collect(maps.Keys(d.ports))
 }
 
 // kill kills the postmaster, and starts the cluster again.
@@ -125,21 +165,45 @@ func (m *mortal) withoutHints(t *testing.T) {
 	}
 }
 
-// hasLeftLocked says whether a writer's transaction waits for its node, and for longer than for one that is well.
-func (m *mortal) hasLeftLocked() bool {
-	var left bool
-	err := m.db.QueryRowContext(m.t.Context(), `SELECT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = 'paygraph writer'
-		AND state = 'idle in transaction' AND state_change < clock_timestamp() - interval '150 ms')`).Scan(&left)
-	if err != nil {
-		m.t.Log("the sessions cannot be seen:", err) // after a kill its own is gone
+// hasLock says whether a node that was stopped has a merchant's lock: a transaction of its own, which begins with the lock and has therefore
+// written, has waited for the node longer than for one that is well. It looks until that is certain.
+func (m *mortal) hasLock(d *door) bool {
+	for deadline := time.Now().Add(time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		var busy, has bool
+		err := m.db.QueryRowContext(m.t.Context(), `SELECT count(*) > 0, coalesce(bool_or(state = 'idle in transaction' AND backend_xid IS NOT NULL
+			AND state_change < clock_timestamp() - interval '150 ms'), false)
+			FROM pg_stat_activity WHERE application_name = 'paygraph writer' AND state <> 'idle' AND client_port = ANY($1)`,
+			pq.Array(d.open())).Scan(&busy, &has)
+		if err != nil {
+			m.t.Log("the sessions cannot be seen:", err) // after a kill its own is gone
+			continue
+		}
+		if has || !busy {
+			return has
+		}
 	}
-	return left
+	return false
+}
+
+// reached is how far the log of the only merchant reaches, and an account's entries.
+func (m *mortal) reached(account string) (event, entry int) {
+	m.t.Helper()
+	id, err := answer.Decode(answer.AccountPrefix, account)
+	if err == nil {
+		err = m.db.QueryRowContext(m.t.Context(), `SELECT head.sequence, balance.sequence FROM head, balance WHERE account_id = $1`,
+			id.String()).Scan(&event, &entry)
+	}
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return event, entry
 }
 
 // node is a gateway that is killed, or frozen, and started again on the same port.
 type node struct {
 	*program
 	port      int
+	door      *door // to the database
 	variables []string
 }
 
@@ -161,8 +225,7 @@ func (n *node) freeze(t *testing.T, database *mortal) {
 	t.Cleanup(n.thaw) // it could not end otherwise
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		n.signal(syscall.SIGSTOP)
-		time.Sleep(200 * time.Millisecond)
-		if database.hasLeftLocked() {
+		if database.hasLock(n.door) {
 			return
 		}
 		n.thaw()

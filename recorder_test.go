@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,8 +28,10 @@ type recorder struct {
 	t         *testing.T
 	field     string // of the subscription
 	variables map[string]any
-	connect   protocol
-	clients   []*client // of the nodes
+	connect   *protocol
+	clients   []*client     // of the nodes
+	silence   time.Duration // on a WebSocket, after which it goes to the next node; 0: it waits
+	deaf      atomic.Bool   // it answers no ping
 	ended     chan struct{}
 
 	mu       sync.Mutex
@@ -69,7 +72,7 @@ func (r *recorder) read() (completed bool) {
 	r.cut = cancel
 	c, after := r.clients[r.place], r.after
 	r.mu.Unlock()
-	err := r.connect(ctx, c, asked[r.field], r.variables, after, r.arrive)
+	err := r.connect.read(ctx, c, &subscription{asked[r.field], r.variables, after, r.silence, &r.deaf}, r.arrive)
 	if err == nil {
 		if r.field != "paymentStatus" {
 			r.t.Errorf("%s completes", r.field)
@@ -92,13 +95,26 @@ func (r *recorder) read() (completed bool) {
 // waited for.
 var comeBack = []int{websocket.CloseAbnormalClosure, websocket.CloseServiceRestart, websocket.CloseTryAgainLater, 4408}
 
-// protocol reads one stream to its end, beginning after a cursor if there is one, and gives each response, with its cursor where that is not in
-// the response. There is no error where the stream completes.
-type protocol func(ctx context.Context, c *client, query string, variables map[string]any, after string, give func([]byte, string) error) error
+// subscription is what a subscriber asks for, and how it keeps the connection.
+type subscription struct {
+	query     string
+	variables map[string]any
+	after     string        // the cursor after which it begins, if there is one
+	silence   time.Duration // on a WebSocket, after which it goes; 0: it waits
+	deaf      *atomic.Bool  // it answers no ping
+}
 
-// bySSE reads Server-Sent Events, and resumes by the last event's id.
-func bySSE(ctx context.Context, c *client, query string, variables map[string]any, after string, give func([]byte, string) error) error {
-	body, err := json.Marshal(map[string]any{"query": query, "variables": variables})
+// protocol reads one stream to its end, and gives each response, with its cursor where that is not in the response. There is no error where
+// the stream completes.
+type protocol struct {
+	read func(ctx context.Context, c *client, s *subscription, give func([]byte, string) error) error
+}
+
+var bySSE, bySocket = &protocol{readSSE}, &protocol{readSocket}
+
+// readSSE reads Server-Sent Events, and resumes by the last event's id.
+func readSSE(ctx context.Context, c *client, s *subscription, give func([]byte, string) error) error {
+	body, err := json.Marshal(map[string]any{"query": s.query, "variables": s.variables})
 	if err != nil {
 		return err
 	}
@@ -109,8 +125,8 @@ func bySSE(ctx context.Context, c *client, query string, variables map[string]an
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("Accept", "text/event-stream")
 	request.Header.Set("Authorization", "Bearer "+c.token)
-	if after != "" {
-		request.Header.Set("Last-Event-ID", after)
+	if s.after != "" {
+		request.Header.Set("Last-Event-ID", s.after)
 	}
 	response, err := c.http.Do(request)
 	if err != nil {
@@ -140,9 +156,9 @@ func bySSE(ctx context.Context, c *client, query string, variables map[string]an
 	return cmp.Or(lines.Err(), io.ErrUnexpectedEOF)
 }
 
-// bySocket reads a WebSocket with subprotocol graphql-transport-ws, and resumes by the argument after.
-func bySocket(ctx context.Context, c *client, query string, variables map[string]any, after string, give func([]byte, string) error) error {
-	dialer := websocket.Dialer{Subprotocols: []string{"graphql-transport-ws"}}
+// readSocket reads a WebSocket with subprotocol graphql-transport-ws, and resumes by the argument after.
+func readSocket(ctx context.Context, c *client, s *subscription, give func([]byte, string) error) error {
+	dialer := websocket.Dialer{Subprotocols: []string{"graphql-transport-ws"}, HandshakeTimeout: s.silence}
 	ws, response, err := dialer.DialContext(ctx, "ws"+strings.TrimPrefix(c.url, "http")+"/graphql", nil)
 	if response != nil {
 		defer response.Body.Close()
@@ -152,9 +168,10 @@ func bySocket(ctx context.Context, c *client, query string, variables map[string
 	}
 	defer ws.Close()
 	defer context.AfterFunc(ctx, func() { _ = ws.Close() })()
-	values := maps.Clone(variables)
-	if after != "" {
-		values["after"] = after
+	values := map[string]any{}
+	maps.Copy(values, s.variables)
+	if s.after != "" {
+		values["after"] = s.after
 	}
 	type message map[string]any
 	err = ws.WriteJSON(message{"type": "connection_init", "payload": message{"Authorization": "Bearer " + c.token}})
@@ -163,14 +180,19 @@ func bySocket(ctx context.Context, c *client, query string, variables map[string
 			Type    string
 			Payload json.RawMessage
 		}
+		if s.silence > 0 {
+			_ = ws.SetReadDeadline(time.Now().Add(s.silence))
+		}
 		if err = ws.ReadJSON(&came); err != nil {
 			return err
 		}
 		switch came.Type {
 		case "connection_ack":
-			err = ws.WriteJSON(message{"id": "1", "type": "subscribe", "payload": message{"query": query, "variables": values}})
+			err = ws.WriteJSON(message{"id": "1", "type": "subscribe", "payload": message{"query": s.query, "variables": values}})
 		case "ping":
-			err = ws.WriteJSON(message{"type": "pong"})
+			if !s.deaf.Load() {
+				err = ws.WriteJSON(message{"type": "pong"})
+			}
 		case "next":
 			err = give(came.Payload, "")
 		case "error":
@@ -253,6 +275,22 @@ func (r *recorder) awaitWithin(most time.Duration, n int) {
 			defer r.mu.Unlock()
 			r.t.Fatalf("%s: %d have arrived after %v, want %d; it is at node %d, came back %d times, and was told %s",
 				r.field, len(r.arrived), most, n, r.place, r.returns, r.told)
+		}
+	}
+}
+
+// awaitTold waits until the recorder has been told why a stream ends.
+func (r *recorder) awaitTold(most time.Duration, part string) {
+	r.t.Helper()
+	for deadline := time.Now().Add(most); ; time.Sleep(10 * time.Millisecond) {
+		r.mu.Lock()
+		told := r.told
+		r.mu.Unlock()
+		if strings.Contains(told, part) {
+			return
+		}
+		if time.Now().After(deadline) {
+			r.t.Fatalf("%s: after %v it was told %q, want %q", r.field, most, told, part)
 		}
 	}
 }
