@@ -103,6 +103,12 @@ func statusOf(errs gqlerror.List) int {
 	return http.StatusBadRequest
 }
 
+// isRetryable says whether the same may yet succeed.
+func isRetryable(err *gqlerror.Error) bool {
+	retryable, _ := err.Extensions["retryable"].(bool)
+	return retryable
+}
+
 // complete gives an error the extensions that every error has, code, requestId and retryable, and one that was caused by too much work
 // or by something that is away, when to come back: retryAfterMs.
 func complete(err *gqlerror.Error, requestID string) {

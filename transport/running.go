@@ -209,22 +209,26 @@ func (r *running) deliver() {
 	}
 	items, over := sub.until(items)
 	if !over {
-		_ = r.items(items, nil)
+		r.fail(r.items(items, nil))
 		return
 	}
-	_ = r.items(items, r.complete())
+	r.fail(r.items(items, r.complete()))
 	r.stop() // also where it could not be said: the socket does not know the operation any more
 }
 
 // items sends a subscription's items, and with last the last message about it.
 func (r *running) items(items []*event.Item, last []byte) error {
 	sub := r.sub.Load()
-	if len(items) == 1 {
-		return r.give([][]byte{sub.frame(items[0])}, last)
-	}
 	var made [][]byte
-	for n, since := 0, time.Now(); n < len(items); n++ {
-		made = append(made, sub.frame(items[n]))
+	var since time.Time
+	for n, item := range items {
+		frame, err := sub.frame(item)
+		if err != nil {
+			return err
+		}
+		if made = append(made, frame); n == 0 && len(items) > 1 {
+			since = time.Now()
+		}
 		var end []byte
 		if n == len(items)-1 {
 			end = last
@@ -292,6 +296,8 @@ func (r *running) fail(err error) {
 	switch {
 	case errors.Is(err, event.ErrTooSlow):
 		r.socket.close(closeTryAgain, tooSlow)
+	case errors.Is(err, errUnreadable):
+		r.socket.close(closeTryAgain, errUnreadable.Error())
 	case errors.Is(err, event.ErrStopping):
 		r.socket.close(closeRestart, event.ErrStopping.Error())
 	}

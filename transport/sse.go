@@ -185,8 +185,11 @@ func (h *Handler) serveSubscription(ctx context.Context, w http.ResponseWriter, 
 			e.complete()
 			return
 		}
-		if errors.Is(err, event.ErrTooSlow) {
+		switch {
+		case errors.Is(err, event.ErrTooSlow):
 			refused = refuse(newError(unavailable, "too slow: resume from your last event's id"))
+		case errors.Is(err, errUnreadable):
+			refused = refuse(newError(unavailable, "an item cannot be read now: resume from your last event's id"))
 		}
 	}
 	switch {
@@ -198,7 +201,7 @@ func (h *Handler) serveSubscription(ctx context.Context, w http.ResponseWriter, 
 		return
 	}
 	e.refuse(refused, RequestID(ctx))
-	if again, _ := refused.errors[0].Extensions["retryable"].(bool); again { // without complete the client comes back
+	if isRetryable(refused.errors[0]) { // without complete the client comes back
 		_ = e.flush()
 		return
 	}
@@ -216,7 +219,11 @@ func (e *events) follow(ctx context.Context, sub *stream) error {
 	}
 	give := func(items []*event.Item) error {
 		for _, i := range items {
-			if err := e.next(sub.Cursor(i), sub.frame(i)); err != nil {
+			frame, err := sub.frame(i)
+			if err != nil {
+				return err
+			}
+			if err := e.next(sub.Cursor(i), frame); err != nil {
 				return err
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -11,12 +12,16 @@ import (
 	"net/http/httptrace"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"github.com/paygraph/paygraph/auth"
 	"github.com/paygraph/paygraph/event"
 	"github.com/paygraph/paygraph/transport"
+	"github.com/paygraph/paygraph/transport/internal/testschema"
 )
 
 // urql is what it says that it accepts, with every operation.
@@ -407,6 +412,42 @@ func TestAStormLeavesTurnsToOtherMerchants(t *testing.T) {
 	if most := 4 * g.handler.Turns(); before > most {
 		t.Errorf("%d of the storm began before it, more than %d", before, most)
 	}
+}
+
+// TestAnItemThatCannotBeReadNow ends a stream: what the subscriber resumes with is whole.
+func TestAnItemThatCannotBeReadNow(t *testing.T) {
+	t.Parallel()
+	const document = `subscription { parcels(after: "after-0") { number fails } }`
+	var away atomic.Bool
+	g := start(t, func(c *transport.Config) {
+		c.PresentError = func(ctx context.Context, err error) *gqlerror.Error {
+			if away.Load() && errors.Is(err, testschema.ErrRefused) {
+				err = errDown
+			}
+			return presentError(ctx, err)
+		}
+	})
+	socket := g.connect(t, "")
+	socket.send(subscribe("1", document))
+	stream := g.listen(t, http.MethodGet, document, onlyStream).opened()
+	g.events.Publish(1)
+	if m := socket.next(); m["type"] != "next" {
+		t.Errorf("got %v, want an item with an error that stays", m)
+	}
+	block, _ := stream.block()
+	for block == ":" {
+		block, _ = stream.block()
+	}
+	if !strings.HasPrefix(block, "event: next\nid: after-1\n") {
+		t.Errorf("got %q, want an item with an error that stays", block)
+	}
+	away.Store(true)
+	g.events.Publish(1)
+	socket.wantClosed(1013, "an item cannot be read now: resume from your last cursor")
+	if end := stream.refusal(); end.Extensions.Code != "UNAVAILABLE" || !end.Extensions.Retryable {
+		t.Errorf("the stream ends with %+v", end)
+	}
+	stream.wantEnd() // without complete
 }
 
 // TestAStreamThatIsTooSlow lets more come than may wait to a client that reads none. It is told to resume, and can.

@@ -93,13 +93,20 @@ func (op *operation) frameKey() frameKey {
 	return k
 }
 
-// frame is an item as the subscriber asked for it: the JSON of a GraphQL response.
-func (s *stream) frame(i *event.Item) []byte {
-	return i.Frame(s.key, func() []byte { return s.engine.encode(s.op, i) })
+// errUnreadable ends a stream at an item of which something cannot be read now: with a hole in it, nobody would ask for it again.
+var errUnreadable = errors.New("an item cannot be read now: resume from your last cursor")
+
+// frame is an item as the subscriber asked for it: the JSON of a GraphQL response. Error: errUnreadable.
+func (s *stream) frame(i *event.Item) ([]byte, error) {
+	frame := i.Frame(s.key, func() []byte { return s.engine.encode(s.op, i) })
+	if frame == nil {
+		return nil, errUnreadable
+	}
+	return frame, nil
 }
 
 // encode executes the selection for one item. It is for all who share the frame, and so no subscriber's context ends it, and its name in the
-// log is its own.
+// log is its own. It is nil where the same may succeed later.
 func (e *engine) encode(op *operation, i *event.Item) (frame []byte) {
 	ctx := context.WithValue(context.Background(), requestIDKey{}, requestID(nil))
 	ctx, cancel := context.WithTimeout(ctx, e.config.Limits.Deadline)
@@ -111,6 +118,10 @@ func (e *engine) encode(op *operation, i *event.Item) (frame []byte) {
 		}
 	}()
 	response := e.run(event.NewContext(ctx, &event.Handoff{Item: i}), op)
+	if slices.ContainsFunc(response.Errors, isRetryable) {
+		e.config.Log.Warn("an item of a stream cannot be read; its subscribers have to resume", "requestId", RequestID(ctx), "errors", response.Errors)
+		return nil
+	}
 	body := buffers.Get().(*bytes.Buffer)
 	defer release(body)
 	encodeResponse(body, response)
