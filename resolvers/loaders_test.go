@@ -185,6 +185,7 @@ func TestAQuerySeesOneMoment(t *testing.T) {
 	t.Parallel()
 	c := start(t).merchant(t)
 	const accounts, each = 8, 100
+	const long, longest = 3 * time.Second, time.Minute // the second on a machine that is busy with other tests
 	var document string
 	wallets := make([]string, accounts)
 	for i := range wallets {
@@ -214,7 +215,8 @@ func TestAQuerySeesOneMoment(t *testing.T) {
 		})
 	}
 	queries := 0
-	for begin := time.Now(); time.Since(begin) < 3*time.Second; queries++ {
+	enough := func() bool { return queries >= 5 && moved.Load() >= 20 }
+	for begin := time.Now(); time.Since(begin) < long || !enough() && time.Since(begin) < longest; queries++ {
 		data := c.must(t, "{"+document+"}", nil)
 		sum := 0
 		for i := range wallets {
@@ -235,7 +237,7 @@ func TestAQuerySeesOneMoment(t *testing.T) {
 	}
 	close(stop)
 	movers.Wait()
-	if queries < 5 || moved.Load() < 20 {
+	if !enough() {
 		t.Errorf("only %d queries saw %d transfers", queries, moved.Load())
 	}
 }
