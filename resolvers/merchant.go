@@ -29,7 +29,13 @@ func (r viewerResolver) Merchant(ctx context.Context, p *auth.Principal) (*merch
 }
 
 func (r viewerResolver) Scopes(_ context.Context, p *auth.Principal) ([]auth.Scope, error) {
-	return p.Scopes, nil
+	may := make([]auth.Scope, 0, len(p.Scopes))
+	for _, scope := range p.Scopes {
+		if p.May(scope) {
+			may = append(may, scope)
+		}
+	}
+	return may, nil
 }
 
 func (r mutationResolver) CreateCustomer(ctx context.Context, in merchant.CreateCustomerInput) (answer.Outcome, error) {

@@ -102,8 +102,24 @@ func (e *engine) run(ctx context.Context, op *operation) *graphql.Response {
 	if errs := graphql.GetErrors(ctx); errs != nil {
 		return &graphql.Response{Errors: errs}
 	}
+	if op.plan.kind() == ast.Subscription { // gqlgen forgets the root field in the paths of errors
+		root := rootField(op.plan.operation.SelectionSet)
+		ctx = graphql.WithFieldContext(ctx, &graphql.FieldContext{Object: root.ObjectDefinition.Name, Field: graphql.CollectedField{Field: root}})
+	}
 	response := responses(ctx)
 	response.Errors = append(response.Errors, graphql.GetErrors(ctx)...)
 	response.Extensions = graphql.GetExtensions(ctx)
 	return response
+}
+
+// rootField is the only field of a subscription.
+func rootField(set ast.SelectionSet) *ast.Field {
+	switch first := set[0].(type) {
+	case *ast.Field:
+		return first
+	case *ast.InlineFragment:
+		return rootField(first.SelectionSet)
+	default:
+		return rootField(first.(*ast.FragmentSpread).Definition.SelectionSet)
+	}
 }

@@ -209,10 +209,10 @@ func (r *running) deliver() {
 	}
 	items, over := sub.until(items)
 	if !over {
-		r.fail(r.items(items, nil))
+		_ = r.items(items, nil)
 		return
 	}
-	r.fail(r.items(items, r.complete()))
+	_ = r.items(items, r.complete())
 	r.stop() // also where it could not be said: the socket does not know the operation any more
 }
 
@@ -222,11 +222,7 @@ func (r *running) items(items []*event.Item, last []byte) error {
 	var made [][]byte
 	var since time.Time
 	for n, item := range items {
-		frame, err := sub.frame(item)
-		if err != nil {
-			return err
-		}
-		if made = append(made, frame); n == 0 && len(items) > 1 {
+		if made = append(made, sub.frame(item)); n == 0 && len(items) > 1 {
 			since = time.Now()
 		}
 		var end []byte
@@ -296,8 +292,6 @@ func (r *running) fail(err error) {
 	switch {
 	case errors.Is(err, event.ErrTooSlow):
 		r.socket.close(closeTryAgain, tooSlow)
-	case errors.Is(err, errUnreadable):
-		r.socket.close(closeTryAgain, errUnreadable.Error())
 	case errors.Is(err, event.ErrStopping):
 		r.socket.close(closeRestart, event.ErrStopping.Error())
 	}

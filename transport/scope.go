@@ -108,7 +108,7 @@ func (p *permissions) check(principal auth.Principal, mayIntrospect bool) *reque
 		if field == nil {
 			field = n.field
 		}
-		if n.scope != "" {
+		if n.scope != "" && !principal.Scopes.Has(n.scope) { // else it is this kind of principal that may not
 			lacking = append(lacking, n.scope)
 		}
 	}

@@ -151,6 +151,10 @@ func (s *socket) read() {
 	for {
 		kind, data, err := s.ws.ReadMessage()
 		switch {
+		case errors.Is(err, websocket.ErrReadLimit):
+			s.close(websocket.CloseMessageTooBig, "") // where gorilla has not: a length that is none
+			s.drain()
+			return
 		case err != nil:
 			if s.line.isClosed() && !isEnd(err) {
 				s.drain()
@@ -166,7 +170,7 @@ func (s *socket) read() {
 	}
 }
 
-// isEnd says whether a connection has ended, and not what gorilla has closed it for: a frame that is none, or a message that is too large.
+// isEnd says whether a connection has ended, and not what gorilla has closed it for: a frame that is none.
 func isEnd(err error) bool {
 	var network net.Error
 	var closed *websocket.CloseError

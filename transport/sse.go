@@ -113,7 +113,7 @@ func (e *events) keepAlive(end context.CancelFunc) {
 	e.beat = time.AfterFunc(e.times.keepAlive, func() { e.keepAlive(end) })
 }
 
-// hush ends the comments. Nothing is written by them after it has returned.
+// hush ends the comments: nothing is written by them after it has returned. The end of the answer, which follows, has its own time.
 func (e *events) hush() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -121,6 +121,7 @@ func (e *events) hush() {
 	if e.beat != nil {
 		e.beat.Stop()
 	}
+	_ = e.controller.SetWriteDeadline(time.Now().Add(e.times.write))
 }
 
 func (e *events) refuse(refused *requestError, id string) {
@@ -185,11 +186,8 @@ func (h *Handler) serveSubscription(ctx context.Context, w http.ResponseWriter, 
 			e.complete()
 			return
 		}
-		switch {
-		case errors.Is(err, event.ErrTooSlow):
+		if errors.Is(err, event.ErrTooSlow) {
 			refused = refuse(newError(unavailable, "too slow: resume from your last event's id"))
-		case errors.Is(err, errUnreadable):
-			refused = refuse(newError(unavailable, "an item cannot be read now: resume from your last event's id"))
 		}
 	}
 	switch {
@@ -219,11 +217,7 @@ func (e *events) follow(ctx context.Context, sub *stream) error {
 	}
 	give := func(items []*event.Item) error {
 		for _, i := range items {
-			frame, err := sub.frame(i)
-			if err != nil {
-				return err
-			}
-			if err := e.next(sub.Cursor(i), frame); err != nil {
+			if err := e.next(sub.Cursor(i), sub.frame(i)); err != nil {
 				return err
 			}
 		}

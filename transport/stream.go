@@ -76,6 +76,8 @@ func (e *engine) inTurn(m answer.MerchantID, read readItems) readItems {
 			return nil, err
 		}
 		defer done()
+		ctx, cancel := context.WithTimeout(ctx, e.config.Limits.Deadline) // a turn that did not end would be missed by all
+		defer cancel()
 		return read(ctx, after, limit)
 	}
 }
@@ -93,39 +95,47 @@ func (op *operation) frameKey() frameKey {
 	return k
 }
 
-// errUnreadable ends a stream at an item of which something cannot be read now: with a hole in it, nobody would ask for it again.
-var errUnreadable = errors.New("an item cannot be read now: resume from your last cursor")
-
-// frame is an item as the subscriber asked for it: the JSON of a GraphQL response. Error: errUnreadable.
-func (s *stream) frame(i *event.Item) ([]byte, error) {
-	frame := i.Frame(s.key, func() []byte { return s.engine.encode(s.op, i) })
-	if frame == nil {
-		return nil, errUnreadable
-	}
-	return frame, nil
+// frame is an item as the subscriber asked for it: the JSON of a GraphQL response.
+func (s *stream) frame(i *event.Item) []byte {
+	return i.Frame(s.key, func() []byte { return s.engine.encode(s.op, i) })
 }
 
-// encode executes the selection for one item. It is for all who share the frame, and so no subscriber's context ends it, and its name in the
-// log is its own. It is nil where the same may succeed later.
-func (e *engine) encode(op *operation, i *event.Item) (frame []byte) {
+// Where something that an item's frame needs cannot be read, its subscribers wait: with a hole in the frame, nobody would ask for it again. But
+// what cannot be read for so long may be too much to ask for, and is told as it is.
+const (
+	remakeFirst = 50 * time.Millisecond
+	remakeMost  = time.Second
+	remakeTime  = 10 * time.Second
+)
+
+// encode makes the frame of an item, for all who share it.
+func (e *engine) encode(op *operation, i *event.Item) []byte {
+	for wait, begun := remakeFirst, time.Now(); ; wait = min(2*wait, remakeMost) {
+		frame, whole := e.encodeOnce(op, i)
+		if whole || time.Since(begun) > remakeTime {
+			return frame
+		}
+		time.Sleep(wait)
+	}
+}
+
+// encodeOnce executes the selection for one item. No subscriber's context ends it, and its name in the log is its own. whole is false where the
+// same may succeed later.
+func (e *engine) encodeOnce(op *operation, i *event.Item) (frame []byte, whole bool) {
 	ctx := context.WithValue(context.Background(), requestIDKey{}, requestID(nil))
 	ctx, cancel := context.WithTimeout(ctx, e.config.Limits.Deadline)
 	defer cancel()
 	defer func() {
 		if cause := recover(); cause != nil {
 			e.panicked(ctx, cause)
-			frame = []byte(`{"errors":` + unspeakable + `}`)
+			frame, whole = []byte(`{"errors":`+unspeakable+`}`), true
 		}
 	}()
 	response := e.run(event.NewContext(ctx, &event.Handoff{Item: i}), op)
-	if slices.ContainsFunc(response.Errors, isRetryable) {
-		e.config.Log.Warn("an item of a stream cannot be read; its subscribers have to resume", "requestId", RequestID(ctx), "errors", response.Errors)
-		return nil
-	}
 	body := buffers.Get().(*bytes.Buffer)
 	defer release(body)
 	encodeResponse(body, response)
-	return bytes.Clone(body.Bytes())
+	return bytes.Clone(body.Bytes()), !slices.ContainsFunc(response.Errors, isRetryable)
 }
 
 // Pauses of a stream that cannot read.
