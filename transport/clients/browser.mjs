@@ -1,18 +1,14 @@
 // In Chromium: a reader over fetch, which can send a token, goes on after a break by the last event's id. The first argument is the
 // server's URL, the second the browser's path.
 import assert from 'node:assert/strict';
-import { createInterface } from 'node:readline';
 import { chromium } from 'playwright-core';
+import { url, wish } from './stage.mjs';
 
-const [url, executablePath] = process.argv.slice(2);
-const answers = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
+const executablePath = process.argv[3];
 const browser = await chromium.launch({ executablePath, headless: true, args: ['--no-sandbox', '--disable-gpu'] });
 try {
   const page = await browser.newPage();
-  await page.exposeFunction('wish', async (what) => {
-    console.log(what);
-    assert.equal((await answers.next()).value, 'done', what);
-  });
+  await page.exposeFunction('wish', wish);
   await page.goto(`${url}?query=%7Bhello%7D`); // a page of the server's origin
   const seen = await page.evaluate(async (address) => {
     const seen = [];

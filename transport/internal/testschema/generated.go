@@ -83,6 +83,7 @@ type ComplexityRoot struct {
 
 	Subscription struct {
 		Broken  func(childComplexity int) int
+		Latest  func(childComplexity int, after *string) int
 		Missing func(childComplexity int) int
 		Parcels func(childComplexity int, after *string, upTo *int32) int
 		Secrets func(childComplexity int, after *string) int
@@ -118,6 +119,7 @@ type QueryResolver interface {
 type SubscriptionResolver interface {
 	Ticks(ctx context.Context, after *string) (<-chan int32, error)
 	Parcels(ctx context.Context, after *string, upTo *int32) (<-chan *Parcel, error)
+	Latest(ctx context.Context, after *string) (<-chan *Parcel, error)
 	Secrets(ctx context.Context, after *string) (<-chan int32, error)
 	Missing(ctx context.Context) (<-chan int32, error)
 	Broken(ctx context.Context) (<-chan int32, error)
@@ -387,6 +389,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Subscription.Broken(childComplexity), true
+	case "Subscription.latest":
+		if e.ComplexityRoot.Subscription.Latest == nil {
+			break
+		}
+
+		args, err := ec.field_Subscription_latest_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Subscription.Latest(childComplexity, args["after"].(*string)), true
 	case "Subscription.missing":
 		if e.ComplexityRoot.Subscription.Missing == nil {
 			break
@@ -892,6 +905,20 @@ func (ec *executionContext) field_Query_status_args(ctx context.Context, rawArgs
 		return nil, err
 	}
 	args["status"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Subscription_latest_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOString2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg0
 	return args, nil
 }
 
@@ -2113,6 +2140,50 @@ func (ec *executionContext) fieldContext_Subscription_parcels(ctx context.Contex
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
 	if fc.Args, err = ec.field_Subscription_parcels_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Subscription_latest(ctx context.Context, field graphql.CollectedField) (ret func(ctx context.Context) graphql.Marshaler) {
+	return graphql.ResolveFieldStream(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Subscription_latest(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Subscription().Latest(ctx, fc.Args["after"].(*string))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *Parcel) graphql.Marshaler {
+			return ec.marshalNParcel2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋtransportᚋinternalᚋtestschemaᚐParcel(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Subscription_latest(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Subscription",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Parcel(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Subscription_latest_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
@@ -4084,6 +4155,8 @@ func (ec *executionContext) _Subscription(ctx context.Context, sel ast.Selection
 		return ec._Subscription_ticks(ctx, fields[0])
 	case "parcels":
 		return ec._Subscription_parcels(ctx, fields[0])
+	case "latest":
+		return ec._Subscription_latest(ctx, fields[0])
 	case "secrets":
 		return ec._Subscription_secrets(ctx, fields[0])
 	case "missing":

@@ -27,8 +27,14 @@ func numberOf(cursor string) (int64, error) {
 	return number, nil
 }
 
+// course says how a subscription begins and ends.
+type course struct {
+	snapshot bool  // it begins with the last item, unless it goes on after another
+	upTo     int64 // the number of the item with which it ends; 0: none
+}
+
 // follow answers a subscription as the gateway's own resolvers do: once to begin, and then for each item by itself.
-func follow[T any](ctx context.Context, l *Log, after *string, upTo int64, show func(*event.Item) T) (<-chan T, error) {
+func follow[T any](ctx context.Context, l *Log, after *string, c course, show func(*event.Item) T) (<-chan T, error) {
 	h := event.FromContext(ctx)
 	answers := make(chan T, 1)
 	if h.Item != nil {
@@ -38,12 +44,12 @@ func follow[T any](ctx context.Context, l *Log, after *string, upTo int64, show 
 	if h.After != nil {
 		after = h.After
 	}
-	sub, err := l.subscribe(ctx, after, upTo)
+	sub, err := l.subscribe(ctx, after, c)
 	h.Subscription = sub
 	return answers, err
 }
 
-func (l *Log) subscribe(ctx context.Context, after *string, upTo int64) (*event.Subscription, error) {
+func (l *Log) subscribe(ctx context.Context, after *string, c course) (*event.Subscription, error) {
 	var from int64
 	if after != nil {
 		var err error
@@ -53,22 +59,31 @@ func (l *Log) subscribe(ctx context.Context, after *string, upTo int64) (*event.
 	}
 	sub, err := l.Hub.Subscribe(ctx, merchant, event.Stream{
 		Topic: event.Topic{Kind: event.OfMerchant}, Read: l.read,
-		Ends:   func(i *event.Item) bool { return upTo > 0 && i.Number >= upTo },
+		Ends:   func(i *event.Item) bool { return c.upTo > 0 && i.Number >= c.upTo },
 		Cursor: func(i *event.Item) string { return Cursor(i.Number) },
 	})
 	if err != nil {
 		return nil, err
 	}
+	var first *event.Item
 	if after == nil {
 		from = l.last()
+		if c.snapshot && from > 0 {
+			items, err := l.read(ctx, from-1, 1)
+			if err != nil {
+				sub.Close()
+				return nil, err
+			}
+			first = items[0]
+		}
 	}
-	sub.Start(from, nil, after != nil)
+	sub.Start(from, first, after != nil)
 	return sub, nil
 }
 
 func (r root) Ticks(ctx context.Context, after *string) (<-chan int32, error) {
 	r.called(ctx)
-	return follow(ctx, r.Log, after, 0, func(i *event.Item) int32 { return int32(i.Number) })
+	return follow(ctx, r.Log, after, course{}, func(i *event.Item) int32 { return int32(i.Number) })
 }
 
 func (r root) Secrets(ctx context.Context, after *string) (<-chan int32, error) {
@@ -87,12 +102,19 @@ type Parcel struct{ Number int64 }
 
 func (r root) Parcels(ctx context.Context, after *string, upTo *int32) (<-chan *Parcel, error) {
 	r.called(ctx)
-	var end int64
+	var c course
 	if upTo != nil {
-		end = int64(*upTo)
+		c.upTo = int64(*upTo)
 	}
-	return follow(ctx, r.Log, after, end, func(i *event.Item) *Parcel { return &Parcel{i.Number} })
+	return follow(ctx, r.Log, after, c, parcelOf)
 }
+
+func (r root) Latest(ctx context.Context, after *string) (<-chan *Parcel, error) {
+	r.called(ctx)
+	return follow(ctx, r.Log, after, course{snapshot: true}, parcelOf)
+}
+
+func parcelOf(i *event.Item) *Parcel { return &Parcel{i.Number} }
 
 // Text is "1", "22", "333" … of the size that was asked for.
 func (p *Parcel) Text(size int32) string {
