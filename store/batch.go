@@ -184,6 +184,7 @@ func (b *batch) Hold(id ledger.HoldID) *ledger.Hold { return b.holds[id] }
 
 // AddHold adds a hold that the command makes.
 func (b *batch) AddHold(h *ledger.Hold) {
+	b.mustKnow(&h.AccountID, &h.CounterAccountID)
 	b.newHolds = append(b.newHolds, h)
 	b.holds[h.ID] = h
 }
