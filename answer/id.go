@@ -34,6 +34,7 @@ const (
 	TransactionPrefix Prefix = "txn"
 	EntryPrefix       Prefix = "ent"
 	EventPrefix       Prefix = "evt"
+	HoldPrefix        Prefix = "hol"
 )
 
 // ErrNotAnID is returned for text that is no identifier. To a client such text is the same as an identifier that never was.

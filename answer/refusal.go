@@ -18,6 +18,8 @@ const (
 	CodeAccountNotEmpty       Code = "ACCOUNT_NOT_EMPTY"
 	CodeBalanceOutOfRange     Code = "BALANCE_OUT_OF_RANGE"
 	CodeCurrencyMismatch      Code = "CURRENCY_MISMATCH"
+	CodeHoldNotOpen           Code = "HOLD_NOT_OPEN"
+	CodeHoldOfPayment         Code = "HOLD_OF_PAYMENT"
 	CodeIdempotencyKeyReused  Code = "IDEMPOTENCY_KEY_REUSED"
 	CodeIdempotencyInProgress Code = "IDEMPOTENCY_IN_PROGRESS"
 )

@@ -38,6 +38,7 @@ type Needs struct {
 	Customers []string
 	Accounts  []string
 	Payments  []string
+	Holds     []string // with their accounts
 	Inner     []Inner
 }
 

@@ -23,6 +23,8 @@ const (
 	AccountStatusChanged Type = "ACCOUNT_STATUS_CHANGED"
 	FundsDeposited       Type = "FUNDS_DEPOSITED"
 	TransferPosted       Type = "TRANSFER_POSTED"
+	FundsHeld            Type = "FUNDS_HELD"
+	HoldReleased         Type = "HOLD_RELEASED"
 	PaymentCreated       Type = "PAYMENT_CREATED"
 	PaymentSucceeded     Type = "PAYMENT_SUCCEEDED"
 )
@@ -116,7 +118,7 @@ func (t Type) Object() answer.Prefix {
 		return answer.CustomerPrefix
 	case AccountOpened, AccountStatusChanged:
 		return answer.AccountPrefix
-	case FundsDeposited, TransferPosted:
+	case FundsDeposited, TransferPosted, FundsHeld, HoldReleased:
 		return answer.TransactionPrefix
 	default:
 		return answer.PaymentPrefix

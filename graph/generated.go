@@ -44,11 +44,14 @@ type ResolverRoot interface {
 	Entry() EntryResolver
 	Event() EventResolver
 	EventHead() EventHeadResolver
+	Hold() HoldResolver
 	IdempotentRequest() IdempotentRequestResolver
 	Mutation() MutationResolver
 	Payment() PaymentResolver
 	PaymentStatusEvent() PaymentStatusEventResolver
+	PlaceHoldSuccess() PlaceHoldSuccessResolver
 	Query() QueryResolver
+	ReleaseHoldSuccess() ReleaseHoldSuccessResolver
 	Subscription() SubscriptionResolver
 	Transaction() TransactionResolver
 	Viewer() ViewerResolver
@@ -64,6 +67,7 @@ type ComplexityRoot struct {
 		Currency     func(childComplexity int) int
 		Customer     func(childComplexity int) int
 		Entries      func(childComplexity int, first int32, after *string) int
+		Holds        func(childComplexity int, first int32, after *string) int
 		ID           func(childComplexity int) int
 		Kind         func(childComplexity int) int
 		Name         func(childComplexity int) int
@@ -104,6 +108,7 @@ type ComplexityRoot struct {
 
 	AccountNotEmpty struct {
 		Code       func(childComplexity int) int
+		Held       func(childComplexity int) int
 		Message    func(childComplexity int) int
 		Path       func(childComplexity int) int
 		Posted     func(childComplexity int) int
@@ -112,8 +117,10 @@ type ComplexityRoot struct {
 	}
 
 	Balance struct {
-		Available func(childComplexity int) int
-		Posted    func(childComplexity int) int
+		Available  func(childComplexity int) int
+		PendingIn  func(childComplexity int) int
+		PendingOut func(childComplexity int) int
+		Posted     func(childComplexity int) int
 	}
 
 	BalanceOutOfRange struct {
@@ -182,7 +189,9 @@ type ComplexityRoot struct {
 		Amount          func(childComplexity int) int
 		CreatedAt       func(childComplexity int) int
 		Direction       func(childComplexity int) int
+		Hold            func(childComplexity int) int
 		ID              func(childComplexity int) int
+		Pending         func(childComplexity int) int
 		RunningBalance  func(childComplexity int) int
 		Transaction     func(childComplexity int) int
 	}
@@ -224,6 +233,49 @@ type ComplexityRoot struct {
 		Cursor   func(childComplexity int) int
 		HashText func(childComplexity int) int
 		Sequence func(childComplexity int) int
+	}
+
+	Hold struct {
+		Account        func(childComplexity int) int
+		Amount         func(childComplexity int) int
+		CreatedAt      func(childComplexity int) int
+		EndTransaction func(childComplexity int) int
+		EndedAt        func(childComplexity int) int
+		ID             func(childComplexity int) int
+		Payment        func(childComplexity int) int
+		Posted         func(childComplexity int) int
+		Reference      func(childComplexity int) int
+		Status         func(childComplexity int) int
+		Transaction    func(childComplexity int) int
+	}
+
+	HoldConnection struct {
+		Edges    func(childComplexity int) int
+		Nodes    func(childComplexity int) int
+		PageInfo func(childComplexity int) int
+	}
+
+	HoldEdge struct {
+		Cursor func(childComplexity int) int
+		Node   func(childComplexity int) int
+	}
+
+	HoldNotOpen struct {
+		Code       func(childComplexity int) int
+		Message    func(childComplexity int) int
+		Path       func(childComplexity int) int
+		ResourceID func(childComplexity int) int
+		Retryable  func(childComplexity int) int
+		Status     func(childComplexity int) int
+	}
+
+	HoldOfPayment struct {
+		Code       func(childComplexity int) int
+		Message    func(childComplexity int) int
+		Path       func(childComplexity int) int
+		PaymentID  func(childComplexity int) int
+		ResourceID func(childComplexity int) int
+		Retryable  func(childComplexity int) int
 	}
 
 	IdempotencyInProgress struct {
@@ -288,6 +340,8 @@ type ComplexityRoot struct {
 		CreatePayment    func(childComplexity int, input payment.CreateInput) int
 		DepositFunds     func(childComplexity int, input ledger.DepositFundsInput) int
 		OpenAccount      func(childComplexity int, input ledger.OpenAccountInput) int
+		PlaceHold        func(childComplexity int, input ledger.PlaceHoldInput) int
+		ReleaseHold      func(childComplexity int, input ledger.ReleaseHoldInput) int
 		SetAccountStatus func(childComplexity int, input ledger.SetAccountStatusInput) int
 		TransferFunds    func(childComplexity int, input ledger.TransferFundsInput) int
 	}
@@ -350,6 +404,12 @@ type ComplexityRoot struct {
 		Status         func(childComplexity int) int
 	}
 
+	PlaceHoldSuccess struct {
+		Hold        func(childComplexity int) int
+		Replayed    func(childComplexity int) int
+		Transaction func(childComplexity int) int
+	}
+
 	Query struct {
 		Account           func(childComplexity int, id string) int
 		Accounts          func(childComplexity int, first int32, after *string, filter *ledger.AccountFilter, orderBy answer.OrderBy) int
@@ -365,6 +425,12 @@ type ComplexityRoot struct {
 		Transaction       func(childComplexity int, id string) int
 		Transactions      func(childComplexity int, first int32, after *string, filter *ledger.TransactionFilter, orderBy answer.OrderBy) int
 		Viewer            func(childComplexity int) int
+	}
+
+	ReleaseHoldSuccess struct {
+		Hold        func(childComplexity int) int
+		Replayed    func(childComplexity int) int
+		Transaction func(childComplexity int) int
 	}
 
 	SetAccountStatusSuccess struct {
@@ -436,6 +502,7 @@ type AccountResolver interface {
 	Customer(ctx context.Context, obj *ledger.Account) (*merchant.Customer, error)
 
 	Entries(ctx context.Context, obj *ledger.Account, first int32, after *string) (*answer.Page[*ledger.Entry], error)
+	Holds(ctx context.Context, obj *ledger.Account, first int32, after *string) (*answer.Page[*ledger.Hold], error)
 	Transactions(ctx context.Context, obj *ledger.Account, first int32, after *string) (*answer.Page[*ledger.Transaction], error)
 }
 type AccountActivityEventResolver interface {
@@ -449,6 +516,8 @@ type CustomerResolver interface {
 type EntryResolver interface {
 	Account(ctx context.Context, obj *ledger.Entry) (*ledger.Account, error)
 
+	Hold(ctx context.Context, obj *ledger.Entry) (*ledger.Hold, error)
+
 	Transaction(ctx context.Context, obj *ledger.Entry) (*ledger.Transaction, error)
 }
 type EventResolver interface {
@@ -459,6 +528,13 @@ type EventResolver interface {
 type EventHeadResolver interface {
 	Cursor(ctx context.Context, obj *event.Head) (string, error)
 }
+type HoldResolver interface {
+	Account(ctx context.Context, obj *ledger.Hold) (*ledger.Account, error)
+
+	Payment(ctx context.Context, obj *ledger.Hold) (*payment.Payment, error)
+	Transaction(ctx context.Context, obj *ledger.Hold) (*ledger.Transaction, error)
+	EndTransaction(ctx context.Context, obj *ledger.Hold) (*ledger.Transaction, error)
+}
 type IdempotentRequestResolver interface {
 	Object(ctx context.Context, obj *command.Record) (answer.Node, error)
 }
@@ -468,6 +544,8 @@ type MutationResolver interface {
 	SetAccountStatus(ctx context.Context, input ledger.SetAccountStatusInput) (answer.Outcome, error)
 	DepositFunds(ctx context.Context, input ledger.DepositFundsInput) (answer.Outcome, error)
 	TransferFunds(ctx context.Context, input ledger.TransferFundsInput) (answer.Outcome, error)
+	PlaceHold(ctx context.Context, input ledger.PlaceHoldInput) (answer.Outcome, error)
+	ReleaseHold(ctx context.Context, input ledger.ReleaseHoldInput) (answer.Outcome, error)
 	CreatePayment(ctx context.Context, input payment.CreateInput) (answer.Outcome, error)
 	ConfirmPayment(ctx context.Context, input payment.ConfirmInput) (answer.Outcome, error)
 }
@@ -484,6 +562,9 @@ type PaymentStatusEventResolver interface {
 	PreviousStatus(ctx context.Context, obj *payment.StatusEvent) (*payment.Status, error)
 	Payment(ctx context.Context, obj *payment.StatusEvent) (*payment.Payment, error)
 }
+type PlaceHoldSuccessResolver interface {
+	Hold(ctx context.Context, obj *ledger.PlaceHoldSuccess) (*ledger.Hold, error)
+}
 type QueryResolver interface {
 	Viewer(ctx context.Context) (*auth.Principal, error)
 	Node(ctx context.Context, id string) (answer.Node, error)
@@ -499,6 +580,9 @@ type QueryResolver interface {
 	Events(ctx context.Context, first int32, after *string, types []event.Type, waitMs int32) (*answer.Page[*event.Event], error)
 	EventHead(ctx context.Context) (*event.Head, error)
 	IdempotentRequest(ctx context.Context, key string) (*command.Record, error)
+}
+type ReleaseHoldSuccessResolver interface {
+	Hold(ctx context.Context, obj *ledger.ReleaseHoldSuccess) (*ledger.Hold, error)
 }
 type SubscriptionResolver interface {
 	PaymentStatus(ctx context.Context, paymentID string, after *string) (<-chan *payment.StatusEvent, error)
@@ -566,6 +650,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Account.Entries(childComplexity, args["first"].(int32), args["after"].(*string)), true
+	case "Account.holds":
+		if e.ComplexityRoot.Account.Holds == nil {
+			break
+		}
+
+		args, err := ec.field_Account_holds_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Account.Holds(childComplexity, args["first"].(int32), args["after"].(*string)), true
 	case "Account.id":
 		if e.ComplexityRoot.Account.ID == nil {
 			break
@@ -726,6 +821,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.AccountNotEmpty.Code(childComplexity), true
+	case "AccountNotEmpty.held":
+		if e.ComplexityRoot.AccountNotEmpty.Held == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AccountNotEmpty.Held(childComplexity), true
 	case "AccountNotEmpty.message":
 		if e.ComplexityRoot.AccountNotEmpty.Message == nil {
 			break
@@ -763,6 +864,18 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Balance.Available(childComplexity), true
+	case "Balance.pendingIn":
+		if e.ComplexityRoot.Balance.PendingIn == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Balance.PendingIn(childComplexity), true
+	case "Balance.pendingOut":
+		if e.ComplexityRoot.Balance.PendingOut == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Balance.PendingOut(childComplexity), true
 	case "Balance.posted":
 		if e.ComplexityRoot.Balance.Posted == nil {
 			break
@@ -1012,12 +1125,24 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Entry.Direction(childComplexity), true
+	case "Entry.hold":
+		if e.ComplexityRoot.Entry.Hold == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Entry.Hold(childComplexity), true
 	case "Entry.id":
 		if e.ComplexityRoot.Entry.ID == nil {
 			break
 		}
 
 		return e.ComplexityRoot.Entry.ID(childComplexity), true
+	case "Entry.pending":
+		if e.ComplexityRoot.Entry.Pending == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Entry.Pending(childComplexity), true
 	case "Entry.runningBalance":
 		if e.ComplexityRoot.Entry.RunningBalance == nil {
 			break
@@ -1162,6 +1287,179 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.EventHead.Sequence(childComplexity), true
+
+	case "Hold.account":
+		if e.ComplexityRoot.Hold.Account == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Hold.Account(childComplexity), true
+	case "Hold.amount":
+		if e.ComplexityRoot.Hold.Amount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Hold.Amount(childComplexity), true
+	case "Hold.createdAt":
+		if e.ComplexityRoot.Hold.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Hold.CreatedAt(childComplexity), true
+	case "Hold.endTransaction":
+		if e.ComplexityRoot.Hold.EndTransaction == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Hold.EndTransaction(childComplexity), true
+	case "Hold.endedAt":
+		if e.ComplexityRoot.Hold.EndedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Hold.EndedAt(childComplexity), true
+	case "Hold.id":
+		if e.ComplexityRoot.Hold.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Hold.ID(childComplexity), true
+	case "Hold.payment":
+		if e.ComplexityRoot.Hold.Payment == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Hold.Payment(childComplexity), true
+	case "Hold.posted":
+		if e.ComplexityRoot.Hold.Posted == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Hold.Posted(childComplexity), true
+	case "Hold.reference":
+		if e.ComplexityRoot.Hold.Reference == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Hold.Reference(childComplexity), true
+	case "Hold.status":
+		if e.ComplexityRoot.Hold.Status == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Hold.Status(childComplexity), true
+	case "Hold.transaction":
+		if e.ComplexityRoot.Hold.Transaction == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Hold.Transaction(childComplexity), true
+
+	case "HoldConnection.edges":
+		if e.ComplexityRoot.HoldConnection.Edges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HoldConnection.Edges(childComplexity), true
+	case "HoldConnection.nodes":
+		if e.ComplexityRoot.HoldConnection.Nodes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HoldConnection.Nodes(childComplexity), true
+	case "HoldConnection.pageInfo":
+		if e.ComplexityRoot.HoldConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HoldConnection.PageInfo(childComplexity), true
+
+	case "HoldEdge.cursor":
+		if e.ComplexityRoot.HoldEdge.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HoldEdge.Cursor(childComplexity), true
+	case "HoldEdge.node":
+		if e.ComplexityRoot.HoldEdge.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HoldEdge.Node(childComplexity), true
+
+	case "HoldNotOpen.code":
+		if e.ComplexityRoot.HoldNotOpen.Code == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HoldNotOpen.Code(childComplexity), true
+	case "HoldNotOpen.message":
+		if e.ComplexityRoot.HoldNotOpen.Message == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HoldNotOpen.Message(childComplexity), true
+	case "HoldNotOpen.path":
+		if e.ComplexityRoot.HoldNotOpen.Path == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HoldNotOpen.Path(childComplexity), true
+	case "HoldNotOpen.resourceId":
+		if e.ComplexityRoot.HoldNotOpen.ResourceID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HoldNotOpen.ResourceID(childComplexity), true
+	case "HoldNotOpen.retryable":
+		if e.ComplexityRoot.HoldNotOpen.Retryable == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HoldNotOpen.Retryable(childComplexity), true
+	case "HoldNotOpen.status":
+		if e.ComplexityRoot.HoldNotOpen.Status == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HoldNotOpen.Status(childComplexity), true
+
+	case "HoldOfPayment.code":
+		if e.ComplexityRoot.HoldOfPayment.Code == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HoldOfPayment.Code(childComplexity), true
+	case "HoldOfPayment.message":
+		if e.ComplexityRoot.HoldOfPayment.Message == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HoldOfPayment.Message(childComplexity), true
+	case "HoldOfPayment.path":
+		if e.ComplexityRoot.HoldOfPayment.Path == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HoldOfPayment.Path(childComplexity), true
+	case "HoldOfPayment.paymentId":
+		if e.ComplexityRoot.HoldOfPayment.PaymentID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HoldOfPayment.PaymentID(childComplexity), true
+	case "HoldOfPayment.resourceId":
+		if e.ComplexityRoot.HoldOfPayment.ResourceID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HoldOfPayment.ResourceID(childComplexity), true
+	case "HoldOfPayment.retryable":
+		if e.ComplexityRoot.HoldOfPayment.Retryable == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HoldOfPayment.Retryable(childComplexity), true
 
 	case "IdempotencyInProgress.code":
 		if e.ComplexityRoot.IdempotencyInProgress.Code == nil {
@@ -1435,6 +1733,28 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.OpenAccount(childComplexity, args["input"].(ledger.OpenAccountInput)), true
+	case "Mutation.placeHold":
+		if e.ComplexityRoot.Mutation.PlaceHold == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_placeHold_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.PlaceHold(childComplexity, args["input"].(ledger.PlaceHoldInput)), true
+	case "Mutation.releaseHold":
+		if e.ComplexityRoot.Mutation.ReleaseHold == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_releaseHold_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.ReleaseHold(childComplexity, args["input"].(ledger.ReleaseHoldInput)), true
 	case "Mutation.setAccountStatus":
 		if e.ComplexityRoot.Mutation.SetAccountStatus == nil {
 			break
@@ -1697,6 +2017,25 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.PaymentStatusEvent.Status(childComplexity), true
 
+	case "PlaceHoldSuccess.hold":
+		if e.ComplexityRoot.PlaceHoldSuccess.Hold == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PlaceHoldSuccess.Hold(childComplexity), true
+	case "PlaceHoldSuccess.replayed":
+		if e.ComplexityRoot.PlaceHoldSuccess.Replayed == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PlaceHoldSuccess.Replayed(childComplexity), true
+	case "PlaceHoldSuccess.transaction":
+		if e.ComplexityRoot.PlaceHoldSuccess.Transaction == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PlaceHoldSuccess.Transaction(childComplexity), true
+
 	case "Query.account":
 		if e.ComplexityRoot.Query.Account == nil {
 			break
@@ -1842,6 +2181,25 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Viewer(childComplexity), true
+
+	case "ReleaseHoldSuccess.hold":
+		if e.ComplexityRoot.ReleaseHoldSuccess.Hold == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReleaseHoldSuccess.Hold(childComplexity), true
+	case "ReleaseHoldSuccess.replayed":
+		if e.ComplexityRoot.ReleaseHoldSuccess.Replayed == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReleaseHoldSuccess.Replayed(childComplexity), true
+	case "ReleaseHoldSuccess.transaction":
+		if e.ComplexityRoot.ReleaseHoldSuccess.Transaction == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReleaseHoldSuccess.Transaction(childComplexity), true
 
 	case "SetAccountStatusSuccess.account":
 		if e.ComplexityRoot.SetAccountStatusSuccess.Account == nil {
@@ -2088,6 +2446,8 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("OrderBy", ec.unmarshalInputOrderBy),
 			graphql.NewInputUnmarshaler("PaymentFilter", ec.unmarshalInputPaymentFilter),
 			graphql.NewInputUnmarshaler("PaymentSourceInput", ec.unmarshalInputPaymentSourceInput),
+			graphql.NewInputUnmarshaler("PlaceHoldInput", ec.unmarshalInputPlaceHoldInput),
+			graphql.NewInputUnmarshaler("ReleaseHoldInput", ec.unmarshalInputReleaseHoldInput),
 			graphql.NewInputUnmarshaler("SetAccountStatusInput", ec.unmarshalInputSetAccountStatusInput),
 			graphql.NewInputUnmarshaler("TransactionFilter", ec.unmarshalInputTransactionFilter),
 			graphql.NewInputUnmarshaler("TransferFundsInput", ec.unmarshalInputTransferFundsInput),
@@ -2218,7 +2578,7 @@ enum Scope {
   PAYMENTS_READ
   "Create and confirm payments."
   PAYMENTS_WRITE
-  "Move money between accounts."
+  "Move money between accounts, and set it aside."
   TRANSFERS_WRITE
 }
 
@@ -2348,13 +2708,15 @@ enum AccountKind {
   MERCHANT_AVAILABLE
   "Money at the bank. One a currency."
   BANK_CASH
+  "What is not yet anybody's: what holds without a destination are for. One a currency."
+  SUSPENSE
 }
 
 "What requests may do with an account."
 enum AccountStatus {
   "Everything."
   ACTIVE
-  "Nothing may be taken out of it by request. Money may still come in."
+  "Nothing may be taken out of it or set aside by request. Money may still come in, and holds end."
   FROZEN
   "Nothing more, ever."
   CLOSED
@@ -2364,8 +2726,12 @@ enum AccountStatus {
 type Balance {
   "The sum of all entries."
   posted: Money!
-  "What a request may take out."
+  "What a request may take out: ` + "`" + `posted` + "`" + ` without ` + "`" + `pendingOut` + "`" + `."
   available: Money!
+  "What open holds will bring when they are posted."
+  pendingIn: Money!
+  "What open holds will take when they are posted."
+  pendingOut: Money!
 }
 
 "A ledger account in one currency."
@@ -2386,14 +2752,21 @@ type Account implements Node @requiresScope(scope: ACCOUNTS_READ) {
   customer: Customer
   "What the account holds. All balances of one query are of the same moment."
   balance: Balance!
-  "The account's entries, the newest first."
+  "The account's statement: the entries that have changed its posted balance, the newest first. Those that only make or end holds are left out."
   entries(
     "How many at most: 1 to 100."
     first: Int! = 20
     "The cursor after which to begin."
     after: Cursor
   ): EntryConnection
-  "The transactions that have an entry on this account, the newest first."
+  "The open holds that will take from this account when they are posted, the newest first."
+  holds(
+    "How many at most: 1 to 100."
+    first: Int! = 20
+    "The cursor after which to begin."
+    after: Cursor
+  ): HoldConnection
+  "The transactions that have an entry on this account, the newest first: those of holds too."
   transactions(
     "How many at most: 1 to 100."
     first: Int! = 20
@@ -2422,8 +2795,12 @@ type Entry implements Node @requiresScope(scope: ACCOUNTS_READ) {
   id: ID!
   "The account that it stands on."
   account: Account
-  "How much; always positive."
+  "How much is posted; never below zero, and zero where the entry only makes or ends a hold."
   amount: Money!
+  "How much is set aside on this side, where the entry makes a hold; below zero what is free again, where it ends one. Mostly zero."
+  pending: Money!
+  "The hold that the entry makes or ends; mostly null."
+  hold: Hold
   "On which side."
   direction: EntryDirection!
   "The account's posted balance after this entry."
@@ -2444,6 +2821,46 @@ enum TransactionKind {
   TRANSFER
   "A payment's money."
   PAYMENT
+  "Nothing has moved: money of an account was set aside."
+  HOLD
+  "Nothing has moved: what was set aside is free again."
+  RELEASE
+}
+
+"What became of a hold."
+enum HoldStatus {
+  "The money is set aside."
+  OPEN
+  "The money has moved, wholly or in part; the rest is free again."
+  POSTED
+  "Nothing has moved, and the money is free again."
+  VOIDED
+}
+
+"An amount of an account that is set aside, so that nothing else can take it. It never changes, but for its end."
+type Hold implements Node @requiresScope(scope: ACCOUNTS_READ) {
+  "The hold's identifier: ` + "`" + `hol_…` + "`" + `."
+  id: ID!
+  "The account whose money is set aside."
+  account: Account
+  "How much is set aside."
+  amount: Money!
+  "What became of it."
+  status: HoldStatus!
+  "How much of it has moved; zero while it is open."
+  posted: Money!
+  "The word of the client who asked for it."
+  reference: String
+  "The payment that it belongs to, where there is one."
+  payment: Payment
+  "The transaction that made it."
+  transaction: Transaction
+  "The transaction that ended it; null while it is open."
+  endTransaction: Transaction
+  "When it was made."
+  createdAt: DateTime!
+  "When it ended; null while it is open."
+  endedAt: DateTime
 }
 
 "Whether a transaction still stands."
@@ -2460,7 +2877,7 @@ type Transaction implements Node @requiresScope(scope: ACCOUNTS_READ) {
   kind: TransactionKind!
   "Whether it still stands."
   status: TransactionStatus!
-  "How much moved: the sum of its debits."
+  "How much moved: the sum of its debits; where it is a HOLD what was set aside, where it is a RELEASE what is free again."
   amount: Money!
   "Its legs, at least two; who sees only some of the accounts, sees their legs alone."
   entries: [Entry!]!
@@ -2550,6 +2967,10 @@ enum EventType {
   FUNDS_DEPOSITED
   "Money was moved between wallets."
   TRANSFER_POSTED
+  "Money of a wallet was set aside."
+  FUNDS_HELD
+  "A hold was ended, and nothing has moved."
+  HOLD_RELEASED
   "A payment was created, and waits for a source or for confirmation."
   PAYMENT_CREATED
   "A payment's money has moved."
@@ -2795,6 +3216,24 @@ type EntryEdge {
   node: Entry!
 }
 
+"A page of a list: Hold objects."
+type HoldConnection {
+  "The objects with their cursors."
+  edges: [HoldEdge!]!
+  "The objects alone."
+  nodes: [Hold!]!
+  "Where the page stands in the list."
+  pageInfo: PageInfo!
+}
+
+"One object of a page: Hold."
+type HoldEdge {
+  "The object's place in the list."
+  cursor: Cursor!
+  "The object."
+  node: Hold!
+}
+
 "A page of a list: Transaction objects."
 type TransactionConnection {
   "The objects with their cursors."
@@ -2864,7 +3303,7 @@ type Subscription {
     "The cursor after which to begin."
     after: Cursor
   ): PaymentStatusEvent! @requiresScope(scope: PAYMENTS_READ)
-  "What is posted on an account: first where it stands, or with ` + "`" + `after` + "`" + ` everything since, and then each entry."
+  "What happens on an account: first where it stands, or with ` + "`" + `after` + "`" + ` everything since, and then each entry, those of holds too."
   accountActivity(
     "The account."
     accountId: ID!
@@ -3008,6 +3447,16 @@ type Mutation {
     "The transfer, and the key."
     input: TransferFundsInput!
   ): TransferFundsResult @requiresScope(scope: TRANSFERS_WRITE)
+  "Set money of a wallet aside, so that nothing else can take it, until the hold is released."
+  placeHold(
+    "The hold, and the key."
+    input: PlaceHoldInput!
+  ): PlaceHoldResult @requiresScope(scope: TRANSFERS_WRITE)
+  "End a hold that was placed: the money is free again. A payment's holds end with the payment."
+  releaseHold(
+    "The hold, and the key."
+    input: ReleaseHoldInput!
+  ): ReleaseHoldResult @requiresScope(scope: TRANSFERS_WRITE)
   "Create a payment, and with ` + "`" + `confirm: true` + "`" + ` take the money at once."
   createPayment(
     "The payment, and the key."
@@ -3050,7 +3499,7 @@ input SetAccountStatusInput {
   idempotencyKey: IdempotencyKey!
   "The account."
   accountId: ID!
-  "Its status from now on. CLOSED is final, and needs an empty account."
+  "Its status from now on. CLOSED is final, and needs an empty account without open holds."
   status: AccountStatus!
   "Why: at most 500 characters. The account shows it as statusReason; the log has a salted hash of it."
   reason: String!
@@ -3080,6 +3529,28 @@ input TransferFundsInput {
   amount: MoneyInput!
   "A word to be kept with the transaction: at most 200 characters."
   reference: String
+}
+
+"Money of a wallet that is to be set aside."
+input PlaceHoldInput {
+  "Names this attempt."
+  idempotencyKey: IdempotencyKey!
+  "The wallet."
+  accountId: ID!
+  "How much."
+  amount: MoneyInput!
+  "A word to be kept with the hold: at most 200 characters."
+  reference: String
+}
+
+"A hold that is to end."
+input ReleaseHoldInput {
+  "Names this attempt."
+  idempotencyKey: IdempotencyKey!
+  "The hold."
+  holdId: ID!
+  "Why: at most 500 characters. It is kept as the transaction's reference."
+  reason: String!
 }
 
 "Where a payment takes its money from: exactly one of the members."
@@ -3206,6 +3677,48 @@ type TransferFundsSuccess {
   replayed: Boolean!
 }
 
+"What ` + "`" + `placeHold` + "`" + ` answers."
+union PlaceHoldResult =
+  | PlaceHoldSuccess
+  | ValidationFailed
+  | NotFound
+  | AccountNotActive
+  | CurrencyMismatch
+  | BalanceOutOfRange
+  | InsufficientFunds
+  | IdempotencyKeyReused
+  | IdempotencyInProgress
+
+"The money is set aside."
+type PlaceHoldSuccess {
+  "The hold, as it is now."
+  hold: Hold
+  "The transaction that made it, as the request left it; for a replay, as it is now."
+  transaction: Transaction
+  "Whether the key was known: nothing was done again."
+  replayed: Boolean!
+}
+
+"What ` + "`" + `releaseHold` + "`" + ` answers."
+union ReleaseHoldResult =
+  | ReleaseHoldSuccess
+  | ValidationFailed
+  | NotFound
+  | HoldNotOpen
+  | HoldOfPayment
+  | IdempotencyKeyReused
+  | IdempotencyInProgress
+
+"The money is free again."
+type ReleaseHoldSuccess {
+  "The hold, as it is now."
+  hold: Hold
+  "The transaction that ended it, as the request left it; for a replay, as it is now."
+  transaction: Transaction
+  "Whether the key was known: nothing was done again."
+  replayed: Boolean!
+}
+
 "What ` + "`" + `createPayment` + "`" + ` answers."
 union CreatePaymentResult =
   | CreatePaymentSuccess
@@ -3271,12 +3784,16 @@ enum ErrorCode {
   INSUFFICIENT_FUNDS
   "The account is frozen or closed."
   ACCOUNT_NOT_ACTIVE
-  "An account can only be closed when it is empty."
+  "An account can only be closed when it is empty, and its holds have ended."
   ACCOUNT_NOT_EMPTY
   "The sums of an account would leave the range that the ledger can count."
   BALANCE_OUT_OF_RANGE
   "The account is in another currency."
   CURRENCY_MISMATCH
+  "The hold has ended."
+  HOLD_NOT_OPEN
+  "The hold belongs to a payment, and ends with it."
+  HOLD_OF_PAYMENT
   "The key was used for another request."
   IDEMPOTENCY_KEY_REUSED
   "Another request with this key is still being worked on."
@@ -3361,7 +3878,7 @@ type AccountNotActive implements UserError {
   status: AccountStatus!
 }
 
-"An account can only be closed when it is empty."
+"An account can only be closed when it is empty, and its holds have ended."
 type AccountNotEmpty implements UserError {
   "The machine-readable name of the refusal."
   code: ErrorCode!
@@ -3375,6 +3892,40 @@ type AccountNotEmpty implements UserError {
   resourceId: ID!
   "What is left in it."
   posted: Money!
+  "What open holds set aside, out of it or for it."
+  held: Money!
+}
+
+"The hold has ended."
+type HoldNotOpen implements UserError {
+  "The machine-readable name of the refusal."
+  code: ErrorCode!
+  "The refusal in a sentence, for people."
+  message: String!
+  "Leads to the argument that caused it."
+  path: [String!]
+  "Whether the same request with the same key may yet succeed."
+  retryable: Boolean!
+  "The hold."
+  resourceId: ID!
+  "Its status."
+  status: HoldStatus!
+}
+
+"The hold belongs to a payment, and ends with it."
+type HoldOfPayment implements UserError {
+  "The machine-readable name of the refusal."
+  code: ErrorCode!
+  "The refusal in a sentence, for people."
+  message: String!
+  "Leads to the argument that caused it."
+  path: [String!]
+  "Whether the same request with the same key may yet succeed."
+  retryable: Boolean!
+  "The hold."
+  resourceId: ID!
+  "The payment."
+  paymentId: ID!
 }
 
 "The sums of an account would leave the range that the ledger can count."
@@ -3498,6 +4049,8 @@ func (ec *executionContext) childFields_Account(ctx context.Context, field graph
 		return ec.fieldContext_Account_balance(ctx, field)
 	case "entries":
 		return ec.fieldContext_Account_entries(ctx, field)
+	case "holds":
+		return ec.fieldContext_Account_holds(ctx, field)
 	case "transactions":
 		return ec.fieldContext_Account_transactions(ctx, field)
 	case "version":
@@ -3554,6 +4107,10 @@ func (ec *executionContext) childFields_Balance(ctx context.Context, field graph
 		return ec.fieldContext_Balance_posted(ctx, field)
 	case "available":
 		return ec.fieldContext_Balance_available(ctx, field)
+	case "pendingIn":
+		return ec.fieldContext_Balance_pendingIn(ctx, field)
+	case "pendingOut":
+		return ec.fieldContext_Balance_pendingOut(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Balance", field.Name)
 }
@@ -3610,6 +4167,10 @@ func (ec *executionContext) childFields_Entry(ctx context.Context, field graphql
 		return ec.fieldContext_Entry_account(ctx, field)
 	case "amount":
 		return ec.fieldContext_Entry_amount(ctx, field)
+	case "pending":
+		return ec.fieldContext_Entry_pending(ctx, field)
+	case "hold":
+		return ec.fieldContext_Entry_hold(ctx, field)
 	case "direction":
 		return ec.fieldContext_Entry_direction(ctx, field)
 	case "runningBalance":
@@ -3700,6 +4261,56 @@ func (ec *executionContext) childFields_EventHead(ctx context.Context, field gra
 		return ec.fieldContext_EventHead_cursor(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type EventHead", field.Name)
+}
+
+func (ec *executionContext) childFields_Hold(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_Hold_id(ctx, field)
+	case "account":
+		return ec.fieldContext_Hold_account(ctx, field)
+	case "amount":
+		return ec.fieldContext_Hold_amount(ctx, field)
+	case "status":
+		return ec.fieldContext_Hold_status(ctx, field)
+	case "posted":
+		return ec.fieldContext_Hold_posted(ctx, field)
+	case "reference":
+		return ec.fieldContext_Hold_reference(ctx, field)
+	case "payment":
+		return ec.fieldContext_Hold_payment(ctx, field)
+	case "transaction":
+		return ec.fieldContext_Hold_transaction(ctx, field)
+	case "endTransaction":
+		return ec.fieldContext_Hold_endTransaction(ctx, field)
+	case "createdAt":
+		return ec.fieldContext_Hold_createdAt(ctx, field)
+	case "endedAt":
+		return ec.fieldContext_Hold_endedAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Hold", field.Name)
+}
+
+func (ec *executionContext) childFields_HoldConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return ec.fieldContext_HoldConnection_edges(ctx, field)
+	case "nodes":
+		return ec.fieldContext_HoldConnection_nodes(ctx, field)
+	case "pageInfo":
+		return ec.fieldContext_HoldConnection_pageInfo(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type HoldConnection", field.Name)
+}
+
+func (ec *executionContext) childFields_HoldEdge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "cursor":
+		return ec.fieldContext_HoldEdge_cursor(ctx, field)
+	case "node":
+		return ec.fieldContext_HoldEdge_node(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type HoldEdge", field.Name)
 }
 
 func (ec *executionContext) childFields_IdempotentRequest(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -4042,6 +4653,28 @@ func (ec *executionContext) field_Account_entries_args(ctx context.Context, rawA
 	return args, nil
 }
 
+func (ec *executionContext) field_Account_holds_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+		func(ctx context.Context, v any) (int32, error) {
+			return ec.unmarshalNInt2int32(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["first"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOCursor2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg1
+	return args, nil
+}
+
 func (ec *executionContext) field_Account_transactions_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -4148,6 +4781,34 @@ func (ec *executionContext) field_Mutation_openAccount_args(ctx context.Context,
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
 		func(ctx context.Context, v any) (ledger.OpenAccountInput, error) {
 			return ec.unmarshalNOpenAccountInput2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐOpenAccountInput(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Mutation_placeHold_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (ledger.PlaceHoldInput, error) {
+			return ec.unmarshalNPlaceHoldInput2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐPlaceHoldInput(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Mutation_releaseHold_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (ledger.ReleaseHoldInput, error) {
+			return ec.unmarshalNReleaseHoldInput2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐReleaseHoldInput(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -4804,6 +5465,50 @@ func (ec *executionContext) fieldContext_Account_entries(ctx context.Context, fi
 	return fc, nil
 }
 
+func (ec *executionContext) _Account_holds(ctx context.Context, field graphql.CollectedField, obj *ledger.Account) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Account_holds(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Account().Holds(ctx, obj, fc.Args["first"].(int32), fc.Args["after"].(*string))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *answer.Page[*ledger.Hold]) graphql.Marshaler {
+			return ec.marshalOHoldConnection2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐPage(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Account_holds(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Account",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_HoldConnection(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Account_holds_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Account_transactions(ctx context.Context, field graphql.CollectedField, obj *ledger.Account) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -5214,6 +5919,22 @@ func (ec *executionContext) fieldContext_AccountNotEmpty_posted(_ context.Contex
 	return fc, nil
 }
 
+func (ec *executionContext) _AccountNotEmpty_held(ctx context.Context, field graphql.CollectedField, obj *ledger.AccountNotEmpty) (ret graphql.Marshaler) {
+	return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, field.Selections, obj.Held())
+}
+func (ec *executionContext) fieldContext_AccountNotEmpty_held(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "AccountNotEmpty",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Money(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Balance_posted(ctx context.Context, field graphql.CollectedField, obj *ledger.Balance) (ret graphql.Marshaler) {
 	return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, field.Selections, obj.Posted)
 }
@@ -5234,6 +5955,38 @@ func (ec *executionContext) _Balance_available(ctx context.Context, field graphq
 	return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, field.Selections, obj.Available)
 }
 func (ec *executionContext) fieldContext_Balance_available(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Balance",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Money(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Balance_pendingIn(ctx context.Context, field graphql.CollectedField, obj *ledger.Balance) (ret graphql.Marshaler) {
+	return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, field.Selections, obj.PendingIn)
+}
+func (ec *executionContext) fieldContext_Balance_pendingIn(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Balance",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Money(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Balance_pendingOut(ctx context.Context, field graphql.CollectedField, obj *ledger.Balance) (ret graphql.Marshaler) {
+	return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, field.Selections, obj.PendingOut)
+}
+func (ec *executionContext) fieldContext_Balance_pendingOut(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "Balance",
 		Field:      field,
@@ -5785,6 +6538,54 @@ func (ec *executionContext) fieldContext_Entry_amount(_ context.Context, field g
 	return fc, nil
 }
 
+func (ec *executionContext) _Entry_pending(ctx context.Context, field graphql.CollectedField, obj *ledger.Entry) (ret graphql.Marshaler) {
+	return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, field.Selections, obj.Pending())
+}
+func (ec *executionContext) fieldContext_Entry_pending(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Entry",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Money(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Entry_hold(ctx context.Context, field graphql.CollectedField, obj *ledger.Entry) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Entry_hold(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Entry().Hold(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ledger.Hold) graphql.Marshaler {
+			return ec.marshalOHold2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐHold(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Entry_hold(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Entry",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Hold(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Entry_direction(ctx context.Context, field graphql.CollectedField, obj *ledger.Entry) (ret graphql.Marshaler) {
 	return ec.marshalNEntryDirection2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐDirection(ctx, field.Selections, obj.Direction)
 }
@@ -6224,6 +7025,436 @@ func (ec *executionContext) _EventHead_cursor(ctx context.Context, field graphql
 }
 func (ec *executionContext) fieldContext_EventHead_cursor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("EventHead", field, true, true, "Cursor")
+}
+
+func (ec *executionContext) _Hold_id(ctx context.Context, field graphql.CollectedField, obj *ledger.Hold) (ret graphql.Marshaler) {
+	return ec.marshalNID2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐHoldID(ctx, field.Selections, obj.ID)
+}
+func (ec *executionContext) fieldContext_Hold_id(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Hold", field, false, false, "ID")
+}
+
+func (ec *executionContext) _Hold_account(ctx context.Context, field graphql.CollectedField, obj *ledger.Hold) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Hold_account(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Hold().Account(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ledger.Account) graphql.Marshaler {
+			return ec.marshalOAccount2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐAccount(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Hold_account(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Hold",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Account(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Hold_amount(ctx context.Context, field graphql.CollectedField, obj *ledger.Hold) (ret graphql.Marshaler) {
+	return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, field.Selections, obj.Amount)
+}
+func (ec *executionContext) fieldContext_Hold_amount(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Hold",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Money(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Hold_status(ctx context.Context, field graphql.CollectedField, obj *ledger.Hold) (ret graphql.Marshaler) {
+	return ec.marshalNHoldStatus2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐHoldStatus(ctx, field.Selections, obj.Status())
+}
+func (ec *executionContext) fieldContext_Hold_status(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Hold", field, true, false, "HoldStatus")
+}
+
+func (ec *executionContext) _Hold_posted(ctx context.Context, field graphql.CollectedField, obj *ledger.Hold) (ret graphql.Marshaler) {
+	return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, field.Selections, obj.Posted())
+}
+func (ec *executionContext) fieldContext_Hold_posted(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Hold",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Money(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Hold_reference(ctx context.Context, field graphql.CollectedField, obj *ledger.Hold) (ret graphql.Marshaler) {
+	return ec.marshalOString2ᚖstring(ctx, field.Selections, obj.Reference)
+}
+func (ec *executionContext) fieldContext_Hold_reference(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Hold", field, false, false, "String")
+}
+
+func (ec *executionContext) _Hold_payment(ctx context.Context, field graphql.CollectedField, obj *ledger.Hold) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Hold_payment(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Hold().Payment(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *payment.Payment) graphql.Marshaler {
+			return ec.marshalOPayment2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐPayment(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Hold_payment(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Hold",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Payment(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Hold_transaction(ctx context.Context, field graphql.CollectedField, obj *ledger.Hold) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Hold_transaction(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Hold().Transaction(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ledger.Transaction) graphql.Marshaler {
+			return ec.marshalOTransaction2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐTransaction(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Hold_transaction(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Hold",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Transaction(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Hold_endTransaction(ctx context.Context, field graphql.CollectedField, obj *ledger.Hold) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Hold_endTransaction(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Hold().EndTransaction(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ledger.Transaction) graphql.Marshaler {
+			return ec.marshalOTransaction2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐTransaction(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Hold_endTransaction(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Hold",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Transaction(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Hold_createdAt(ctx context.Context, field graphql.CollectedField, obj *ledger.Hold) (ret graphql.Marshaler) {
+	return ec.marshalNDateTime2timeᚐTime(ctx, field.Selections, obj.CreatedAt)
+}
+func (ec *executionContext) fieldContext_Hold_createdAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Hold", field, false, false, "DateTime")
+}
+
+func (ec *executionContext) _Hold_endedAt(ctx context.Context, field graphql.CollectedField, obj *ledger.Hold) (ret graphql.Marshaler) {
+	return ec.marshalODateTime2ᚖtimeᚐTime(ctx, field.Selections, obj.EndedAt)
+}
+func (ec *executionContext) fieldContext_Hold_endedAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Hold", field, false, false, "DateTime")
+}
+
+func (ec *executionContext) _HoldConnection_edges(ctx context.Context, field graphql.CollectedField, obj *answer.Page[*ledger.Hold]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_HoldConnection_edges(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Edges(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []answer.Edge[*ledger.Hold]) graphql.Marshaler {
+			return ec.marshalNHoldEdge2ᚕgithubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐEdgeᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_HoldConnection_edges(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "HoldConnection",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_HoldEdge(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _HoldConnection_nodes(ctx context.Context, field graphql.CollectedField, obj *answer.Page[*ledger.Hold]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_HoldConnection_nodes(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Nodes(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*ledger.Hold) graphql.Marshaler {
+			return ec.marshalNHold2ᚕᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐHoldᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_HoldConnection_nodes(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "HoldConnection",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Hold(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _HoldConnection_pageInfo(ctx context.Context, field graphql.CollectedField, obj *answer.Page[*ledger.Hold]) (ret graphql.Marshaler) {
+	return ec.marshalNPageInfo2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐPageInfo(ctx, field.Selections, obj.PageInfo())
+}
+func (ec *executionContext) fieldContext_HoldConnection_pageInfo(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "HoldConnection",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_PageInfo(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _HoldEdge_cursor(ctx context.Context, field graphql.CollectedField, obj *answer.Edge[*ledger.Hold]) (ret graphql.Marshaler) {
+	return ec.marshalNCursor2string(ctx, field.Selections, obj.Cursor)
+}
+func (ec *executionContext) fieldContext_HoldEdge_cursor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("HoldEdge", field, false, false, "Cursor")
+}
+
+func (ec *executionContext) _HoldEdge_node(ctx context.Context, field graphql.CollectedField, obj *answer.Edge[*ledger.Hold]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_HoldEdge_node(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Node, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ledger.Hold) graphql.Marshaler {
+			return ec.marshalNHold2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐHold(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_HoldEdge_node(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "HoldEdge",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Hold(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _HoldNotOpen_code(ctx context.Context, field graphql.CollectedField, obj *ledger.HoldNotOpen) (ret graphql.Marshaler) {
+	return ec.marshalNErrorCode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐCode(ctx, field.Selections, obj.Code())
+}
+func (ec *executionContext) fieldContext_HoldNotOpen_code(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("HoldNotOpen", field, true, false, "ErrorCode")
+}
+
+func (ec *executionContext) _HoldNotOpen_message(ctx context.Context, field graphql.CollectedField, obj *ledger.HoldNotOpen) (ret graphql.Marshaler) {
+	return ec.marshalNString2string(ctx, field.Selections, obj.Message())
+}
+func (ec *executionContext) fieldContext_HoldNotOpen_message(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("HoldNotOpen", field, true, false, "String")
+}
+
+func (ec *executionContext) _HoldNotOpen_path(ctx context.Context, field graphql.CollectedField, obj *ledger.HoldNotOpen) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_HoldNotOpen_path(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Path(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
+			return ec.marshalOString2ᚕstringᚄ(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_HoldNotOpen_path(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("HoldNotOpen", field, true, false, "String")
+}
+
+func (ec *executionContext) _HoldNotOpen_retryable(ctx context.Context, field graphql.CollectedField, obj *ledger.HoldNotOpen) (ret graphql.Marshaler) {
+	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Retryable())
+}
+func (ec *executionContext) fieldContext_HoldNotOpen_retryable(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("HoldNotOpen", field, true, false, "Boolean")
+}
+
+func (ec *executionContext) _HoldNotOpen_resourceId(ctx context.Context, field graphql.CollectedField, obj *ledger.HoldNotOpen) (ret graphql.Marshaler) {
+	return ec.marshalNID2string(ctx, field.Selections, obj.ResourceID)
+}
+func (ec *executionContext) fieldContext_HoldNotOpen_resourceId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("HoldNotOpen", field, false, false, "ID")
+}
+
+func (ec *executionContext) _HoldNotOpen_status(ctx context.Context, field graphql.CollectedField, obj *ledger.HoldNotOpen) (ret graphql.Marshaler) {
+	return ec.marshalNHoldStatus2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐHoldStatus(ctx, field.Selections, obj.Status)
+}
+func (ec *executionContext) fieldContext_HoldNotOpen_status(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("HoldNotOpen", field, false, false, "HoldStatus")
+}
+
+func (ec *executionContext) _HoldOfPayment_code(ctx context.Context, field graphql.CollectedField, obj *ledger.HoldOfPayment) (ret graphql.Marshaler) {
+	return ec.marshalNErrorCode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐCode(ctx, field.Selections, obj.Code())
+}
+func (ec *executionContext) fieldContext_HoldOfPayment_code(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("HoldOfPayment", field, true, false, "ErrorCode")
+}
+
+func (ec *executionContext) _HoldOfPayment_message(ctx context.Context, field graphql.CollectedField, obj *ledger.HoldOfPayment) (ret graphql.Marshaler) {
+	return ec.marshalNString2string(ctx, field.Selections, obj.Message())
+}
+func (ec *executionContext) fieldContext_HoldOfPayment_message(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("HoldOfPayment", field, true, false, "String")
+}
+
+func (ec *executionContext) _HoldOfPayment_path(ctx context.Context, field graphql.CollectedField, obj *ledger.HoldOfPayment) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_HoldOfPayment_path(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Path(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
+			return ec.marshalOString2ᚕstringᚄ(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_HoldOfPayment_path(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("HoldOfPayment", field, true, false, "String")
+}
+
+func (ec *executionContext) _HoldOfPayment_retryable(ctx context.Context, field graphql.CollectedField, obj *ledger.HoldOfPayment) (ret graphql.Marshaler) {
+	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Retryable())
+}
+func (ec *executionContext) fieldContext_HoldOfPayment_retryable(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("HoldOfPayment", field, true, false, "Boolean")
+}
+
+func (ec *executionContext) _HoldOfPayment_resourceId(ctx context.Context, field graphql.CollectedField, obj *ledger.HoldOfPayment) (ret graphql.Marshaler) {
+	return ec.marshalNID2string(ctx, field.Selections, obj.ResourceID)
+}
+func (ec *executionContext) fieldContext_HoldOfPayment_resourceId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("HoldOfPayment", field, false, false, "ID")
+}
+
+func (ec *executionContext) _HoldOfPayment_paymentId(ctx context.Context, field graphql.CollectedField, obj *ledger.HoldOfPayment) (ret graphql.Marshaler) {
+	return ec.marshalNID2string(ctx, field.Selections, obj.PaymentID)
+}
+func (ec *executionContext) fieldContext_HoldOfPayment_paymentId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("HoldOfPayment", field, false, false, "ID")
 }
 
 func (ec *executionContext) _IdempotencyInProgress_code(ctx context.Context, field graphql.CollectedField, obj *answer.IdempotencyInProgress) (ret graphql.Marshaler) {
@@ -6833,6 +8064,94 @@ func (ec *executionContext) fieldContext_Mutation_transferFunds(ctx context.Cont
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
 	if fc.Args, err = ec.field_Mutation_transferFunds_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Mutation_placeHold(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_placeHold(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().PlaceHold(ctx, fc.Args["input"].(ledger.PlaceHoldInput))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v answer.Outcome) graphql.Marshaler {
+			return ec.marshalOPlaceHoldResult2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐOutcome(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_placeHold(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return nil, errors.New("field of type PlaceHoldResult does not have child fields")
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_placeHold_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Mutation_releaseHold(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_releaseHold(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().ReleaseHold(ctx, fc.Args["input"].(ledger.ReleaseHoldInput))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v answer.Outcome) graphql.Marshaler {
+			return ec.marshalOReleaseHoldResult2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐOutcome(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_releaseHold(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return nil, errors.New("field of type ReleaseHoldResult does not have child fields")
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_releaseHold_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
@@ -7490,6 +8809,77 @@ func (ec *executionContext) _PaymentStatusEvent_occurredAt(ctx context.Context, 
 }
 func (ec *executionContext) fieldContext_PaymentStatusEvent_occurredAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("PaymentStatusEvent", field, true, false, "DateTime")
+}
+
+func (ec *executionContext) _PlaceHoldSuccess_hold(ctx context.Context, field graphql.CollectedField, obj *ledger.PlaceHoldSuccess) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PlaceHoldSuccess_hold(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.PlaceHoldSuccess().Hold(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ledger.Hold) graphql.Marshaler {
+			return ec.marshalOHold2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐHold(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_PlaceHoldSuccess_hold(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PlaceHoldSuccess",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Hold(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _PlaceHoldSuccess_transaction(ctx context.Context, field graphql.CollectedField, obj *ledger.PlaceHoldSuccess) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PlaceHoldSuccess_transaction(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Transaction, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ledger.Transaction) graphql.Marshaler {
+			return ec.marshalOTransaction2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐTransaction(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_PlaceHoldSuccess_transaction(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PlaceHoldSuccess",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Transaction(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _PlaceHoldSuccess_replayed(ctx context.Context, field graphql.CollectedField, obj *ledger.PlaceHoldSuccess) (ret graphql.Marshaler) {
+	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Replayed)
+}
+func (ec *executionContext) fieldContext_PlaceHoldSuccess_replayed(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PlaceHoldSuccess", field, false, false, "Boolean")
 }
 
 func (ec *executionContext) _Query_viewer(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
@@ -8158,6 +9548,77 @@ func (ec *executionContext) fieldContext_Query___schema(_ context.Context, field
 		},
 	}
 	return fc, nil
+}
+
+func (ec *executionContext) _ReleaseHoldSuccess_hold(ctx context.Context, field graphql.CollectedField, obj *ledger.ReleaseHoldSuccess) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ReleaseHoldSuccess_hold(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.ReleaseHoldSuccess().Hold(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ledger.Hold) graphql.Marshaler {
+			return ec.marshalOHold2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐHold(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ReleaseHoldSuccess_hold(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ReleaseHoldSuccess",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Hold(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _ReleaseHoldSuccess_transaction(ctx context.Context, field graphql.CollectedField, obj *ledger.ReleaseHoldSuccess) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ReleaseHoldSuccess_transaction(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Transaction, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ledger.Transaction) graphql.Marshaler {
+			return ec.marshalOTransaction2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐTransaction(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ReleaseHoldSuccess_transaction(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ReleaseHoldSuccess",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Transaction(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _ReleaseHoldSuccess_replayed(ctx context.Context, field graphql.CollectedField, obj *ledger.ReleaseHoldSuccess) (ret graphql.Marshaler) {
+	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Replayed)
+}
+func (ec *executionContext) fieldContext_ReleaseHoldSuccess_replayed(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ReleaseHoldSuccess", field, false, false, "Boolean")
 }
 
 func (ec *executionContext) _SetAccountStatusSuccess_account(ctx context.Context, field graphql.CollectedField, obj *ledger.SetAccountStatusSuccess) (ret graphql.Marshaler) {
@@ -10368,6 +11829,125 @@ func UnmarshalPaymentSourceInput(ctx context.Context, raw any) (payment.Source, 
 	return out, err
 }
 
+func (ec *executionContext) unmarshalInputPlaceHoldInput(ctx context.Context, obj any) (ledger.PlaceHoldInput, error) {
+	var it ledger.PlaceHoldInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"idempotencyKey", "accountId", "amount", "reference"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "idempotencyKey":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
+			data, err := ec.unmarshalNIdempotencyKey2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.IdempotencyKey = data
+		case "accountId":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("accountId"))
+			data, err := ec.unmarshalNID2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐAccountID(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.AccountID = data
+		case "amount":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("amount"))
+			data, err := ec.unmarshalNMoneyInput2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐInput(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Amount = data
+		case "reference":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("reference"))
+			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Reference = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalPlaceHoldInput unmarshals raw into the PlaceHoldInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalPlaceHoldInput(ctx context.Context, raw any) (ledger.PlaceHoldInput, error) {
+	var out ledger.PlaceHoldInput
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "PlaceHoldInput", raw, &out)
+	return out, err
+}
+
+func (ec *executionContext) unmarshalInputReleaseHoldInput(ctx context.Context, obj any) (ledger.ReleaseHoldInput, error) {
+	var it ledger.ReleaseHoldInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"idempotencyKey", "holdId", "reason"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "idempotencyKey":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
+			data, err := ec.unmarshalNIdempotencyKey2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.IdempotencyKey = data
+		case "holdId":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("holdId"))
+			data, err := ec.unmarshalNID2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐHoldID(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.HoldID = data
+		case "reason":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("reason"))
+			data, err := ec.unmarshalNString2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Reason = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalReleaseHoldInput unmarshals raw into the ReleaseHoldInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalReleaseHoldInput(ctx context.Context, raw any) (ledger.ReleaseHoldInput, error) {
+	var out ledger.ReleaseHoldInput
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "ReleaseHoldInput", raw, &out)
+	return out, err
+}
+
 func (ec *executionContext) unmarshalInputSetAccountStatusInput(ctx context.Context, obj any) (ledger.SetAccountStatusInput, error) {
 	var it ledger.SetAccountStatusInput
 	if obj == nil {
@@ -10876,6 +12456,13 @@ func (ec *executionContext) _Node(ctx context.Context, sel ast.SelectionSet, obj
 			return graphql.Null
 		}
 		return ec._Merchant(ctx, sel, obj)
+	case ledger.Hold:
+		return ec._Hold(ctx, sel, &obj)
+	case *ledger.Hold:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._Hold(ctx, sel, obj)
 	case event.Event:
 		return ec._Event(ctx, sel, &obj)
 	case *event.Event:
@@ -11004,6 +12591,144 @@ func (ec *executionContext) _PaymentSource(ctx context.Context, sel ast.Selectio
 			return typedObj
 		} else {
 			panic(fmt.Errorf("unexpected type %T; non-generated variants of PaymentSource must implement graphql.Marshaler", obj))
+		}
+	}
+}
+
+func (ec *executionContext) _PlaceHoldResult(ctx context.Context, sel ast.SelectionSet, obj answer.Outcome) graphql.Marshaler {
+	switch obj := (obj).(type) {
+	case nil:
+		return graphql.Null
+	case answer.ValidationFailed:
+		return ec._ValidationFailed(ctx, sel, &obj)
+	case *answer.ValidationFailed:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._ValidationFailed(ctx, sel, obj)
+	case answer.NotFound:
+		return ec._NotFound(ctx, sel, &obj)
+	case *answer.NotFound:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._NotFound(ctx, sel, obj)
+	case ledger.InsufficientFunds:
+		return ec._InsufficientFunds(ctx, sel, &obj)
+	case *ledger.InsufficientFunds:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._InsufficientFunds(ctx, sel, obj)
+	case answer.IdempotencyKeyReused:
+		return ec._IdempotencyKeyReused(ctx, sel, &obj)
+	case *answer.IdempotencyKeyReused:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._IdempotencyKeyReused(ctx, sel, obj)
+	case answer.IdempotencyInProgress:
+		return ec._IdempotencyInProgress(ctx, sel, &obj)
+	case *answer.IdempotencyInProgress:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._IdempotencyInProgress(ctx, sel, obj)
+	case ledger.CurrencyMismatch:
+		return ec._CurrencyMismatch(ctx, sel, &obj)
+	case *ledger.CurrencyMismatch:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._CurrencyMismatch(ctx, sel, obj)
+	case ledger.BalanceOutOfRange:
+		return ec._BalanceOutOfRange(ctx, sel, &obj)
+	case *ledger.BalanceOutOfRange:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._BalanceOutOfRange(ctx, sel, obj)
+	case ledger.AccountNotActive:
+		return ec._AccountNotActive(ctx, sel, &obj)
+	case *ledger.AccountNotActive:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._AccountNotActive(ctx, sel, obj)
+	case ledger.PlaceHoldSuccess:
+		return ec._PlaceHoldSuccess(ctx, sel, &obj)
+	case *ledger.PlaceHoldSuccess:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._PlaceHoldSuccess(ctx, sel, obj)
+	default:
+		if typedObj, ok := obj.(graphql.Marshaler); ok {
+			return typedObj
+		} else {
+			panic(fmt.Errorf("unexpected type %T; non-generated variants of PlaceHoldResult must implement graphql.Marshaler", obj))
+		}
+	}
+}
+
+func (ec *executionContext) _ReleaseHoldResult(ctx context.Context, sel ast.SelectionSet, obj answer.Outcome) graphql.Marshaler {
+	switch obj := (obj).(type) {
+	case nil:
+		return graphql.Null
+	case answer.ValidationFailed:
+		return ec._ValidationFailed(ctx, sel, &obj)
+	case *answer.ValidationFailed:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._ValidationFailed(ctx, sel, obj)
+	case answer.NotFound:
+		return ec._NotFound(ctx, sel, &obj)
+	case *answer.NotFound:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._NotFound(ctx, sel, obj)
+	case answer.IdempotencyKeyReused:
+		return ec._IdempotencyKeyReused(ctx, sel, &obj)
+	case *answer.IdempotencyKeyReused:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._IdempotencyKeyReused(ctx, sel, obj)
+	case answer.IdempotencyInProgress:
+		return ec._IdempotencyInProgress(ctx, sel, &obj)
+	case *answer.IdempotencyInProgress:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._IdempotencyInProgress(ctx, sel, obj)
+	case ledger.HoldOfPayment:
+		return ec._HoldOfPayment(ctx, sel, &obj)
+	case *ledger.HoldOfPayment:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._HoldOfPayment(ctx, sel, obj)
+	case ledger.HoldNotOpen:
+		return ec._HoldNotOpen(ctx, sel, &obj)
+	case *ledger.HoldNotOpen:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._HoldNotOpen(ctx, sel, obj)
+	case ledger.ReleaseHoldSuccess:
+		return ec._ReleaseHoldSuccess(ctx, sel, &obj)
+	case *ledger.ReleaseHoldSuccess:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._ReleaseHoldSuccess(ctx, sel, obj)
+	default:
+		if typedObj, ok := obj.(graphql.Marshaler); ok {
+			return typedObj
+		} else {
+			panic(fmt.Errorf("unexpected type %T; non-generated variants of ReleaseHoldResult must implement graphql.Marshaler", obj))
 		}
 	}
 }
@@ -11192,6 +12917,20 @@ func (ec *executionContext) _UserError(ctx context.Context, sel ast.SelectionSet
 			return graphql.Null
 		}
 		return ec._IdempotencyInProgress(ctx, sel, obj)
+	case ledger.HoldOfPayment:
+		return ec._HoldOfPayment(ctx, sel, &obj)
+	case *ledger.HoldOfPayment:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._HoldOfPayment(ctx, sel, obj)
+	case ledger.HoldNotOpen:
+		return ec._HoldNotOpen(ctx, sel, &obj)
+	case *ledger.HoldNotOpen:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._HoldNotOpen(ctx, sel, obj)
 	case ledger.CurrencyMismatch:
 		return ec._CurrencyMismatch(ctx, sel, &obj)
 	case *ledger.CurrencyMismatch:
@@ -11290,6 +13029,12 @@ func (ec *executionContext) _Account(ctx context.Context, sel ast.SelectionSet, 
 				true, false,
 				func(ctx context.Context) graphql.Marshaler {
 					return ec._Account_entries(ctx, field, obj)
+				})
+		case "holds":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, false,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Account_holds(ctx, field, obj)
 				})
 		case "transactions":
 			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
@@ -11465,7 +13210,7 @@ func (ec *executionContext) _AccountEdge(ctx context.Context, sel ast.SelectionS
 	return out
 }
 
-var accountNotActiveImplementors = []string{"AccountNotActive", "SetAccountStatusResult", "DepositFundsResult", "TransferFundsResult", "CreatePaymentResult", "ConfirmPaymentResult", "UserError"}
+var accountNotActiveImplementors = []string{"AccountNotActive", "SetAccountStatusResult", "DepositFundsResult", "TransferFundsResult", "PlaceHoldResult", "CreatePaymentResult", "ConfirmPaymentResult", "UserError"}
 
 func (ec *executionContext) _AccountNotActive(ctx context.Context, sel ast.SelectionSet, obj *ledger.AccountNotActive) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, accountNotActiveImplementors)
@@ -11564,6 +13309,11 @@ func (ec *executionContext) _AccountNotEmpty(ctx context.Context, sel ast.Select
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
+		case "held":
+			out.Values[i] = ec._AccountNotEmpty_held(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
 		}
@@ -11602,6 +13352,16 @@ func (ec *executionContext) _Balance(ctx context.Context, sel ast.SelectionSet, 
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
+		case "pendingIn":
+			out.Values[i] = ec._Balance_pendingIn(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "pendingOut":
+			out.Values[i] = ec._Balance_pendingOut(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
 		}
@@ -11619,7 +13379,7 @@ func (ec *executionContext) _Balance(ctx context.Context, sel ast.SelectionSet, 
 	return out
 }
 
-var balanceOutOfRangeImplementors = []string{"BalanceOutOfRange", "DepositFundsResult", "TransferFundsResult", "CreatePaymentResult", "ConfirmPaymentResult", "UserError"}
+var balanceOutOfRangeImplementors = []string{"BalanceOutOfRange", "DepositFundsResult", "TransferFundsResult", "PlaceHoldResult", "CreatePaymentResult", "ConfirmPaymentResult", "UserError"}
 
 func (ec *executionContext) _BalanceOutOfRange(ctx context.Context, sel ast.SelectionSet, obj *ledger.BalanceOutOfRange) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, balanceOutOfRangeImplementors)
@@ -11786,7 +13546,7 @@ func (ec *executionContext) _CreatePaymentSuccess(ctx context.Context, sel ast.S
 	return out
 }
 
-var currencyMismatchImplementors = []string{"CurrencyMismatch", "DepositFundsResult", "TransferFundsResult", "CreatePaymentResult", "ConfirmPaymentResult", "UserError"}
+var currencyMismatchImplementors = []string{"CurrencyMismatch", "DepositFundsResult", "TransferFundsResult", "PlaceHoldResult", "CreatePaymentResult", "ConfirmPaymentResult", "UserError"}
 
 func (ec *executionContext) _CurrencyMismatch(ctx context.Context, sel ast.SelectionSet, obj *ledger.CurrencyMismatch) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, currencyMismatchImplementors)
@@ -12064,6 +13824,17 @@ func (ec *executionContext) _Entry(ctx context.Context, sel ast.SelectionSet, ob
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
+		case "pending":
+			out.Values[i] = ec._Entry_pending(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "hold":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, false,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Entry_hold(ctx, field, obj)
+				})
 		case "direction":
 			out.Values[i] = ec._Entry_direction(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
@@ -12383,7 +14154,291 @@ func (ec *executionContext) _EventHead(ctx context.Context, sel ast.SelectionSet
 	return out
 }
 
-var idempotencyInProgressImplementors = []string{"IdempotencyInProgress", "CreateCustomerResult", "OpenAccountResult", "SetAccountStatusResult", "DepositFundsResult", "TransferFundsResult", "CreatePaymentResult", "ConfirmPaymentResult", "UserError"}
+var holdImplementors = []string{"Hold", "Node"}
+
+func (ec *executionContext) _Hold(ctx context.Context, sel ast.SelectionSet, obj *ledger.Hold) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, holdImplementors)
+
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("Hold")
+		case "id":
+			out.Values[i] = ec._Hold_id(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "account":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, false,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Hold_account(ctx, field, obj)
+				})
+		case "amount":
+			out.Values[i] = ec._Hold_amount(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "status":
+			out.Values[i] = ec._Hold_status(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "posted":
+			out.Values[i] = ec._Hold_posted(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "reference":
+			out.Values[i] = ec._Hold_reference(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "payment":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, false,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Hold_payment(ctx, field, obj)
+				})
+		case "transaction":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, false,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Hold_transaction(ctx, field, obj)
+				})
+		case "endTransaction":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, false,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Hold_endTransaction(ctx, field, obj)
+				})
+		case "createdAt":
+			out.Values[i] = ec._Hold_createdAt(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "endedAt":
+			out.Values[i] = ec._Hold_endedAt(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var holdConnectionImplementors = []string{"HoldConnection"}
+
+func (ec *executionContext) _HoldConnection(ctx context.Context, sel ast.SelectionSet, obj *answer.Page[*ledger.Hold]) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, holdConnectionImplementors)
+
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("HoldConnection")
+		case "edges":
+			out.Values[i] = ec._HoldConnection_edges(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "nodes":
+			out.Values[i] = ec._HoldConnection_nodes(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "pageInfo":
+			out.Values[i] = ec._HoldConnection_pageInfo(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var holdEdgeImplementors = []string{"HoldEdge"}
+
+func (ec *executionContext) _HoldEdge(ctx context.Context, sel ast.SelectionSet, obj *answer.Edge[*ledger.Hold]) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, holdEdgeImplementors)
+
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("HoldEdge")
+		case "cursor":
+			out.Values[i] = ec._HoldEdge_cursor(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "node":
+			out.Values[i] = ec._HoldEdge_node(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var holdNotOpenImplementors = []string{"HoldNotOpen", "ReleaseHoldResult", "UserError"}
+
+func (ec *executionContext) _HoldNotOpen(ctx context.Context, sel ast.SelectionSet, obj *ledger.HoldNotOpen) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, holdNotOpenImplementors)
+
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("HoldNotOpen")
+		case "code":
+			out.Values[i] = ec._HoldNotOpen_code(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "message":
+			out.Values[i] = ec._HoldNotOpen_message(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "path":
+			out.Values[i] = ec._HoldNotOpen_path(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "retryable":
+			out.Values[i] = ec._HoldNotOpen_retryable(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "resourceId":
+			out.Values[i] = ec._HoldNotOpen_resourceId(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "status":
+			out.Values[i] = ec._HoldNotOpen_status(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var holdOfPaymentImplementors = []string{"HoldOfPayment", "ReleaseHoldResult", "UserError"}
+
+func (ec *executionContext) _HoldOfPayment(ctx context.Context, sel ast.SelectionSet, obj *ledger.HoldOfPayment) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, holdOfPaymentImplementors)
+
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("HoldOfPayment")
+		case "code":
+			out.Values[i] = ec._HoldOfPayment_code(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "message":
+			out.Values[i] = ec._HoldOfPayment_message(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "path":
+			out.Values[i] = ec._HoldOfPayment_path(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "retryable":
+			out.Values[i] = ec._HoldOfPayment_retryable(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "resourceId":
+			out.Values[i] = ec._HoldOfPayment_resourceId(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "paymentId":
+			out.Values[i] = ec._HoldOfPayment_paymentId(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var idempotencyInProgressImplementors = []string{"IdempotencyInProgress", "CreateCustomerResult", "OpenAccountResult", "SetAccountStatusResult", "DepositFundsResult", "TransferFundsResult", "PlaceHoldResult", "ReleaseHoldResult", "CreatePaymentResult", "ConfirmPaymentResult", "UserError"}
 
 func (ec *executionContext) _IdempotencyInProgress(ctx context.Context, sel ast.SelectionSet, obj *answer.IdempotencyInProgress) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, idempotencyInProgressImplementors)
@@ -12431,7 +14486,7 @@ func (ec *executionContext) _IdempotencyInProgress(ctx context.Context, sel ast.
 	return out
 }
 
-var idempotencyKeyReusedImplementors = []string{"IdempotencyKeyReused", "CreateCustomerResult", "OpenAccountResult", "SetAccountStatusResult", "DepositFundsResult", "TransferFundsResult", "CreatePaymentResult", "ConfirmPaymentResult", "UserError"}
+var idempotencyKeyReusedImplementors = []string{"IdempotencyKeyReused", "CreateCustomerResult", "OpenAccountResult", "SetAccountStatusResult", "DepositFundsResult", "TransferFundsResult", "PlaceHoldResult", "ReleaseHoldResult", "CreatePaymentResult", "ConfirmPaymentResult", "UserError"}
 
 func (ec *executionContext) _IdempotencyKeyReused(ctx context.Context, sel ast.SelectionSet, obj *answer.IdempotencyKeyReused) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, idempotencyKeyReusedImplementors)
@@ -12548,7 +14603,7 @@ func (ec *executionContext) _IdempotentRequest(ctx context.Context, sel ast.Sele
 	return out
 }
 
-var insufficientFundsImplementors = []string{"InsufficientFunds", "TransferFundsResult", "CreatePaymentResult", "ConfirmPaymentResult", "UserError"}
+var insufficientFundsImplementors = []string{"InsufficientFunds", "TransferFundsResult", "PlaceHoldResult", "CreatePaymentResult", "ConfirmPaymentResult", "UserError"}
 
 func (ec *executionContext) _InsufficientFunds(ctx context.Context, sel ast.SelectionSet, obj *ledger.InsufficientFunds) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, insufficientFundsImplementors)
@@ -12809,6 +14864,20 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
+		case "placeHold":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_placeHold(ctx, field)
+			})
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "releaseHold":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_releaseHold(ctx, field)
+			})
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
 		case "createPayment":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_createPayment(ctx, field)
@@ -12840,7 +14909,7 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 	return out
 }
 
-var notFoundImplementors = []string{"NotFound", "OpenAccountResult", "SetAccountStatusResult", "DepositFundsResult", "TransferFundsResult", "CreatePaymentResult", "ConfirmPaymentResult", "UserError"}
+var notFoundImplementors = []string{"NotFound", "OpenAccountResult", "SetAccountStatusResult", "DepositFundsResult", "TransferFundsResult", "PlaceHoldResult", "ReleaseHoldResult", "CreatePaymentResult", "ConfirmPaymentResult", "UserError"}
 
 func (ec *executionContext) _NotFound(ctx context.Context, sel ast.SelectionSet, obj *answer.NotFound) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, notFoundImplementors)
@@ -13228,6 +15297,50 @@ func (ec *executionContext) _PaymentStatusEvent(ctx context.Context, sel ast.Sel
 	return out
 }
 
+var placeHoldSuccessImplementors = []string{"PlaceHoldSuccess", "PlaceHoldResult"}
+
+func (ec *executionContext) _PlaceHoldSuccess(ctx context.Context, sel ast.SelectionSet, obj *ledger.PlaceHoldSuccess) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, placeHoldSuccessImplementors)
+
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("PlaceHoldSuccess")
+		case "hold":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, false,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._PlaceHoldSuccess_hold(ctx, field, obj)
+				})
+		case "transaction":
+			out.Values[i] = ec._PlaceHoldSuccess_transaction(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "replayed":
+			out.Values[i] = ec._PlaceHoldSuccess_replayed(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
 var queryImplementors = []string{"Query"}
 
 func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) graphql.Marshaler {
@@ -13342,6 +15455,50 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Query___schema(ctx, field)
 			})
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var releaseHoldSuccessImplementors = []string{"ReleaseHoldSuccess", "ReleaseHoldResult"}
+
+func (ec *executionContext) _ReleaseHoldSuccess(ctx context.Context, sel ast.SelectionSet, obj *ledger.ReleaseHoldSuccess) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, releaseHoldSuccessImplementors)
+
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("ReleaseHoldSuccess")
+		case "hold":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, false,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._ReleaseHoldSuccess_hold(ctx, field, obj)
+				})
+		case "transaction":
+			out.Values[i] = ec._ReleaseHoldSuccess_transaction(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "replayed":
+			out.Values[i] = ec._ReleaseHoldSuccess_replayed(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
@@ -13617,7 +15774,7 @@ func (ec *executionContext) _TransferFundsSuccess(ctx context.Context, sel ast.S
 	return out
 }
 
-var validationFailedImplementors = []string{"ValidationFailed", "CreateCustomerResult", "OpenAccountResult", "SetAccountStatusResult", "DepositFundsResult", "TransferFundsResult", "CreatePaymentResult", "ConfirmPaymentResult", "UserError"}
+var validationFailedImplementors = []string{"ValidationFailed", "CreateCustomerResult", "OpenAccountResult", "SetAccountStatusResult", "DepositFundsResult", "TransferFundsResult", "PlaceHoldResult", "ReleaseHoldResult", "CreatePaymentResult", "ConfirmPaymentResult", "UserError"}
 
 func (ec *executionContext) _ValidationFailed(ctx context.Context, sel ast.SelectionSet, obj *answer.ValidationFailed) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, validationFailedImplementors)
@@ -14574,6 +16731,69 @@ func (ec *executionContext) marshalNEventType2githubᚗcomᚋpaygraphᚋpaygraph
 	return res
 }
 
+func (ec *executionContext) marshalNHold2ᚕᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐHoldᚄ(ctx context.Context, sel ast.SelectionSet, v []*ledger.Hold) graphql.Marshaler {
+	ret := execution.MarshalObjects(ctx, len(v), func(w *execution.Writer, i int) {
+		ec.writeHold(ctx, w, sel, v[i])
+	}, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNHold2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐHold(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNHold2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐHold(ctx context.Context, sel ast.SelectionSet, v *ledger.Hold) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "Hold!")
+		return graphql.Null
+	}
+	return ec._Hold(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalNHoldEdge2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐEdge(ctx context.Context, sel ast.SelectionSet, v answer.Edge[*ledger.Hold]) graphql.Marshaler {
+	return ec._HoldEdge(ctx, sel, &v)
+}
+
+func (ec *executionContext) marshalNHoldEdge2ᚕgithubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []answer.Edge[*ledger.Hold]) graphql.Marshaler {
+	ret := execution.MarshalObjects(ctx, len(v), func(w *execution.Writer, i int) {
+		ec.writeHoldEdge(ctx, w, sel, &v[i])
+	}, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNHoldEdge2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐEdge(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) unmarshalNHoldStatus2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐHoldStatus(ctx context.Context, v any) (ledger.HoldStatus, error) {
+	tmp, err := scalar.UnmarshalString(v)
+	res := ledger.HoldStatus(tmp)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNHoldStatus2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐHoldStatus(ctx context.Context, sel ast.SelectionSet, v ledger.HoldStatus) graphql.Marshaler {
+	_ = sel
+	res := scalar.MarshalString(string(v))
+	if res == graphql.Null {
+		graphql.AddInvalidNullFromMarshaler(ctx, "HoldStatus!")
+	}
+	return res
+}
+
 func (ec *executionContext) unmarshalNID2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐMerchantID(ctx context.Context, v any) (answer.MerchantID, error) {
 	tmp, err := scalar.UnmarshalString(v)
 	res := answer.MerchantID(tmp)
@@ -14626,6 +16846,21 @@ func (ec *executionContext) unmarshalNID2githubᚗcomᚋpaygraphᚋpaygraphᚋle
 }
 
 func (ec *executionContext) marshalNID2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐEntryID(ctx context.Context, sel ast.SelectionSet, v ledger.EntryID) graphql.Marshaler {
+	_ = sel
+	res := scalar.MarshalString(string(v))
+	if res == graphql.Null {
+		graphql.AddInvalidNullFromMarshaler(ctx, "ID!")
+	}
+	return res
+}
+
+func (ec *executionContext) unmarshalNID2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐHoldID(ctx context.Context, v any) (ledger.HoldID, error) {
+	tmp, err := scalar.UnmarshalString(v)
+	res := ledger.HoldID(tmp)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNID2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐHoldID(ctx context.Context, sel ast.SelectionSet, v ledger.HoldID) graphql.Marshaler {
 	_ = sel
 	res := scalar.MarshalString(string(v))
 	if res == graphql.Null {
@@ -14874,6 +17109,11 @@ func (ec *executionContext) marshalNPaymentStatusEvent2ᚖgithubᚗcomᚋpaygrap
 	return ec._PaymentStatusEvent(ctx, sel, v)
 }
 
+func (ec *executionContext) unmarshalNPlaceHoldInput2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐPlaceHoldInput(ctx context.Context, v any) (ledger.PlaceHoldInput, error) {
+	res, err := ec.unmarshalInputPlaceHoldInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
 func (ec *executionContext) unmarshalNPrincipalKind2githubᚗcomᚋpaygraphᚋpaygraphᚋauthᚐKind(ctx context.Context, v any) (auth.Kind, error) {
 	tmp, err := scalar.UnmarshalString(v)
 	res := auth.Kind(tmp)
@@ -14887,6 +17127,11 @@ func (ec *executionContext) marshalNPrincipalKind2githubᚗcomᚋpaygraphᚋpayg
 		graphql.AddInvalidNullFromMarshaler(ctx, "PrincipalKind!")
 	}
 	return res
+}
+
+func (ec *executionContext) unmarshalNReleaseHoldInput2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐReleaseHoldInput(ctx context.Context, v any) (ledger.ReleaseHoldInput, error) {
+	res, err := ec.unmarshalInputReleaseHoldInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
 }
 
 func (ec *executionContext) unmarshalNScope2githubᚗcomᚋpaygraphᚋpaygraphᚋauthᚐScope(ctx context.Context, v any) (auth.Scope, error) {
@@ -15567,6 +17812,20 @@ func (ec *executionContext) marshalOEventType2ᚕgithubᚗcomᚋpaygraphᚋpaygr
 	return ret
 }
 
+func (ec *executionContext) marshalOHold2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐHold(ctx context.Context, sel ast.SelectionSet, v *ledger.Hold) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._Hold(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalOHoldConnection2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐPage(ctx context.Context, sel ast.SelectionSet, v *answer.Page[*ledger.Hold]) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._HoldConnection(ctx, sel, v)
+}
+
 func (ec *executionContext) unmarshalOID2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐAccountID(ctx context.Context, v any) (*ledger.AccountID, error) {
 	if v == nil {
 		return nil, nil
@@ -15787,6 +18046,20 @@ func (ec *executionContext) marshalOPaymentStatus2ᚖgithubᚗcomᚋpaygraphᚋp
 	_ = ctx
 	res := scalar.MarshalString(string(*v))
 	return res
+}
+
+func (ec *executionContext) marshalOPlaceHoldResult2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐOutcome(ctx context.Context, sel ast.SelectionSet, v answer.Outcome) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._PlaceHoldResult(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalOReleaseHoldResult2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐOutcome(ctx context.Context, sel ast.SelectionSet, v answer.Outcome) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._ReleaseHoldResult(ctx, sel, v)
 }
 
 func (ec *executionContext) marshalOSetAccountStatusResult2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐOutcome(ctx context.Context, sel ast.SelectionSet, v answer.Outcome) graphql.Marshaler {
@@ -16082,6 +18355,12 @@ func (ec *executionContext) writeBalance(ctx context.Context, w *execution.Write
 		case "available":
 			v := obj.Available
 			ec.writeMoney(ctx, w, field.Selections, &v)
+		case "pendingIn":
+			v := obj.PendingIn
+			ec.writeMoney(ctx, w, field.Selections, &v)
+		case "pendingOut":
+			v := obj.PendingOut
+			ec.writeMoney(ctx, w, field.Selections, &v)
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
 		}
@@ -16149,6 +18428,9 @@ func (ec *executionContext) writeEntry(ctx context.Context, w *execution.Writer,
 			w.Text(string(obj.ID()))
 		case "amount":
 			v := obj.Amount
+			ec.writeMoney(ctx, w, field.Selections, &v)
+		case "pending":
+			v := obj.Pending()
 			ec.writeMoney(ctx, w, field.Selections, &v)
 		case "direction":
 			w.Text(string(obj.Direction))
@@ -16224,6 +18506,56 @@ func (ec *executionContext) writeEventEdge(ctx context.Context, w *execution.Wri
 			w.Value(ec.marshalNCursor2string(ctx, field.Selections, obj.Cursor))
 		case "node":
 			ec.writeEvent(ctx, w, field.Selections, obj.Node)
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	w.Raw("}")
+}
+
+// writeHold writes an object none of whose selected fields waits for a resolver.
+func (ec *executionContext) writeHold(ctx context.Context, w *execution.Writer, sel ast.SelectionSet, obj *ledger.Hold) {
+	w.Raw("{")
+	for place, field := range w.Fields(ec.OperationContext, sel, holdImplementors) {
+		w.Name(place, field.Alias)
+		switch field.Name {
+		case "__typename":
+			w.Text("Hold")
+		case "id":
+			w.Text(string(obj.ID))
+		case "amount":
+			v := obj.Amount
+			ec.writeMoney(ctx, w, field.Selections, &v)
+		case "status":
+			w.Text(string(obj.Status()))
+		case "posted":
+			v := obj.Posted()
+			ec.writeMoney(ctx, w, field.Selections, &v)
+		case "reference":
+			w.Value(ec.marshalOString2ᚖstring(ctx, field.Selections, obj.Reference))
+		case "createdAt":
+			w.Value(ec.marshalNDateTime2timeᚐTime(ctx, field.Selections, obj.CreatedAt))
+		case "endedAt":
+			w.Value(ec.marshalODateTime2ᚖtimeᚐTime(ctx, field.Selections, obj.EndedAt))
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	w.Raw("}")
+}
+
+// writeHoldEdge writes an object none of whose selected fields waits for a resolver.
+func (ec *executionContext) writeHoldEdge(ctx context.Context, w *execution.Writer, sel ast.SelectionSet, obj *answer.Edge[*ledger.Hold]) {
+	w.Raw("{")
+	for place, field := range w.Fields(ec.OperationContext, sel, holdEdgeImplementors) {
+		w.Name(place, field.Alias)
+		switch field.Name {
+		case "__typename":
+			w.Text("HoldEdge")
+		case "cursor":
+			w.Value(ec.marshalNCursor2string(ctx, field.Selections, obj.Cursor))
+		case "node":
+			ec.writeHold(ctx, w, field.Selections, obj.Node)
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
 		}

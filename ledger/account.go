@@ -3,6 +3,8 @@
 package ledger
 
 import (
+	"errors"
+	"math"
 	"time"
 
 	"github.com/paygraph/paygraph/answer"
@@ -22,6 +24,7 @@ const (
 	CustomerWallet    Kind = "CUSTOMER_WALLET"    // a customer's money; any number a customer
 	MerchantAvailable Kind = "MERCHANT_AVAILABLE" // what the merchant may pay out; one a currency
 	BankCash          Kind = "BANK_CASH"          // money at the bank; one a currency
+	Suspense          Kind = "SUSPENSE"           // what is not yet anybody's; one a currency
 )
 
 // Status says what an account lets requests do.
@@ -30,7 +33,7 @@ type Status string
 // The statuses of an account.
 const (
 	Active Status = "ACTIVE"
-	Frozen Status = "FROZEN" // no debit by request; credits and facts go on
+	Frozen Status = "FROZEN" // no debit or hold by request; credits and facts go on, and holds end
 	Closed Status = "CLOSED" // final
 )
 
@@ -53,25 +56,58 @@ var rules = map[Kind]rule{
 	CustomerWallet:    {side: Credit, nameable: true},
 	MerchantAvailable: {side: Credit},
 	BankCash:          {side: Debit},
+	Suspense:          {side: Credit},
 }
 
 // Account is a ledger account in one currency.
 type Account struct {
-	ID            AccountID
-	Kind          Kind
-	Currency      money.Currency
-	Status        Status
-	StatusReason  *string // of the last change of status; nil before the first
-	Name          string
-	CustomerID    *merchant.CustomerID // whose wallet it is; nil for the merchant's own accounts
-	DebitsPosted  int64                // minor units
-	CreditsPosted int64                // minor units
-	Sequence      int64                // the number of the last entry
-	Version       int32                // counts changes of status, name and limits; not entries
-	CreatedAt     time.Time
-	UpdatedAt     time.Time
-	Salt          []byte // hides name and reason in the log; nil without them
+	ID           AccountID
+	Kind         Kind
+	Currency     money.Currency
+	Status       Status
+	StatusReason *string // of the last change of status; nil before the first
+	Name         string
+	CustomerID   *merchant.CustomerID // whose wallet it is; nil for the merchant's own accounts
+	Sums                              // of its entries
+	Sequence     int64                // the number of the last entry
+	Version      int32                // counts changes of status, name and limits; not entries
+	CreatedAt    time.Time
+	UpdatedAt    time.Time
+	Salt         []byte // hides name and reason in the log; nil without them
 }
+
+// Sums are those of an account's entries, in minor units; none is below zero. What is pending is set aside by open holds, and moves once
+// they are posted.
+type Sums struct {
+	DebitsPosted, CreditsPosted   int64
+	DebitsPending, CreditsPending int64
+}
+
+var (
+	errTooLarge  = errors.New("a sum is larger than an int64")
+	errBelowZero = errors.New("more is set free than is set aside")
+)
+
+// Add adds a leg of a posting. It returns errTooLarge where a sum would be larger than an int64, or will be once everything pending is posted,
+// and errBelowZero where what is pending would fall below zero.
+func (s *Sums) Add(d Direction, posted, pending int64) (err error) {
+	ofPosted, ofPending := &s.DebitsPosted, &s.DebitsPending
+	if d == Credit {
+		ofPosted, ofPending = &s.CreditsPosted, &s.CreditsPending
+	}
+	switch {
+	case *ofPending < -pending:
+		err = errBelowZero
+	case *ofPending > math.MaxInt64-max(pending, 0), *ofPosted > math.MaxInt64-posted, *ofPosted+posted > math.MaxInt64-(*ofPending+pending):
+		err = errTooLarge
+	}
+	*ofPosted += posted
+	*ofPending += pending
+	return err
+}
+
+// OnHold says whether an open hold will take from the account or bring to it.
+func (s *Sums) OnHold() bool { return s.DebitsPending != 0 || s.CreditsPending != 0 }
 
 // NodeID is the account's identifier.
 func (a *Account) NodeID() string { return string(a.ID) }
@@ -91,21 +127,41 @@ func (a *Account) Posted() int64 {
 	return a.CreditsPosted - a.DebitsPosted
 }
 
-// Available is what requests may take: the posted balance.
-func (a *Account) Available() int64 { return a.Posted() }
+// Available is what requests may take: the posted balance without what open holds will take.
+func (a *Account) Available() int64 { return a.Posted() - a.PendingOut() }
+
+// PendingOut is what open holds will take from the balance when they are posted.
+func (a *Account) PendingOut() int64 {
+	if rules[a.Kind].side == Debit {
+		return a.CreditsPending
+	}
+	return a.DebitsPending
+}
+
+// PendingIn is what open holds will bring to the balance when they are posted.
+func (a *Account) PendingIn() int64 {
+	if rules[a.Kind].side == Debit {
+		return a.DebitsPending
+	}
+	return a.CreditsPending
+}
 
 // Balance is the account's balance for clients.
 func (a *Account) Balance() Balance {
 	return Balance{
-		Posted:    money.Amount{MinorUnits: a.Posted(), Currency: a.Currency},
-		Available: money.Amount{MinorUnits: a.Available(), Currency: a.Currency},
+		Posted:     money.Amount{MinorUnits: a.Posted(), Currency: a.Currency},
+		Available:  money.Amount{MinorUnits: a.Available(), Currency: a.Currency},
+		PendingIn:  money.Amount{MinorUnits: a.PendingIn(), Currency: a.Currency},
+		PendingOut: money.Amount{MinorUnits: a.PendingOut(), Currency: a.Currency},
 	}
 }
 
 // Balance is what an account holds.
 type Balance struct {
-	Posted    money.Amount // the sum of all entries
-	Available money.Amount // what a request may take
+	Posted     money.Amount // the sum of all entries
+	Available  money.Amount // what a request may take
+	PendingIn  money.Amount // what open holds will bring
+	PendingOut money.Amount // what open holds will take
 }
 
 // Nameable says whether a request may name accounts of this kind.

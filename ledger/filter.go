@@ -33,4 +33,6 @@ type (
 	TransactionEdge = answer.Edge[*Transaction]
 	EntryPage       = answer.Page[*Entry]
 	EntryEdge       = answer.Edge[*Entry]
+	HoldPage        = answer.Page[*Hold]
+	HoldEdge        = answer.Edge[*Hold]
 )

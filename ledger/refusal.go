@@ -9,7 +9,8 @@ import (
 
 // Refusals lists what the ledger's commands may refuse.
 var Refusals = []answer.Refusal{
-	InsufficientFunds{}, AccountNotActive{}, CurrencyMismatch{}, AccountNotEmpty{}, BalanceOutOfRange{}, answer.NotFound{},
+	InsufficientFunds{}, AccountNotActive{}, CurrencyMismatch{}, AccountNotEmpty{}, BalanceOutOfRange{}, HoldNotOpen{}, HoldOfPayment{},
+	answer.NotFound{},
 }
 
 // InsufficientFunds refuses to take more from an account than is available.
@@ -63,11 +64,17 @@ func (r CurrencyMismatch) Message() string {
 
 func (r CurrencyMismatch) Error() string { return r.Message() }
 
-// AccountNotEmpty refuses to close an account that has a balance.
+// AccountNotEmpty refuses to close an account that has a balance, or an open hold.
 type AccountNotEmpty struct {
 	answer.Recorded
-	ResourceID string       `json:"resourceId"` // the account
-	Posted     money.Amount `json:"posted"`
+	ResourceID     string       `json:"resourceId"` // the account
+	Posted         money.Amount `json:"posted"`
+	HeldMinorUnits int64        `json:"held,omitempty"` // by open holds, out of the account or for it
+}
+
+// Held is what open holds set aside, out of the account or for it.
+func (r AccountNotEmpty) Held() money.Amount {
+	return money.Amount{MinorUnits: r.HeldMinorUnits, Currency: r.Posted.Currency}
 }
 
 // Code is ACCOUNT_NOT_EMPTY.
@@ -75,6 +82,10 @@ func (AccountNotEmpty) Code() answer.Code { return answer.CodeAccountNotEmpty }
 
 // Message says what is left.
 func (r AccountNotEmpty) Message() string {
+	if r.HeldMinorUnits != 0 {
+		return fmt.Sprintf("The account still has %s, and open holds of %s. An account is closed when it is empty, and its holds have ended.",
+			r.Posted, r.Held())
+	}
 	return fmt.Sprintf("The account still has %s. An account is closed when it is empty.", r.Posted)
 }
 
@@ -95,3 +106,35 @@ func (BalanceOutOfRange) Message() string {
 }
 
 func (r BalanceOutOfRange) Error() string { return r.Message() }
+
+// HoldNotOpen refuses to end a hold that has ended.
+type HoldNotOpen struct {
+	answer.Recorded
+	ResourceID string     `json:"resourceId"` // the hold
+	Status     HoldStatus `json:"status"`
+}
+
+// Code is HOLD_NOT_OPEN.
+func (HoldNotOpen) Code() answer.Code { return answer.CodeHoldNotOpen }
+
+// Message says how the hold ended.
+func (r HoldNotOpen) Message() string { return fmt.Sprintf("The hold is %s: it has ended.", r.Status) }
+
+func (r HoldNotOpen) Error() string { return r.Message() }
+
+// HoldOfPayment refuses to release a hold that belongs to a payment, which alone ends it.
+type HoldOfPayment struct {
+	answer.Recorded
+	ResourceID string `json:"resourceId"` // the hold
+	PaymentID  string `json:"paymentId"`
+}
+
+// Code is HOLD_OF_PAYMENT.
+func (HoldOfPayment) Code() answer.Code { return answer.CodeHoldOfPayment }
+
+// Message names the payment.
+func (r HoldOfPayment) Message() string {
+	return fmt.Sprintf("The hold belongs to payment %s, and ends with it.", r.PaymentID)
+}
+
+func (r HoldOfPayment) Error() string { return r.Message() }

@@ -29,21 +29,30 @@ func TestEntriesOf(t *testing.T) {
 				Amount: money.Amount{MinorUnits: 1, Currency: currency}, ValueDate: at, CreatedAt: at, Reference: &text, Salt: []byte("salt"),
 			}
 			for leg := range rapid.IntRange(0, 4).Draw(rt, "legs") {
-				of.Entries = append(of.Entries, ledger.Entry{
+				e := ledger.Entry{
 					TransactionID: of.ID, Leg: int16(leg + 1), AccountID: ledger.AccountID(answer.Encode(answer.AccountPrefix, uuids.Draw(rt, "account"))),
 					AccountSequence: rapid.Int64Range(1, math.MaxInt64).Draw(rt, "sequence"), CreatedAt: at,
 					Direction:   rapid.SampledFrom([]ledger.Direction{ledger.Debit, ledger.Credit}).Draw(rt, "direction"),
-					Amount:      money.Amount{MinorUnits: rapid.Int64Range(1, math.MaxInt64).Draw(rt, "amount"), Currency: currency},
+					Amount:      money.Amount{MinorUnits: rapid.Int64Range(0, math.MaxInt64).Draw(rt, "amount"), Currency: currency},
 					PostedAfter: rapid.Int64().Draw(rt, "after"),
-				})
+				}
+				e.AvailableAfter = e.PostedAfter
+				if rapid.Bool().Draw(rt, "on hold") {
+					hold := ledger.HoldID(answer.Encode(answer.HoldPrefix, uuids.Draw(rt, "hold")))
+					e.HoldID, e.PendingMinorUnits, e.AvailableAfter = &hold, rapid.Int64().Draw(rt, "pending"), rapid.Int64().Draw(rt, "available")
+				}
+				of.Entries = append(of.Entries, e)
 			}
 			for i := range of.Entries {
 				want = append(want, &of.Entries[i])
 			}
 			states = append(states, of.State())
 		}
-		e := event.Draft{Type: event.TransferPosted, ObjectID: "txn_1", State: event.State(nil).Text("a", "b"), Postings: states}.
-			Number("mer_1", "evt_1", 1, event.Hash{}, at, event.Cause{})
+		draft := event.Draft{Type: event.PaymentSucceeded, ObjectID: "pay_1", State: event.State(nil).Text("entries", "none"), Postings: states}
+		if len(states) == 1 && rapid.Bool().Draw(rt, "its own object") {
+			draft = event.Draft{Type: event.TransferPosted, ObjectID: "txn_1", State: states[0]}
+		}
+		e := draft.Number("mer_1", "evt_1", 1, event.Hash{}, at, event.Cause{})
 		got, err := ledger.EntriesOf(&e)
 		if err != nil || !reflect.DeepEqual(got, want) {
 			rt.Fatalf("got %+v, %v, want %+v from %s", got, err, want, e.Payload)

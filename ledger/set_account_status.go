@@ -54,8 +54,8 @@ func (in SetAccountStatusInput) decide(b Batch) (command.Object, error) {
 		return nil, answer.NotFound{Recorded: path, ResourceID: string(in.AccountID)}
 	case account.Status == Closed:
 		return nil, AccountNotActive{path, string(in.AccountID), account.Status}
-	case in.Status == Closed && account.Posted() != 0:
-		return nil, AccountNotEmpty{path, string(in.AccountID), account.Balance().Posted}
+	case in.Status == Closed && (account.Posted() != 0 || account.OnHold()):
+		return nil, AccountNotEmpty{path, string(in.AccountID), account.Balance().Posted, account.DebitsPending + account.CreditsPending}
 	}
 	account.Status, account.StatusReason = in.Status, &in.Reason
 	if account.Salt == nil {

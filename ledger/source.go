@@ -37,7 +37,7 @@ func Destination(b Books, id AccountID, amount money.Amount, path ...string) (*A
 	if account.Status == Closed {
 		return nil, AccountNotActive{answer.Recorded{At: path}, string(id), account.Status}
 	}
-	if !account.holds(amount.MinorUnits) {
+	if !account.fits(amount.MinorUnits) {
 		return nil, BalanceOutOfRange{answer.Recorded{At: path}, string(id)}
 	}
 	return account, nil

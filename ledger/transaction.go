@@ -1,7 +1,7 @@
 package ledger
 
 import (
-	"strconv"
+	"fmt"
 	"time"
 
 	"github.com/paygraph/paygraph/answer"
@@ -23,6 +23,8 @@ const (
 	Deposit  TransactionKind = "DEPOSIT"
 	Transfer TransactionKind = "TRANSFER"
 	Payment  TransactionKind = "PAYMENT"
+	Held     TransactionKind = "HOLD"
+	Released TransactionKind = "RELEASE"
 )
 
 // TransactionStatus says whether a transaction still stands.
@@ -35,7 +37,7 @@ const Posted TransactionStatus = "POSTED"
 type Transaction struct {
 	ID        TransactionID
 	Kind      TransactionKind
-	Amount    money.Amount // what moved: the sum of its debits
+	Amount    money.Amount // what moved; what was set aside where it is HOLD, what is free again where it is RELEASE
 	PaymentID *string      // the payment that it belongs to
 	Reference *string      // the client's word
 	Entries   []Entry      // in the order of their legs
@@ -52,14 +54,27 @@ func (t *Transaction) Status() TransactionStatus { return Posted }
 
 // Entry is one leg of a transaction on one account.
 type Entry struct {
-	TransactionID   TransactionID
-	Leg             int16 // FirstLeg and on, in the transaction
-	AccountID       AccountID
-	AccountSequence int64 // 1, 2, 3 … in the account, without a gap
-	Direction       Direction
-	Amount          money.Amount // positive
-	PostedAfter     int64        // the account's balance after it, minor units
-	CreatedAt       time.Time
+	TransactionID     TransactionID
+	Leg               int16 // FirstLeg and on, in the transaction
+	AccountID         AccountID
+	AccountSequence   int64 // 1, 2, 3 … in the account, without a gap
+	Direction         Direction
+	Amount            money.Amount // what it posts: zero where it only makes or ends a hold
+	PendingMinorUnits int64        // what it sets aside on its side; below zero what is free again
+	HoldID            *HoldID      // the hold that it makes or ends
+	PostedAfter       int64        // the account's balance after it, minor units
+	AvailableAfter    int64        // what requests could take after it, minor units
+	CreatedAt         time.Time
+}
+
+// Pending is what the entry sets aside on its side; below zero what is free again.
+func (e *Entry) Pending() money.Amount {
+	return money.Amount{MinorUnits: e.PendingMinorUnits, Currency: e.Amount.Currency}
+}
+
+// IsUsual says whether the entry has nothing to do with holds, and stands on an account from which none will take.
+func (e *Entry) IsUsual() bool {
+	return e.PendingMinorUnits == 0 && e.HoldID == nil && e.AvailableAfter == e.PostedAfter
 }
 
 // Span names entries of an account by their numbers: those after one number and before another.
@@ -115,18 +130,25 @@ func (t *Transaction) State() event.State {
 		List("entries", entries)
 }
 
-// State is what an event keeps of the entry, in its transaction.
+// State is what an event keeps of the entry, in its transaction. A usual entry's has the same bytes as before there were holds.
 func (e *Entry) State() event.State {
-	return make(event.State, 0, 160).
+	s := make(event.State, 0, 160).
 		Text("account", string(e.AccountID)).
 		Int("sequence", e.AccountSequence).
 		Text("direction", string(e.Direction)).
 		Int("amount", e.Amount.MinorUnits).
 		Int("after", e.PostedAfter)
+	if e.PendingMinorUnits != 0 {
+		s = s.Int("pending", e.PendingMinorUnits)
+	}
+	if e.AvailableAfter != e.PostedAfter {
+		s = s.Int("available", e.AvailableAfter)
+	}
+	return s.Text("hold", string(answer.Or(e.HoldID)))
 }
 
 func (l Leg) String() string {
-	return string(l.Direction) + " " + strconv.FormatInt(l.Amount, 10) + " on " + string(l.Account.ID)
+	return fmt.Sprintf("%s %d and %d pending on %s", l.Direction, l.Posted, l.Pending, l.Account.ID)
 }
 
 // SequenceOn is the number of the transaction's last entry on an account, or 0.

@@ -130,7 +130,7 @@ var _ payment.Batch = (*books)(nil)
 
 func newBooks(status payment.Status) *books {
 	b := &books{}
-	b.from = &ledger.Account{ID: "acc_from", Kind: ledger.CustomerWallet, Currency: "USD", Status: ledger.Active, CreditsPosted: 1000}
+	b.from = &ledger.Account{ID: "acc_from", Kind: ledger.CustomerWallet, Currency: "USD", Status: ledger.Active, Sums: ledger.Sums{CreditsPosted: 1000}}
 	b.to = &ledger.Account{ID: "acc_to", Kind: ledger.CustomerWallet, Currency: "USD", Status: ledger.Active}
 	b.payment = &payment.Payment{
 		ID: "pay_1", Status: status, Amount: money.Amount{MinorUnits: 700, Currency: "USD"}, DestinationAccountID: to, Version: 1,
@@ -187,6 +187,9 @@ func (b *books) Payment(id payment.ID) *payment.Payment {
 
 func (b *books) Inner(ledger.Kind, money.Currency) *ledger.Account { return nil }
 func (b *books) AddAccount(*ledger.Account)                        {}
+func (b *books) Hold(ledger.HoldID) *ledger.Hold                   { return nil }
+func (b *books) AddHold(*ledger.Hold)                              {}
+func (b *books) EndedHold(*ledger.Hold)                            {}
 func (b *books) AddTransaction(t *ledger.Transaction)              { b.transactions = append(b.transactions, t) }
 func (b *books) Changed(*ledger.Account)                           {}
 func (b *books) AddPayment(*payment.Payment)                       {}

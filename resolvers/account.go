@@ -13,6 +13,7 @@ type accountReads interface {
 	Accounts(ctx context.Context, m merchant.ID, ids []string) ([]*ledger.Account, error)
 	ListAccounts(ctx context.Context, m merchant.ID, f ledger.AccountFilter, s answer.Slice) ([]*ledger.Account, error)
 	AccountEntries(ctx context.Context, m merchant.ID, of []ledger.Span) ([][]*ledger.Entry, error)
+	AccountStatement(ctx context.Context, m merchant.ID, of []ledger.Span, limit int) ([][]*ledger.Entry, error)
 	AccountTransactions(ctx context.Context, m merchant.ID, of []ledger.Span) ([][]*ledger.Transaction, error)
 	KnownTransactions(m merchant.ID, of ledger.Span) (found []*ledger.Transaction, known bool)
 }
@@ -57,7 +58,8 @@ func (r accountResolver) Entries(ctx context.Context, a *ledger.Account, first i
 	if err != nil {
 		return nil, err
 	}
-	found, err := from(ctx).accountEntries.Load(ctx, wanted)
+	wanted.After = 0 // numbers of holds lie between those of the statement
+	found, err := from(ctx).accountStatement.Load(ctx, statement{wanted, int(first) + 1})
 	return answer.Cut(found, int(first), after != nil, func(e *ledger.Entry) string { return c.ofNumber(e.AccountSequence) }), err
 }
 

@@ -73,6 +73,7 @@ func TestRequestsThatCannotBe(t *testing.T) {
 	from, to, euro := c.wallet(t, "50.00"), c.wallet(t, ""), c.walletIn(t, "EUR", "5.00")
 	customer := c.customer(t)
 	c.pay(t, from, "", "1.00") // opens MERCHANT_AVAILABLE
+	c.hold(t, from, "1.00")    // opens SUSPENSE
 	many := vars{}
 	for i := range 51 {
 		many[fmt.Sprint("k", i)] = "v"
@@ -100,16 +101,19 @@ func TestRequestsThatCannotBe(t *testing.T) {
 		{"setAccountStatus", "ValidationFailed input.reason", status(from, "FROZEN", long(501))},
 		{"transferFunds", "ValidationFailed input.reference",
 			vars{"fromAccountId": from, "toAccountId": to, "amount": usd("1.00"), "reference": long(201)}},
+		{"placeHold", "ValidationFailed input.reference", vars{"accountId": from, "amount": usd("1.00"), "reference": long(201)}},
+		{"releaseHold", "ValidationFailed input.reason", vars{"holdId": unknown(answer.HoldPrefix), "reason": long(501)}},
 		{"createCustomer", "BAD_USER_INPUT createCustomer.input.idempotencyKey", vars{"name": "A", "idempotencyKey": "short"}},
 		{"createCustomer", "BAD_USER_INPUT createCustomer.input.idempotencyKey", vars{"name": "A", "idempotencyKey": strings.Repeat("k", 256)}},
 		{"createCustomer", "BAD_USER_INPUT createCustomer.input.idempotencyKey", vars{"name": "A", "idempotencyKey": long(20)}},
 		{"createCustomer", "CreateCustomerSuccess ", vars{"name": long(200), "reference": long(200), "metadata": vars{long(40): long(500)}}},
 	}
-	for _, kind := range []string{"BANK_CASH", "MERCHANT_AVAILABLE"} {
+	for _, kind := range []string{"BANK_CASH", "MERCHANT_AVAILABLE", "SUSPENSE"} {
 		id := c.inner(t, kind)
 		cases = append(cases,
 			inputs{"depositFunds", "NotFound input.accountId", vars{"accountId": id, "amount": usd("1.00"), "reason": "r"}},
 			inputs{"setAccountStatus", "NotFound input.accountId", status(id, "CLOSED", "r")},
+			inputs{"placeHold", "NotFound input.accountId", holding(id, "1.00")},
 			inputs{"transferFunds", "NotFound input.fromAccountId", vars{"fromAccountId": id, "toAccountId": to, "amount": usd("1.00")}},
 			inputs{"transferFunds", "NotFound input.toAccountId", vars{"fromAccountId": from, "toAccountId": id, "amount": usd("1.00")}},
 			inputs{"createPayment", "NotFound input.source.accountId", paying(id, to, "1.00")},
@@ -140,6 +144,7 @@ func TestArgumentsThatCannotBe(t *testing.T) {
 		`{ transactions(first: 2147483648) { nodes { id } } }`:                                   "BAD_USER_INPUT ",
 		`{ account(id: "` + from + `") { entries(first: 0) { nodes { id } } } }`:                 "BAD_USER_INPUT account.entries",
 		`{ account(id: "` + from + `") { transactions(first: 101) { nodes { id } } } }`:          "BAD_USER_INPUT account.transactions",
+		`{ account(id: "` + from + `") { holds(first: 101) { nodes { id } } } }`:                 "BAD_USER_INPUT account.holds",
 		`{ nodes(ids: [` + many + `]) { id } }`:                                                  "BAD_USER_INPUT nodes",
 		`{ payments(filter: { amount: { min: "1.00" } }) { nodes { id } } }`:                     "BAD_USER_INPUT payments",
 		`{ transactions(filter: { currency: "JPY", amount: { max: "1.5" } }) { nodes { id } } }`: "BAD_USER_INPUT transactions",

@@ -60,6 +60,8 @@ func prefixOf(path string) answer.Prefix {
 		return answer.CustomerPrefix
 	case strings.HasSuffix(name, "paymentid"):
 		return answer.PaymentPrefix
+	case strings.HasSuffix(name, "holdid"):
+		return answer.HoldPrefix
 	}
 	return map[string]answer.Prefix{"account": answer.AccountPrefix, "customer": answer.CustomerPrefix,
 		"payment": answer.PaymentPrefix, "transaction": answer.TransactionPrefix}[strings.Split(path, ".")[0]]
@@ -166,10 +168,11 @@ func TestAnotherMerchantsObjectsAreUnknown(t *testing.T) {
 	foreign := map[answer.Prefix]string{
 		answer.MerchantPrefix: string(theirs.principal.Merchant), answer.CustomerPrefix: theirs.customer, answer.AccountPrefix: theirs.from,
 		answer.PaymentPrefix: theirs.waiting, answer.TransactionPrefix: theirs.transaction, answer.EventPrefix: event,
-		answer.EntryPrefix: entry,
+		answer.EntryPrefix: entry, answer.HoldPrefix: theirs.hold,
 	}
 	found := slots()
-	for _, path := range []string{"createPayment.input.source.accountId", "paymentStatus.paymentId", "accountActivity.accountId"} {
+	for _, path := range []string{"createPayment.input.source.accountId", "paymentStatus.paymentId", "accountActivity.accountId",
+		"placeHold.input.accountId", "releaseHold.input.holdId"} {
 		if len(found) < 20 || !slices.ContainsFunc(found, func(s slot) bool { return s.path == path }) {
 			t.Fatalf("the schema's places for identifiers are %v", found)
 		}
@@ -221,7 +224,7 @@ func TestOwnObjectsAreFoundInEveryPlace(t *testing.T) {
 		s := newScene(t, g.merchant(t))
 		id := map[answer.Prefix]string{
 			answer.AccountPrefix: s.from, answer.CustomerPrefix: s.customer, answer.PaymentPrefix: s.payment,
-			answer.TransactionPrefix: s.transaction, "": s.payment,
+			answer.TransactionPrefix: s.transaction, answer.HoldPrefix: s.hold, "": s.payment,
 		}[prefixOf(at.path)]
 		switch at.path {
 		case "confirmPayment.input.paymentId":

@@ -17,6 +17,8 @@ func TestAReplayIsTheSameObjectAsItIsNow(t *testing.T) {
 		"setAccountStatus": {"accountId": s.to, "status": "ACTIVE", "reason": "a phone call"},
 		"depositFunds":     {"accountId": s.from, "amount": usd("7.00"), "reason": "wire 17"},
 		"transferFunds":    {"fromAccountId": s.from, "toAccountId": s.to, "amount": usd("0.01")},
+		"placeHold":        holding(s.from, "0.30"),
+		"releaseHold":      releasing(s.hold),
 		"createPayment":    paying(s.from, s.to, "4.00"),
 		"confirmPayment":   {"paymentId": s.waiting, "source": vars{"accountId": s.from}},
 	}

@@ -19,8 +19,10 @@ var refusalFields = map[string]string{
 	"InvalidState":         `payment: resourceId paymentStatus: status`,
 	"InsufficientFunds":    `source: resourceId available { amount currency } required { amount currency }`,
 	"AccountNotActive":     `account: resourceId accountStatus: status`,
-	"AccountNotEmpty":      `full: resourceId posted { amount currency }`,
+	"AccountNotEmpty":      `full: resourceId posted { amount currency } held { amount currency }`,
 	"BalanceOutOfRange":    `range: resourceId`,
+	"HoldNotOpen":          `hold: resourceId holdStatus: status`,
+	"HoldOfPayment":        `hold: resourceId holdPayment: paymentId`,
 	"CurrencyMismatch":     `mismatched: resourceId expected actual`,
 	"IdempotencyKeyReused": `conflictingPaths originalOperation firstSeenAt`,
 }
@@ -28,7 +30,7 @@ var refusalFields = map[string]string{
 // objects are what the mutations' successes hold.
 var objects = map[string]string{
 	"createCustomer": "customer", "openAccount": "account", "setAccountStatus": "account", "depositFunds": "transaction",
-	"transferFunds": "transaction", "createPayment": "payment", "confirmPayment": "payment",
+	"transferFunds": "transaction", "placeHold": "transaction", "releaseHold": "transaction", "createPayment": "payment", "confirmPayment": "payment",
 }
 
 // document runs one mutation, and selects everything of refusals and enough of successes.
@@ -130,6 +132,15 @@ func (c *client) balance(t *testing.T, account string) string {
 	return text(c.must(t, `query ($id: ID!) { account(id: $id) { balance { posted { amount } } } }`, vars{"id": account}),
 		"account", "balance", "posted", "amount")
 }
+
+// hold sets money of a wallet aside, and returns the hold's identifier.
+func (c *client) hold(t *testing.T, account, amount string) string {
+	t.Helper()
+	return holdMadeBy(c.make(t, "placeHold", vars{"accountId": account, "amount": usd(amount), "reference": "a bicycle"}))
+}
+
+// holdMadeBy is the hold that a transaction made: it has the same UUID.
+func holdMadeBy(transaction string) string { return "hol" + strings.TrimPrefix(transaction, "txn") }
 
 // inner is the merchant's own account of a kind in USD.
 func (c *client) inner(t *testing.T, kind string) string {

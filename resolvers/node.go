@@ -54,6 +54,8 @@ func load(ctx context.Context, id string) (answer.Node, error) {
 		return from(ctx).transactions.Load(ctx, id)
 	case answer.EntryPrefix:
 		return from(ctx).entries.Load(ctx, id)
+	case answer.HoldPrefix:
+		return from(ctx).holds.Load(ctx, id)
 	case answer.PaymentPrefix:
 		return from(ctx).payments.Load(ctx, id)
 	case answer.EventPrefix:

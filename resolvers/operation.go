@@ -25,6 +25,7 @@ type Reads interface {
 	merchantReads
 	accountReads
 	transactionReads
+	holdReads
 	paymentReads
 	eventReads
 }
@@ -70,9 +71,11 @@ type reader struct {
 	transactions *dataloadgen.Loader[string, *ledger.Transaction]
 	payments     *dataloadgen.Loader[string, *payment.Payment]
 	entries      *dataloadgen.Loader[string, *ledger.Entry]
+	holds        *dataloadgen.Loader[string, *ledger.Hold]
 	events       *dataloadgen.Loader[string, *event.Event]
 
-	accountEntries      *dataloadgen.Loader[ledger.Span, []*ledger.Entry]
+	accountStatement    *dataloadgen.Loader[statement, []*ledger.Entry]
+	accountHolds        *dataloadgen.Loader[part[answer.UUID], []*ledger.Hold]
 	accountTransactions *dataloadgen.Loader[ledger.Span, []*ledger.Transaction]
 	paymentTransactions *dataloadgen.Loader[part[answer.UUID], []*ledger.Transaction]
 	paymentEvents       *dataloadgen.Loader[part[int64], []*event.Event]
@@ -126,7 +129,9 @@ func newReader(reads Reads, p auth.Principal, wait time.Duration) *reader {
 		payments:            byID(p, wait, reads.Payments),
 		entries:             byID(p, wait, entriesByID(reads)),
 		events:              byID(p, wait, reads.Events),
-		accountEntries:      bySpan(p, wait, reads.AccountEntries),
+		holds:               byID(p, wait, reads.Holds),
+		accountStatement:    byStatement(p, wait, reads.AccountStatement),
+		accountHolds:        byParent(p, wait, reads.AccountHolds),
 		accountTransactions: bySpan(p, wait, reads.AccountTransactions),
 		paymentTransactions: byParent(p, wait, reads.PaymentTransactions),
 		paymentEvents:       byParent(p, wait, reads.PaymentEvents),
@@ -187,6 +192,39 @@ func bySpan[T any](p auth.Principal, wait time.Duration, find func(context.Conte
 		lists, err := find(ctx, p.Merchant, of)
 		if err != nil {
 			return nil, []error{err}
+		}
+		return lists, nil
+	}, dataloadgen.WithWait(wait))
+}
+
+// statement is a part of an account's statement: so many entries at most, by a span of their numbers.
+type statement struct {
+	ledger.Span
+	limit int
+}
+
+type statementReader func(context.Context, merchant.ID, []ledger.Span, int) ([][]*ledger.Entry, error)
+
+// byStatement loads parts of accounts' statements: those of the same length by one question.
+func byStatement(p auth.Principal, wait time.Duration, find statementReader) *dataloadgen.Loader[statement, []*ledger.Entry] {
+	return dataloadgen.NewLoader(func(ctx context.Context, of []statement) ([][]*ledger.Entry, []error) {
+		lists := make([][]*ledger.Entry, len(of))
+		places := map[int][]int{}
+		for i, wanted := range of {
+			places[wanted.limit] = append(places[wanted.limit], i)
+		}
+		for limit, at := range places {
+			spans := make([]ledger.Span, len(at))
+			for i, place := range at {
+				spans[i] = of[place].Span
+			}
+			found, err := find(ctx, p.Merchant, spans, limit)
+			if err != nil {
+				return nil, []error{err}
+			}
+			for i, place := range at {
+				lists[place] = found[i]
+			}
 		}
 		return lists, nil
 	}, dataloadgen.WithWait(wait))

@@ -10,7 +10,7 @@ import (
 // scene is a merchant of whom every kind of object exists, and every list has something.
 type scene struct {
 	*client
-	customer, from, to, transaction, payment, waiting, key string
+	customer, from, to, transaction, payment, waiting, hold, key string
 }
 
 func newScene(t *testing.T, c *client) *scene {
@@ -29,6 +29,7 @@ func newScene(t *testing.T, c *client) *scene {
 		"amount": usd("2.50"), "source": vars{"accountId": s.from}, "confirm": true, "captureMethod": "AUTOMATIC",
 		"reference": "order-7", "metadata": vars{"order": "7"},
 	})
+	s.hold = c.hold(t, s.from, "0.75")
 	s.waiting = c.make(t, "createPayment", vars{"amount": usd("3.00"), "destinationAccountId": s.to})
 	return s
 }
@@ -38,7 +39,7 @@ func (s *scene) queries(t *testing.T) map[string]string {
 	entry := text(s.must(t, `query ($id: ID!) { transaction(id: $id) { entries { id } } }`, vars{"id": s.transaction}),
 		"transaction", "entries", 0, "id")
 	event := text(s.must(t, `{ events(first: 1) { nodes { id } } }`, nil), "events", "nodes", 0, "id")
-	ids := []string{string(s.principal.Merchant), s.customer, s.from, entry, s.transaction, s.payment, event}
+	ids := []string{string(s.principal.Merchant), s.customer, s.from, entry, s.transaction, s.payment, s.hold, event}
 	return map[string]string{
 		"viewer": "", "node": `(id: "` + s.payment + `")`, "nodes": `(ids: ["` + strings.Join(ids, `", "`) + `"])`,
 		"account": `(id: "` + s.from + `")`, "customer": `(id: "` + s.customer + `")`,
@@ -97,6 +98,8 @@ func TestEveryMutationAnswersWithEveryField(t *testing.T) {
 		"setAccountStatus": {"accountId": s.to, "status": "FROZEN", "reason": "a phone call"},
 		"depositFunds":     {"accountId": s.from, "amount": usd("7.00"), "reason": "wire 17"},
 		"transferFunds":    {"fromAccountId": s.from, "toAccountId": s.to, "amount": usd("0.01"), "reference": "one cent"},
+		"placeHold":        {"accountId": s.from, "amount": usd("0.05"), "reference": "deposit"},
+		"releaseHold":      {"holdId": s.hold, "reason": "brought back"},
 		"createPayment": {"amount": usd("4.00"), "source": vars{"accountId": s.from}, "destinationAccountId": s.to, "confirm": true,
 			"captureMethod": "AUTOMATIC", "reference": "r", "metadata": vars{"k": "v"}},
 		"confirmPayment": {"paymentId": s.waiting, "source": vars{"accountId": s.from}},

@@ -97,6 +97,11 @@ func TestAWalkThroughAnObjectsListMeetsEachObjectOnce(t *testing.T) {
 		s.make(t, "openAccount", vars{"customerId": s.customer, "currency": "USD"})
 		s.pay(t, s.from, s.to, "0.01")
 	}
+	var holds []string
+	for i := range 4 {
+		holds = append(holds, s.client.hold(t, s.from, fmt.Sprintf("0.0%d", i+1)))
+	}
+	s.make(t, "releaseHold", releasing(holds[1]))
 	s.make(t, "confirmPayment", vars{"paymentId": s.waiting, "source": vars{"accountId": s.from}})
 	for field, of := range map[string]struct {
 		root, id string
@@ -104,12 +109,15 @@ func TestAWalkThroughAnObjectsListMeetsEachObjectOnce(t *testing.T) {
 		sorted   bool // or the newest first
 	}{
 		"accounts": {"customer", s.customer, 7, false}, "entries": {"account", s.from, 9, false},
-		"transactions": {"account", s.from, 9, false}, "events": {"payment", s.waiting, 2, true},
+		"transactions": {"account", s.from, 14, false}, "holds": {"account", s.from, 4, false}, "events": {"payment", s.waiting, 2, true},
 	} {
 		for _, first := range []int{1, 2, 100} {
 			document := fmt.Sprintf(`query ($id: ID!, $after: Cursor) { %s(id: $id) { %s(first: %d, after: $after) %s } }`,
 				of.root, field, first, pageFields)
 			walked := s.walk(t, document, []any{of.root, field}, vars{"id": of.id}, func() { s.pay(t, s.to, "", "0.01") })
+			if field == "holds" && slices.Contains(walked, holds[1]) {
+				t.Errorf("a hold that was released is open: %v", walked)
+			}
 			ordered := slices.Clone(walked)
 			if !of.sorted {
 				slices.Reverse(ordered)
@@ -224,6 +232,7 @@ func TestCursorsAreGoodForTheirListOnly(t *testing.T) {
 		"transactions": `transactions(after: $after) { nodes { id } }`, "the log": `events(after: $after) { nodes { id } }`,
 		"an account's entries":      `account(id: "` + s.from + `") { entries(after: $after) { nodes { id } } }`,
 		"an account's transactions": `account(id: "` + s.from + `") { transactions(after: $after) { nodes { id } } }`,
+		"an account's holds":        `account(id: "` + s.from + `") { holds(after: $after) { nodes { id } } }`,
 		"a customer's accounts":     `customer(id: "` + s.customer + `") { accounts(after: $after) { nodes { id } } }`,
 		"a payment's transactions":  `payment(id: "` + s.payment + `") { transactions(after: $after) { nodes { id } } }`,
 		"a payment's events":        `payment(id: "` + s.payment + `") { events(after: $after) { nodes { id } } }`,

@@ -25,6 +25,7 @@ type refusalCase struct {
 type stage struct {
 	customer, rich, poor, frozen, closed, yen, brimful, brimfulSource string
 	paid, sourceless, own, toClosed                                   string
+	released, paymentsHold                                            string
 }
 
 // unknown is a well-formed identifier that never was.
@@ -43,6 +44,8 @@ func newStage(t *testing.T) (*client, *stage) {
 	s.sourceless = c.make(t, "createPayment", vars{"amount": usd("5.00")})
 	s.own = c.make(t, "createPayment", vars{"amount": usd("5.00"), "destinationAccountId": s.rich})
 	s.toClosed = c.make(t, "createPayment", vars{"amount": usd("5.00"), "source": vars{"accountId": s.rich}, "destinationAccountId": s.closed})
+	s.released, s.paymentsHold = c.hold(t, s.rich, "1.00"), c.hold(t, s.rich, "1.00")
+	c.make(t, "releaseHold", vars{"holdId": s.released, "reason": "a test"})
 	c.setStatus(t, s.frozen, "FROZEN")
 	c.setStatus(t, s.closed, "CLOSED")
 	db := openDatabase(t, dsn)
@@ -57,6 +60,11 @@ func newStage(t *testing.T) (*client, *stage) {
 		if _, err := db.ExecContext(t.Context(), "UPDATE balance SET "+sums+" WHERE account_id = $1", u.String()); err != nil {
 			t.Fatal(err)
 		}
+	}
+	hold, _ := answer.Decode(answer.HoldPrefix, s.paymentsHold)
+	paid, _ := answer.Decode(answer.PaymentPrefix, s.paid)
+	if _, err := db.ExecContext(t.Context(), "UPDATE hold SET payment_id = $2 WHERE id = $1", hold.String(), paid.String()); err != nil {
+		t.Fatal(err)
 	}
 	return startAt(t, storetest.At(t, dsn)).as(c.principal), s // a second node, which remembers no sums
 }
@@ -102,6 +110,17 @@ func (s *stage) refusals() []refusalCase {
 		{"setAccountStatus", "NotFound", input + "accountId", status(unknown(answer.AccountPrefix), "FROZEN", "why")},
 		{"setAccountStatus", "AccountNotActive", input + "accountId", status(s.closed, "ACTIVE", "why")},
 		{"setAccountStatus", "AccountNotEmpty", input + "accountId", status(s.rich, "CLOSED", "why")},
+		{"placeHold", "ValidationFailed", input + "amount.amount", holding(s.rich, "0.00")},
+		{"placeHold", "NotFound", input + "accountId", holding(unknown(answer.AccountPrefix), "1.00")},
+		{"placeHold", "CurrencyMismatch", input + "accountId", holding(s.yen, "1.00")},
+		{"placeHold", "AccountNotActive", input + "accountId", holding(s.frozen, "1.00")},
+		{"placeHold", "AccountNotActive", input + "accountId", holding(s.closed, "1.00")},
+		{"placeHold", "InsufficientFunds", input + "accountId", holding(s.rich, "998.01")},
+		{"placeHold", "BalanceOutOfRange", input + "accountId", holding(s.brimfulSource, "100.00")},
+		{"releaseHold", "ValidationFailed", input + "reason", vars{"holdId": s.released, "reason": ""}},
+		{"releaseHold", "NotFound", input + "holdId", releasing(unknown(answer.HoldPrefix))},
+		{"releaseHold", "HoldNotOpen", input + "holdId", releasing(s.released)},
+		{"releaseHold", "HoldOfPayment", input + "holdId", releasing(s.paymentsHold)},
 		{"confirmPayment", "NotFound", input + "paymentId", vars{"paymentId": unknown(answer.PaymentPrefix)}},
 		{"confirmPayment", "InvalidState", input + "paymentId", vars{"paymentId": s.paid}},
 		{"confirmPayment", "InvalidState", input + "source", vars{"paymentId": s.sourceless}},
@@ -138,6 +157,10 @@ func (s *stage) refusals() []refusalCase {
 func status(account, status, reason string) vars {
 	return vars{"accountId": account, "status": status, "reason": reason}
 }
+
+func holding(account, amount string) vars { return vars{"accountId": account, "amount": usd(amount)} }
+
+func releasing(hold string) vars { return vars{"holdId": hold, "reason": "why"} }
 
 func TestEveryRefusalIsAMemberOfItsUnionWithItsPath(t *testing.T) {
 	t.Parallel()
@@ -208,6 +231,17 @@ func TestRefusalsCarryWhatAClientNeeds(t *testing.T) {
 	full := c.do(t, "setAccountStatus", status(from, "CLOSED", "why"))
 	if text(full, "full") != from || text(full, "posted", "amount") != "4.00" {
 		t.Errorf("AccountNotEmpty is %v", full)
+	}
+	hold := c.hold(t, from, "3.00")
+	if short := c.do(t, "transferFunds", vars{"fromAccountId": from, "toAccountId": to, "amount": usd("2.00")}); text(short, "available", "amount") != "1.00" {
+		t.Errorf("InsufficientFunds beside a hold is %v", short)
+	}
+	if full := c.do(t, "setAccountStatus", status(from, "CLOSED", "why")); text(full, "held", "amount") != "3.00" {
+		t.Errorf("AccountNotEmpty of an account with a hold is %v", full)
+	}
+	c.make(t, "releaseHold", releasing(hold))
+	if ended := c.do(t, "releaseHold", releasing(hold)); text(ended, "hold") != hold || text(ended, "holdStatus") != "VOIDED" {
+		t.Errorf("HoldNotOpen is %v", ended)
 	}
 	several := c.do(t, "createPayment", vars{"amount": usd("-1"), "confirm": true, "reference": strings.Repeat("x", 201)})
 	if paths := fmt.Sprint(at(several, "violations")); len(list(several, "violations")) != 3 || !strings.Contains(paths, "reference") {

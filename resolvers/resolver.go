@@ -34,11 +34,14 @@ type (
 	entryResolver                struct{ *Resolver }
 	eventResolver                struct{ *Resolver }
 	eventHeadResolver            struct{ *Resolver }
+	holdResolver                 struct{ *Resolver }
 	idempotentRequestResolver    struct{ *Resolver }
 	mutationResolver             struct{ *Resolver }
 	paymentResolver              struct{ *Resolver }
 	paymentStatusEventResolver   struct{ *Resolver }
+	placeHoldSuccessResolver     struct{ *Resolver }
 	queryResolver                struct{ *Resolver }
+	releaseHoldSuccessResolver   struct{ *Resolver }
 	subscriptionResolver         struct{ *Resolver }
 	transactionResolver          struct{ *Resolver }
 	viewerResolver               struct{ *Resolver }
@@ -64,6 +67,9 @@ func (r *Resolver) Event() graph.EventResolver { return eventResolver{r} }
 // EventHead answers fields of EventHead.
 func (r *Resolver) EventHead() graph.EventHeadResolver { return eventHeadResolver{r} }
 
+// Hold answers fields of Hold.
+func (r *Resolver) Hold() graph.HoldResolver { return holdResolver{r} }
+
 // IdempotentRequest answers fields of IdempotentRequest.
 func (r *Resolver) IdempotentRequest() graph.IdempotentRequestResolver {
 	return idempotentRequestResolver{r}
@@ -80,8 +86,18 @@ func (r *Resolver) PaymentStatusEvent() graph.PaymentStatusEventResolver {
 	return paymentStatusEventResolver{r}
 }
 
+// PlaceHoldSuccess answers fields of PlaceHoldSuccess.
+func (r *Resolver) PlaceHoldSuccess() graph.PlaceHoldSuccessResolver {
+	return placeHoldSuccessResolver{r}
+}
+
 // Query answers the queries.
 func (r *Resolver) Query() graph.QueryResolver { return queryResolver{r} }
+
+// ReleaseHoldSuccess answers fields of ReleaseHoldSuccess.
+func (r *Resolver) ReleaseHoldSuccess() graph.ReleaseHoldSuccessResolver {
+	return releaseHoldSuccessResolver{r}
+}
 
 // Subscription answers the subscriptions.
 func (r *Resolver) Subscription() graph.SubscriptionResolver { return subscriptionResolver{r} }

@@ -68,7 +68,7 @@ func TestNodesAskForTheScopeThatTheSchemaSays(t *testing.T) {
 	t.Parallel()
 	structs := map[string]any{
 		"Merchant": &merchant.Merchant{}, "Customer": &merchant.Customer{}, "Account": &ledger.Account{}, "Entry": &ledger.Entry{},
-		"Transaction": &ledger.Transaction{}, "Payment": &payment.Payment{}, "Event": &event.Event{},
+		"Hold": &ledger.Hold{}, "Transaction": &ledger.Transaction{}, "Payment": &payment.Payment{}, "Event": &event.Event{},
 	}
 	for _, def := range own() {
 		if !isNode(def) {
@@ -98,21 +98,25 @@ func TestNodesAskForTheScopeThatTheSchemaSays(t *testing.T) {
 // The resolvers that there are. gqlgen makes one of each field whose Go type does not fit, without a word: a new line here has to be
 // meant.
 var wantedResolvers = map[string]string{
-	"Account":              "Customer Entries Transactions",
+	"Account":              "Customer Entries Holds Transactions",
 	"AccountActivityEvent": "Account Cursor",
 	"Customer":             "Accounts",
-	"Entry":                "Account Transaction",
+	"Entry":                "Account Hold Transaction",
 	"Event":                "Cursor Object",
 	"EventHead":            "Cursor",
+	"Hold":                 "Account EndTransaction Payment Transaction",
 	"IdempotentRequest":    "Object",
-	"Mutation":             "ConfirmPayment CreateCustomer CreatePayment DepositFunds OpenAccount SetAccountStatus TransferFunds",
-	"Payment":              "Destination Events Source Transactions",
-	"PaymentStatusEvent":   "Cursor Payment PreviousStatus",
+	"Mutation": "ConfirmPayment CreateCustomer CreatePayment DepositFunds OpenAccount PlaceHold ReleaseHold SetAccountStatus " +
+		"TransferFunds",
+	"Payment":            "Destination Events Source Transactions",
+	"PaymentStatusEvent": "Cursor Payment PreviousStatus",
+	"PlaceHoldSuccess":   "Hold",
 	"Query": "Account Accounts Customer Customers EventHead Events IdempotentRequest Node Nodes Payment Payments Transaction Transactions " +
 		"Viewer",
-	"Subscription": "AccountActivity Events PaymentStatus",
-	"Transaction":  "Payment",
-	"Viewer":       "Merchant Scopes",
+	"ReleaseHoldSuccess": "Hold",
+	"Subscription":       "AccountActivity Events PaymentStatus",
+	"Transaction":        "Payment",
+	"Viewer":             "Merchant Scopes",
 }
 
 func TestNoFieldBecameAResolverUnnoticed(t *testing.T) {

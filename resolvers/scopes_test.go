@@ -57,7 +57,8 @@ func TestAMutationSucceedsWithoutTheScopeToSee(t *testing.T) {
 		"setAccountStatus": {"accountId": s.to, "status": "ACTIVE", "reason": "why"},
 		"depositFunds":     {"accountId": s.from, "amount": usd("1.00"), "reason": "why"},
 		"transferFunds":    {"fromAccountId": s.from, "toAccountId": s.to, "amount": usd("1.00")},
-		"createPayment":    paying(s.from, "", "1.00"), "confirmPayment": {"paymentId": s.waiting, "source": vars{"accountId": s.from}},
+		"placeHold":        holding(s.from, "0.10"), "releaseHold": releasing(s.hold),
+		"createPayment": paying(s.from, "", "1.00"), "confirmPayment": {"paymentId": s.waiting, "source": vars{"accountId": s.from}},
 	}
 	blind := s.with(auth.CustomersWrite, auth.AccountsWrite, auth.LedgerAdjust, auth.TransfersWrite, auth.PaymentsWrite)
 	for mutation := range objects {
@@ -83,7 +84,7 @@ func TestNodesOfATypeWhoseScopeIsLackingAreNull(t *testing.T) {
 		"transaction", "entries", 0, "id")
 	ids := map[string]string{
 		"Merchant": string(s.principal.Merchant), "Customer": s.customer, "Account": s.from, "Entry": entry, "Event": event,
-		"Transaction": s.transaction, "Payment": s.payment,
+		"Transaction": s.transaction, "Payment": s.payment, "Hold": s.hold,
 	}
 	for _, def := range contract.GetPossibleTypes(contract.Types["Node"]) {
 		scope := auth.ScopeOfEnum(def.Directives.ForName("requiresScope").Arguments.ForName("scope").Value.Raw)

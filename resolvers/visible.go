@@ -20,7 +20,7 @@ func scopeOf(object any) auth.Scope {
 		return auth.PaymentsRead
 	case *event.Event:
 		return auth.EventsRead
-	case *merchant.Merchant, *ledger.Account, *ledger.Entry, *ledger.Transaction:
+	case *merchant.Merchant, *ledger.Account, *ledger.Entry, *ledger.Hold, *ledger.Transaction:
 		return auth.AccountsRead
 	}
 	return "" // nobody has it

@@ -13,7 +13,7 @@ import (
 const allOfTransactions = `
 fragment Everything on Transaction {
   __typename id again: id kind status amount { ...M } reference valueDate createdAt
-  entries { __typename id direction amount { ...M } amount { minorUnits } runningBalance { ...M } accountSequence createdAt }
+  entries { __typename id direction amount { ...M } amount { minorUnits } pending { ...M } runningBalance { ...M } accountSequence createdAt }
   few: entries { id }
   ... on Node { id }
   ... @include(if: $no) { kind never: kind }
@@ -32,6 +32,7 @@ func TestListsAreWrittenAsObjectsAre(t *testing.T) {
 			"fromAccountId": from, "toAccountId": to, "amount": usd(fmt.Sprintf("%d.00", i+1)), "reference": reference,
 		})
 	}
+	c.make(t, "releaseHold", releasing(c.hold(t, to, "2.00")))
 	for name, steps := range map[string][]any{"nodes { ...Everything }": {"nodes"}, "edges { cursor node { ...Everything } }": {"edges"}} {
 		lists := c.must(t, `query ($id: ID!, $no: Boolean = false) { account(id: $id) { transactions { `+name+` } } transactions { `+name+` } }`+
 			allOfTransactions, vars{"id": to})

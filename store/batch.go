@@ -40,6 +40,7 @@ type batch struct {
 	accounts  map[ledger.AccountID]*account // the merchant's cache
 	inner     map[command.Inner]*account    // likewise
 	payments  map[payment.ID]*payment.Payment
+	holds     map[ledger.HoldID]*ledger.Hold
 
 	cause event.Cause // of the command that is being decided
 
@@ -47,9 +48,14 @@ type batch struct {
 	newAccounts     []*ledger.Account
 	changedAccounts []*ledger.Account // filled by close
 	balances        []*ledger.Account // filled by close
+	heldBalances    []*ledger.Account // likewise: what is pending on them has changed too
 	newPayments     []*payment.Payment
 	changedPayments []*payment.Payment
 	newEntries      []newEntry
+	usualEntries    []newEntry // filled by close
+	heldEntries     []newEntry // likewise: those that are not usual
+	newHolds        []*ledger.Hold
+	endedHolds      []*ledger.Hold
 	events          []event.Event
 	records         []*record
 	dirty           []*account
@@ -62,6 +68,7 @@ type account struct {
 	isNew, isDirty bool
 	savedVersion   int32
 	savedSequence  int64
+	savedPending   [2]int64 // of debits and credits
 }
 
 // newEntry is an entry with its transaction, of which the first leg keeps more.
@@ -75,6 +82,7 @@ func newBatch(m merchant.ID) *batch {
 		merchant:  m,
 		customers: map[merchant.CustomerID]*merchant.Customer{},
 		payments:  map[payment.ID]*payment.Payment{},
+		holds:     map[ledger.HoldID]*ledger.Hold{},
 		paymentAt: map[payment.ID]*[]*payment.Payment{},
 	}
 }
@@ -171,6 +179,23 @@ func (b *batch) ChangedPayment(p *payment.Payment) {
 	b.payments[p.ID], b.paymentAt[p.ID] = p, list
 }
 
+// Hold is a hold that a command named in its needs, or nil.
+func (b *batch) Hold(id ledger.HoldID) *ledger.Hold { return b.holds[id] }
+
+// AddHold adds a hold that the command makes.
+func (b *batch) AddHold(h *ledger.Hold) {
+	b.mustKnow(&h.AccountID, &h.CounterAccountID)
+	b.newHolds = append(b.newHolds, h)
+	b.holds[h.ID] = h
+}
+
+// EndedHold notes that the command ended a hold: the struct that it gives takes the place of the one that was loaded.
+func (b *batch) EndedHold(h *ledger.Hold) {
+	b.newHolds = slices.DeleteFunc(b.newHolds, func(made *ledger.Hold) bool { return made.ID == h.ID }) // its end is written with it
+	b.endedHolds = append(b.endedHolds, h)
+	b.holds[h.ID] = h
+}
+
 // AddTransaction adds a transaction with its entries.
 func (b *batch) AddTransaction(t *ledger.Transaction) {
 	for i := range t.Entries {
@@ -199,7 +224,9 @@ func (b *batch) Append(d event.Draft) {
 
 // close sorts what has changed by the tables that it is written to.
 func (b *batch) close() {
-	b.balances = slices.Clone(b.newAccounts)
+	for _, a := range b.newAccounts {
+		b.writeBalance(b.accounts[a.ID])
+	}
 	for _, a := range b.dirty {
 		if a.isNew {
 			continue
@@ -208,8 +235,22 @@ func (b *batch) close() {
 			b.changedAccounts = append(b.changedAccounts, a.Account)
 		}
 		if a.Sequence != a.savedSequence {
-			b.balances = append(b.balances, a.Account)
+			b.writeBalance(a)
 		}
+	}
+	b.usualEntries = b.newEntries
+	if isHeld := func(e newEntry) bool { return !e.IsUsual() }; slices.ContainsFunc(b.newEntries, isHeld) {
+		b.usualEntries = slices.DeleteFunc(slices.Clone(b.newEntries), isHeld)
+		b.heldEntries = slices.DeleteFunc(slices.Clone(b.newEntries), func(e newEntry) bool { return !isHeld(e) })
+	}
+}
+
+// writeBalance writes an account's sums: what is pending only where it has changed.
+func (b *batch) writeBalance(a *account) {
+	if a.savedPending == a.pending() {
+		b.balances = append(b.balances, a.Account)
+	} else {
+		b.heldBalances = append(b.heldBalances, a.Account)
 	}
 }
 
@@ -224,5 +265,8 @@ func (b *batch) saved() {
 }
 
 func (a *account) save() {
-	a.isNew, a.isDirty, a.savedVersion, a.savedSequence = false, false, a.Version, a.Sequence
+	a.isNew, a.isDirty, a.savedVersion, a.savedSequence, a.savedPending = false, false, a.Version, a.Sequence, a.pending()
 }
+
+// pending is what is set aside by debits and credits.
+func (a *account) pending() [2]int64 { return [2]int64{a.DebitsPending, a.CreditsPending} }

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/paygraph/paygraph/answer"
 	"github.com/paygraph/paygraph/event"
@@ -69,8 +70,8 @@ func setStatus(account string, status ledger.Status, reason string) call {
 			return nil, notFound(account, "input", "accountId")
 		case a.status == ledger.Closed:
 			return nil, ledger.AccountNotActive{Recorded: at, ResourceID: account, Status: a.status}
-		case status == ledger.Closed && a.posted() != 0:
-			return nil, ledger.AccountNotEmpty{Recorded: at, ResourceID: account,
+		case status == ledger.Closed && (a.posted() != 0 || a.debitsPending+a.creditsPending != 0):
+			return nil, ledger.AccountNotEmpty{Recorded: at, ResourceID: account, HeldMinorUnits: a.debitsPending + a.creditsPending,
 				Posted: money.Amount{MinorUnits: a.posted(), Currency: money.Currency(a.currency)}}
 		}
 		return func(id string) string {
@@ -138,6 +139,51 @@ func transferFunds(from, to string, in money.Input) call {
 			m.note(event.TransferPosted, id, 1)
 			return amount.String()
 		}, err
+	}
+	return c
+}
+
+func placeHold(account string, in money.Input) call {
+	c := call{operation: "placeHold", input: map[string]string{"input.accountId": account}}
+	amount := c.amountOf(in)
+	c.run = func(g *gateway, key string) outcome {
+		s, err := g.Ledger.PlaceHold(g.ctx, g.p, ledger.PlaceHoldInput{IdempotencyKey: key, AccountID: ledger.AccountID(account), Amount: in})
+		return answered(s.Transaction, s.Replayed, err, transactionState)
+	}
+	c.decide = func(m *model) (decided, error) {
+		a, err := m.source(account, amount, "input", "accountId")
+		return func(id string) string {
+			h := &modelHold{account: a, counter: m.inner(ledger.Suspense, amount.Currency), amount: amount}
+			made := "hol" + strings.TrimPrefix(id, "txn")
+			m.holds[made] = h
+			setAside(amount.MinorUnits, h.account, h.counter, made)
+			m.note(event.FundsHeld, id, 1)
+			return amount.String()
+		}, err
+	}
+	return c
+}
+
+func releaseHold(id string) call {
+	c := call{operation: "releaseHold", input: map[string]string{"input.holdId": id, "input.reason": "because"}}
+	c.run = func(g *gateway, key string) outcome {
+		s, err := g.Ledger.ReleaseHold(g.ctx, g.p, ledger.ReleaseHoldInput{IdempotencyKey: key, HoldID: ledger.HoldID(id), Reason: "because"})
+		return answered(s.Transaction, s.Replayed, err, transactionState)
+	}
+	c.decide = func(m *model) (decided, error) {
+		h := m.holds[id]
+		switch {
+		case h == nil:
+			return nil, notFound(id, "input", "holdId")
+		case h.released:
+			return nil, ledger.HoldNotOpen{Recorded: answer.Recorded{At: []string{"input", "holdId"}}, ResourceID: id, Status: ledger.HoldVoided}
+		}
+		return func(transaction string) string {
+			h.released = true
+			setAside(-h.amount.MinorUnits, h.account, h.counter, id)
+			m.note(event.HoldReleased, transaction, 1)
+			return h.amount.String()
+		}, nil
 	}
 	return c
 }

@@ -71,7 +71,7 @@ func TestTheMerchantIsInEveryKey(t *testing.T) {
 }
 
 // mayUpdate lists the tables whose rows the serving role may change.
-var mayUpdate = []string{"head", "customer", "account", "balance", "payment"}
+var mayUpdate = []string{"head", "customer", "account", "balance", "hold", "payment"}
 
 func TestTheServingRoleCannotRewriteHistory(t *testing.T) {
 	t.Parallel()
@@ -117,7 +117,7 @@ func TestServingSessionsHaveTheServingRole(t *testing.T) {
 }
 
 // tenantTable finds the tables of tenants in a statement, with the word before them and the alias after.
-var tenantTable = regexp.MustCompile(`(?i)\b(FROM|JOIN|UPDATE|INTO)\s+(head|customer|account|balance|payment|entry|event|idempotency)\b(?:\s+(\w+))?`)
+var tenantTable = regexp.MustCompile(`(?i)\b(FROM|JOIN|UPDATE|INTO)\s+(head|customer|account|balance|hold|payment|entry|event|idempotency)\b(?:\s+(\w+))?`)
 
 var forbidden = regexp.MustCompile(`(?i)SELECT\s+\*|\bnextval\b|\bSERIAL\b|\bSEQUENCE\b\s+(FOR|OWNED)|CREATE SEQUENCE|pg_(try_)?advisory|\b(UN)?LISTEN\s|\bNOTIFY\s|\bxmin\b|pg_current_xact|DEFERRABLE|EXCLUDE USING|GENERATED (ALWAYS|BY DEFAULT) AS IDENTITY`)
 
@@ -198,8 +198,15 @@ func sent(t *testing.T) (texts []string) {
 		IdempotencyKey: key(), AccountID: to, Status: ledger.Frozen, Reason: "because",
 	})
 	must(t, err)
+	placed, err := h.Ledger.PlaceHold(t.Context(), p, ledger.PlaceHoldInput{IdempotencyKey: key(), AccountID: from, Amount: usd("1.00")})
+	must(t, err)
+	_, err = h.Ledger.ReleaseHold(t.Context(), p, ledger.ReleaseHoldInput{
+		IdempotencyKey: key(), HoldID: placed.Transaction.Made().ID, Reason: "because",
+	})
+	must(t, err)
 	texts = px.prepared()
-	for _, wanted := range []string{"INSERT INTO idempotency", "INSERT INTO entry", "INSERT INTO balance", "DO UPDATE SET updated_at = EXCLUDED.updated_at, status"} {
+	for _, wanted := range []string{"INSERT INTO idempotency", "INSERT INTO entry", "INSERT INTO balance", "INSERT INTO hold",
+		"DO UPDATE SET ended_at = EXCLUDED.ended_at", "FROM hold h WHERE h.merchant_id = $1", "DO UPDATE SET updated_at = EXCLUDED.updated_at, status"} {
 		if !strings.Contains(strings.Join(texts, "\n"), wanted) {
 			t.Errorf("no statement has %s", wanted)
 		}

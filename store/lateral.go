@@ -20,6 +20,6 @@ func lateral(columns, table, alias, condition, end string) string {
 
 // What belongs to a row of account, or to a row that names a transaction.
 var (
-	withBalance = lateral(`b.debits_posted, b.credits_posted, b.sequence`, `balance`, `b`, `b.account_id = a.id`, `LIMIT 1`)
+	withBalance = lateral(balanceColumns, `balance`, `b`, `b.account_id = a.id`, `LIMIT 1`)
 	withEntries = lateral(legColumns, `entry`, `e`, `e.transaction_id = t.transaction_id`, `OFFSET 0`)
 )

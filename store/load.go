@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"maps"
@@ -59,7 +60,9 @@ var (
 
 const accountOwnColumns = `a.id, a.kind, a.currency, a.status, a.status_reason, a.name, a.customer_id, a.salt, a.version, a.created_at, a.updated_at`
 
-const accountColumns = accountOwnColumns + `, b.debits_posted, b.credits_posted, b.sequence`
+const balanceColumns = `b.debits_posted, b.credits_posted, b.sequence, b.debits_pending, b.credits_pending`
+
+const accountColumns = accountOwnColumns + `, ` + balanceColumns
 
 func (w *writer) loadAccounts(ctx context.Context, b *batch, ids map[string]bool) error {
 	return w.byID(ctx, b, answer.AccountPrefix, ids, accountsByID, b.addLoaded)
@@ -100,8 +103,10 @@ func scanAccount(scan scanner) (*ledger.Account, error) {
 	var a ledger.Account
 	var id answer.UUID
 	var customer nullUUID
+	var debitsPending, creditsPending sql.NullInt64 // null: 0
 	err := scan(&id, &a.Kind, &a.Currency, &a.Status, &a.StatusReason, &a.Name, &customer, &a.Salt, &a.Version, &a.CreatedAt, &a.UpdatedAt,
-		&a.DebitsPosted, &a.CreditsPosted, &a.Sequence)
+		&a.DebitsPosted, &a.CreditsPosted, &a.Sequence, &debitsPending, &creditsPending)
+	a.DebitsPending, a.CreditsPending = debitsPending.Int64, creditsPending.Int64
 	a.ID = ledger.AccountID(answer.Encode(answer.AccountPrefix, id))
 	a.CustomerID = maybe[merchant.CustomerID](answer.CustomerPrefix, customer)
 	a.CreatedAt, a.UpdatedAt = a.CreatedAt.UTC(), a.UpdatedAt.UTC()

@@ -148,8 +148,14 @@ func (w *writer) load(ctx context.Context, b *batch, items []*item, known map[ke
 	if err := w.loadPayments(ctx, b, needs.payments); err != nil {
 		return err
 	}
+	if err := w.loadHolds(ctx, b, needs.holds); err != nil {
+		return err
+	}
 	for _, p := range b.payments {
 		needs.addPayment(b, p)
+	}
+	for _, h := range b.holds {
+		needs.addHold(b, h)
 	}
 	if err := w.loadAccounts(ctx, b, needs.accounts); err != nil {
 		return err
@@ -159,7 +165,9 @@ func (w *writer) load(ctx context.Context, b *batch, items []*item, known map[ke
 
 // missing is what the commands name and the cache does not have.
 func (b *batch) missing(items []*item, known map[key]*record) missing {
-	needs := missing{accounts: map[string]bool{}, inner: map[command.Inner]bool{}, customers: map[string]bool{}, payments: map[string]bool{}}
+	needs := missing{
+		accounts: map[string]bool{}, inner: map[command.Inner]bool{}, customers: map[string]bool{}, payments: map[string]bool{}, holds: map[string]bool{},
+	}
 	for _, i := range items {
 		if r := i.Command; known[r.key()] == nil && r.Invalid == nil {
 			needs.add(b, r.needs)
@@ -170,12 +178,12 @@ func (b *batch) missing(items []*item, known map[key]*record) missing {
 
 // missing is what has to be loaded.
 type missing struct {
-	customers, accounts, payments map[string]bool
-	inner                         map[command.Inner]bool
+	customers, accounts, payments, holds map[string]bool
+	inner                                map[command.Inner]bool
 }
 
 func (n missing) nothing() bool {
-	return len(n.customers)+len(n.accounts)+len(n.payments)+len(n.inner) == 0
+	return len(n.customers)+len(n.accounts)+len(n.payments)+len(n.holds)+len(n.inner) == 0
 }
 
 func (n missing) add(b *batch, needs command.Needs) {
@@ -184,6 +192,9 @@ func (n missing) add(b *batch, needs command.Needs) {
 	}
 	for _, id := range needs.Payments {
 		n.payments[id] = true
+	}
+	for _, id := range needs.Holds {
+		n.holds[id] = true
 	}
 	for _, id := range needs.Accounts {
 		if b.accounts[ledger.AccountID(id)] == nil {

@@ -20,6 +20,7 @@ type model struct {
 	customers map[string]bool
 	accounts  map[string]*modelAccount // by id; the merchant's own by kind and currency
 	payments  map[string]*modelPayment
+	holds     map[string]*modelHold
 	records   map[string]modelRecord
 	events    []string // type, object and version
 }
@@ -29,8 +30,16 @@ type modelAccount struct {
 	status          ledger.Status
 	version         int
 	debits, credits int64
+	debitsPending   int64
+	creditsPending  int64
 	debitSide       bool
-	entries         []string // number, direction, amount and balance after it
+	entries         []string // number, direction, amount, what is pending, both balances after it, and the hold
+}
+
+type modelHold struct {
+	account, counter *modelAccount
+	amount           money.Amount
+	released         bool
 }
 
 type modelPayment struct {
@@ -49,7 +58,8 @@ type modelRecord struct {
 
 func newModel() *model {
 	return &model{
-		customers: map[string]bool{}, accounts: map[string]*modelAccount{}, payments: map[string]*modelPayment{}, records: map[string]modelRecord{},
+		customers: map[string]bool{}, accounts: map[string]*modelAccount{}, payments: map[string]*modelPayment{}, holds: map[string]*modelHold{},
+		records: map[string]modelRecord{},
 	}
 }
 
@@ -163,9 +173,9 @@ func (m *model) source(id string, amount money.Amount, path ...string) (*modelAc
 		return nil, err
 	case a.status != ledger.Active:
 		return nil, ledger.AccountNotActive{Recorded: at, ResourceID: id, Status: a.status}
-	case a.posted() < amount.MinorUnits:
+	case a.available() < amount.MinorUnits:
 		return nil, ledger.InsufficientFunds{Recorded: at, ResourceID: id, Required: amount,
-			Available: money.Amount{MinorUnits: a.posted(), Currency: amount.Currency}}
+			Available: money.Amount{MinorUnits: a.available(), Currency: amount.Currency}}
 	}
 	return a, nil
 }
@@ -192,15 +202,31 @@ func (a *modelAccount) posted() int64 {
 	return a.credits - a.debits
 }
 
-func move(amount money.Amount, from, to *modelAccount) {
-	from.debits += amount.MinorUnits
-	from.enter(ledger.Debit, amount.MinorUnits)
-	to.credits += amount.MinorUnits
-	to.enter(ledger.Credit, amount.MinorUnits)
+func (a *modelAccount) available() int64 {
+	if a.debitSide {
+		return a.posted() - a.creditsPending
+	}
+	return a.posted() - a.debitsPending
 }
 
-func (a *modelAccount) enter(d ledger.Direction, amount int64) {
-	a.entries = append(a.entries, fmt.Sprint(a.name, " ", len(a.entries)+1, " ", d, " ", amount, " ", a.posted()))
+func move(amount money.Amount, from, to *modelAccount) {
+	from.debits += amount.MinorUnits
+	from.enter(ledger.Debit, amount.MinorUnits, 0, "")
+	to.credits += amount.MinorUnits
+	to.enter(ledger.Credit, amount.MinorUnits, 0, "")
+}
+
+// setAside sets an amount aside, or below zero free again.
+func setAside(amount int64, from, to *modelAccount, id string) {
+	from.debitsPending += amount
+	from.enter(ledger.Debit, 0, amount, id)
+	to.creditsPending += amount
+	to.enter(ledger.Credit, 0, amount, id)
+}
+
+func (a *modelAccount) enter(d ledger.Direction, amount, pending int64, hold string) {
+	a.entries = append(a.entries,
+		fmt.Sprint(a.name, " ", len(a.entries)+1, " ", d, " ", amount, " ", pending, " ", a.posted(), " ", a.available(), " ", hold))
 }
 
 // pay takes the money of a payment.

@@ -62,6 +62,13 @@ func appendTransaction(to []byte, t *ledger.Transaction) []byte {
 		to = binary.AppendVarint(to, e.Amount.MinorUnits)
 		to = binary.AppendVarint(to, e.PostedAfter)
 		to = binary.AppendVarint(to, e.CreatedAt.Sub(t.CreatedAt).Microseconds())
+		if e.IsUsual() {
+			to = binary.AppendVarint(to, 0)
+			continue
+		}
+		to = binary.AppendVarint(binary.AppendVarint(to, 1), e.PendingMinorUnits)
+		to = binary.AppendVarint(to, e.AvailableAfter)
+		to = appendMaybe(to, (*string)(e.HoldID))
 	}
 	return to
 }
@@ -115,11 +122,16 @@ func (v *keptValue) transaction(t *ledger.Transaction, entries []ledger.Entry) {
 		t.Salt = []byte(salt)
 	}
 	for range v.int() {
-		entries = append(entries, ledger.Entry{
+		e := ledger.Entry{
 			TransactionID: t.ID, Leg: int16(v.int()), AccountID: ledger.AccountID(v.string()), AccountSequence: v.int(),
 			Direction: ledger.Direction(v.string()), Amount: v.amount(), PostedAfter: v.int(),
 			CreatedAt: t.CreatedAt.Add(time.Duration(v.int()) * time.Microsecond),
-		})
+		}
+		e.AvailableAfter = e.PostedAfter
+		if v.int() != 0 {
+			e.PendingMinorUnits, e.AvailableAfter, e.HoldID = v.int(), v.int(), (*ledger.HoldID)(v.maybe())
+		}
+		entries = append(entries, e)
 	}
 	t.Entries = entries
 }

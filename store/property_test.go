@@ -57,7 +57,7 @@ func TestTheGatewayIsAsTheModel(t *testing.T) {
 
 var operations = []string{
 	"createCustomer", "openAccount", "setAccountStatus", "depositFunds", "transferFunds", "transferFunds", "createPayment", "createPayment",
-	"confirmPayment", "confirmPayment",
+	"confirmPayment", "confirmPayment", "placeHold", "placeHold", "releaseHold", "releaseHold",
 }
 
 // tale is one run of the property: two merchants and what was asked for them.
@@ -164,6 +164,10 @@ func (s *tale) draw(of, other *side, operation string) call {
 		return depositFunds(account("account"), amount, "salary")
 	case "transferFunds":
 		return transferFunds(account("from"), account("to"), amount)
+	case "placeHold":
+		return placeHold(account("account"), amount)
+	case "releaseHold":
+		return releaseHold(s.id(of, other, answer.HoldPrefix, "hold"))
 	case "createPayment":
 		return createPayment(maybe(account("source")), maybe(account("destination")), amount, rapid.Bool().Draw(s.T, "confirm"))
 	default:
@@ -183,6 +187,8 @@ func (s *tale) id(of, other *side, prefix answer.Prefix, label string) string {
 			return ids(side.m.customers, prefix)
 		case answer.PaymentPrefix:
 			return ids(side.m.payments, prefix)
+		case answer.HoldPrefix:
+			return ids(side.m.holds, prefix)
 		default:
 			return ids(side.m.accounts, prefix)
 		}
@@ -201,24 +207,32 @@ func (s *tale) id(of, other *side, prefix answer.Prefix, label string) string {
 
 // compare looks into the database: every account, entry, payment, event and record is as the model has it.
 func (s *tale) compare(side *side) {
-	var accounts, entries, payments, records []string
+	var accounts, entries, payments, holds, records []string
 	for _, a := range side.m.accounts {
-		accounts = append(accounts, fmt.Sprint(a.name, " ", a.currency, " ", a.state(), " ", a.debits, " ", a.credits, " ", len(a.entries)))
+		accounts = append(accounts, fmt.Sprint(a.name, " ", a.currency, " ", a.state(), " ", a.debits, " ", a.credits, " ",
+			a.debitsPending, " ", a.creditsPending, " ", len(a.entries)))
 		entries = append(entries, a.entries...)
 	}
 	for id, p := range side.m.payments {
 		payments = append(payments, fmt.Sprint(id, " ", p.status, " ", p.version, " ", p.amount.MinorUnits, " ", p.amount.Currency))
+	}
+	for id, h := range side.m.holds {
+		holds = append(holds, fmt.Sprint(id, " ", h.account.name, " ", h.counter.name, " ", h.amount.MinorUnits, " ", h.amount.Currency, " 0 ", h.released))
 	}
 	for key, r := range side.m.records {
 		records = append(records, fmt.Sprint(key, " ", r.operation, " ", r.id, " ", r.refusal != nil))
 	}
 	const name = `CASE WHEN a.customer_id IS NULL THEN a.kind || ' ' || a.currency ELSE 'acc ' || a.id END`
 	s.same("accounts", accounts, s.rows(`SELECT `+name+` || ' ' || a.currency || ' ' || a.status || a.version || ' ' || debits_posted || ' ' ||
-		credits_posted || ' ' || b.sequence FROM account a JOIN balance b ON b.account_id = a.id WHERE a.merchant_id = $1`, side.p))
-	s.same("entries", entries, s.rows(`SELECT `+name+` || ' ' || e.sequence || ' ' || direction || ' ' || posted || ' ' || posted_after
+		credits_posted || ' ' || COALESCE(debits_pending, 0) || ' ' || COALESCE(credits_pending, 0) || ' ' || b.sequence FROM account a JOIN balance b ON b.account_id = a.id WHERE a.merchant_id = $1`, side.p))
+	s.same("entries", entries, s.rows(`SELECT `+name+` || ' ' || e.sequence || ' ' || direction || ' ' || posted || ' ' || COALESCE(pending, 0) || ' ' ||
+		posted_after || ' ' || COALESCE(available_after, posted_after) || ' ' || COALESCE('hol ' || hold_id, '')
 		FROM entry e JOIN account a ON a.id = e.account_id WHERE e.merchant_id = $1`, side.p))
 	s.same("payments", payments, s.rows(`SELECT 'pay ' || id || ' ' || status || ' ' || version || ' ' || amount || ' ' || currency FROM payment
 		WHERE merchant_id = $1`, side.p))
+	s.same("holds", holds, s.rows(`SELECT 'hol ' || h.id || ' acc ' || h.account_id || ' ' || c.kind || ' ' || c.currency || ' ' || amount || ' ' ||
+		h.currency || ' ' || posted || ' ' || (ended_at IS NOT NULL AND ended_by IS NOT NULL) FROM hold h JOIN account c ON c.id = h.counter_account_id
+		WHERE h.merchant_id = $1`, side.p))
 	s.same("records", records, s.rows(`SELECT key || ' ' || operation || ' ' || COALESCE(object_id, '') || ' ' || (refusal IS NOT NULL)
 		FROM idempotency WHERE merchant_id = $1`, side.p))
 	events := s.rows(`SELECT e.type || ' ' || COALESCE(`+name+`, CASE left(e.type, 1) WHEN 'C' THEN 'cus ' WHEN 'P' THEN 'pay ' ELSE 'txn ' END || e.object_id) || ' ' || e.object_version

@@ -70,6 +70,13 @@ func (r Reads) PaymentEvents(ctx context.Context, m merchant.ID, payments []stri
 		` ORDER BY e.object_version`, scanEvent, after, limit)
 }
 
+// AccountHolds finds the open holds on each of some accounts before one, the newest first.
+func (r Reads) AccountHolds(ctx context.Context, m merchant.ID, accounts []string, before answer.UUID, limit int) ([][]*ledger.Hold, error) {
+	return children(ctx, r, m, answer.AccountPrefix, accounts, `SELECT `+holdColumns+` FROM `+
+		part(holdColumns, `hold`, `h`, `h.account_id = u.id AND h.ended_at IS NULL AND h.id < $3`, `ORDER BY h.id DESC LIMIT $4`)+
+		` ORDER BY h.id DESC`, scanHold, before.String(), limit)
+}
+
 // CustomerAccounts finds the accounts of each of some customers before one, the newest first.
 func (r Reads) CustomerAccounts(ctx context.Context, m merchant.ID, customers []string, before answer.UUID, limit int) ([][]*ledger.Account, error) {
 	return children(ctx, r, m, answer.CustomerPrefix, customers, `SELECT `+accountColumns+` FROM `+

@@ -20,7 +20,8 @@ func (r Reads) Transactions(ctx context.Context, m merchant.ID, ids []string) ([
 	return slices.Concat(found...), err
 }
 
-const entryColumns = `e.transaction_id, e.leg, e.account_id, e.sequence, e.direction, e.currency, e.posted, e.posted_after, e.created_at`
+const entryColumns = `e.transaction_id, e.leg, e.account_id, e.sequence, e.direction, e.currency, e.posted, e.posted_after, e.created_at,
+	e.pending, e.available_after, e.hold_id`
 
 const legColumns = entryColumns + `, e.kind, e.amount, e.payment_id, e.reference, e.salt, e.value_date`
 
@@ -34,6 +35,8 @@ type leg struct {
 	sequence, posted, after  int64
 	direction, currency      string
 	createdAt                time.Time
+	pending, available       sql.NullInt64 // null: 0, and as after
+	holdID                   nullUUID
 
 	kind, reference sql.NullString
 	amount          sql.NullInt64
@@ -44,7 +47,8 @@ type leg struct {
 
 // ofEntry is where entryColumns go.
 func (l *leg) ofEntry() []any {
-	return []any{&l.transactionID, &l.number, &l.accountID, &l.sequence, &l.direction, &l.currency, &l.posted, &l.after, &l.createdAt}
+	return []any{&l.transactionID, &l.number, &l.accountID, &l.sequence, &l.direction, &l.currency, &l.posted, &l.after, &l.createdAt,
+		&l.pending, &l.available, &l.holdID}
 }
 
 // columns is where legColumns go.
@@ -53,11 +57,16 @@ func (l *leg) columns() []any {
 }
 
 func (l *leg) entry(of ledger.TransactionID) ledger.Entry {
+	available := l.after
+	if l.available.Valid {
+		available = l.available.Int64
+	}
 	return ledger.Entry{
 		TransactionID: of, Leg: l.number,
 		AccountID: ledger.AccountID(answer.Encode(answer.AccountPrefix, l.accountID)), AccountSequence: l.sequence,
 		Direction: ledger.Direction(l.direction), Amount: money.Amount{MinorUnits: l.posted, Currency: money.Currency(l.currency)},
-		PostedAfter: l.after, CreatedAt: l.createdAt.UTC(),
+		PendingMinorUnits: l.pending.Int64, HoldID: maybe[ledger.HoldID](answer.HoldPrefix, l.holdID), PostedAfter: l.after,
+		AvailableAfter: available, CreatedAt: l.createdAt.UTC(),
 	}
 }
 

@@ -36,6 +36,11 @@ func (r Reads) Accounts(ctx context.Context, m merchant.ID, ids []string) ([]*le
 	return some(ctx, r, m, answer.AccountPrefix, ids, accountsByID, scanAccount)
 }
 
+// Holds finds holds by their identifiers.
+func (r Reads) Holds(ctx context.Context, m merchant.ID, ids []string) ([]*ledger.Hold, error) {
+	return some(ctx, r, m, answer.HoldPrefix, ids, holdsByID, scanHold)
+}
+
 // Payments finds payments by their identifiers.
 func (r Reads) Payments(ctx context.Context, m merchant.ID, ids []string) ([]*payment.Payment, error) {
 	return some(ctx, r, m, answer.PaymentPrefix, ids, paymentsByID, scanPayment)

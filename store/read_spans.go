@@ -10,7 +10,9 @@ import (
 )
 
 // spans is the answer to a query about each of some spans, which knows the span as u: the account u.id, the numbers u.after and u.before.
-func spans[T any](ctx context.Context, r Reads, m merchant.ID, of []ledger.Span, query string, read func(scanner) (*T, error)) ([][]*T, error) {
+func spans[T any](ctx context.Context, r Reads, m merchant.ID, of []ledger.Span, query string, read func(scanner) (*T, error),
+	arguments ...any,
+) ([][]*T, error) {
 	accounts, after, before := array{oid: oidUUID}, array{oid: oidInt8}, array{oid: oidInt8}
 	accounts.reset()
 	after.reset()
@@ -21,7 +23,7 @@ func spans[T any](ctx context.Context, r Reads, m merchant.ID, of []ledger.Span,
 		after.int8(s.After)
 		before.int8(s.Before)
 	}
-	return collectEach(ctx, r, packedForEach(query, eachSpan), read, []any{uuidOf(m), accounts.wire(), after.wire(), before.wire()})
+	return collectEach(ctx, r, packedForEach(query, eachSpan), read, append([]any{uuidOf(m), accounts.wire(), after.wire(), before.wire()}, arguments...))
 }
 
 // inSpan is the condition on the numbers of entries.
@@ -33,6 +35,13 @@ func inSpan(alias string) string {
 func (r Reads) AccountEntries(ctx context.Context, m merchant.ID, of []ledger.Span) ([][]*ledger.Entry, error) {
 	return spans(ctx, r, m, of, `SELECT `+entryColumns+` FROM `+
 		part(entryColumns, `entry`, `e`, inSpan(`e`), `ORDER BY e.sequence DESC OFFSET 0`)+` ORDER BY e.sequence DESC`, scanEntry)
+}
+
+// AccountStatement finds the entries of accounts that have posted something, the newest first: so many of each span at most.
+func (r Reads) AccountStatement(ctx context.Context, m merchant.ID, of []ledger.Span, limit int) ([][]*ledger.Entry, error) {
+	return spans(ctx, r, m, of, `SELECT `+entryColumns+` FROM `+
+		part(entryColumns, `entry`, `e`, inSpan(`e`)+` AND e.posted <> 0`, `ORDER BY e.sequence DESC LIMIT $5`)+` ORDER BY e.sequence DESC`,
+		scanEntry, limit)
 }
 
 // AccountTransactions finds the transactions of entries of accounts by spans of their numbers, the newest first, with all their entries.

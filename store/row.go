@@ -52,6 +52,15 @@ func (r *row) maybeID(prefix answer.Prefix, id *string) {
 	r.id(prefix, *id)
 }
 
+// maybeInt8 writes null where the number is the one that null stands for.
+func (r *row) maybeInt8(n, null int64) {
+	if n == null {
+		r.next().null()
+		return
+	}
+	r.int8(n)
+}
+
 func (r *row) maybeText(s *string) {
 	if s == nil {
 		r.next().null()

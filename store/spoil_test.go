@@ -41,6 +41,7 @@ var rowKeys = map[string]struct {
 	"customer":         {"id", typed(answer.CustomerPrefix)},
 	"account":          {"id", typed(answer.AccountPrefix)},
 	"balance":          {"account_id", typed(answer.AccountPrefix)},
+	"hold":             {"id", typed(answer.HoldPrefix)},
 	"payment":          {"id", typed(answer.PaymentPrefix)},
 	"entry":            {"transaction_id, leg", func(key []string) string { return typed(answer.TransactionPrefix)(key) + " leg " + key[1] }},
 	"event":            {"sequence", func(key []string) string { return key[0] }},

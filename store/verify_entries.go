@@ -112,6 +112,8 @@ func (v *verification) leg(l *leg, p posting) error {
 		return v.wrong("entry", row, "its currency is %s, and the log says %s", l.currency, p.Currency)
 	case !l.createdAt.Equal(p.CreatedAt):
 		return v.wrong("entry", row, "its time is %s, and the log says %s", l.createdAt, p.CreatedAt)
+	case (e.PendingMinorUnits != 0) != (e.HoldID != nil):
+		return v.wrong("entry", row, "its hold does not belong to it")
 	case l.number != ledger.FirstLeg && (l.kind.Valid || l.amount.Valid || l.paymentID.valid || l.reference.Valid || l.salt != nil || l.valueDate.Valid):
 		return v.wrong("entry", row, "it has what only the first leg of a transaction has")
 	}
@@ -121,14 +123,14 @@ func (v *verification) leg(l *leg, p posting) error {
 // whole checks what the first leg says of the transaction, and that the legs, which are as the log has them, sum to zero.
 func (v *verification) whole(legs []*leg, p posting) error {
 	t := legs[0].transaction()
-	sum := int64(0)
+	sum, pending := int64(0), int64(0)
 	for _, l := range legs {
 		e := l.entry(t.ID)
 		t.Entries = append(t.Entries, e)
 		if e.Direction == ledger.Debit {
-			sum += e.Amount.MinorUnits
+			sum, pending = sum+e.Amount.MinorUnits, pending+e.PendingMinorUnits
 		} else {
-			sum -= e.Amount.MinorUnits
+			sum, pending = sum-e.Amount.MinorUnits, pending-e.PendingMinorUnits
 		}
 	}
 	row := entryRow(t.ID, legs[0].number)
@@ -137,8 +139,8 @@ func (v *verification) whole(legs []*leg, p posting) error {
 		return v.wrong("entry", row, "its transaction is %s, and the log says %s", state, p.state)
 	case (t.Salt != nil) != (t.Reference != nil):
 		return v.wrong("entry", row, "its salt does not belong to it")
-	case sum != 0:
-		return v.wrong("event", p.event, "the debits of %s, which it has posted, exceed the credits by %d", t.ID, sum)
+	case sum != 0 || pending != 0:
+		return v.wrong("event", p.event, "the debits of %s, which it has posted, exceed the credits by %d, and those pending by %d", t.ID, sum, pending)
 	}
 	return nil
 }

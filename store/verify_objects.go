@@ -20,18 +20,19 @@ type sums struct {
 // accountSums checks that running balances, entry numbers and balances follow from the entries, account by account.
 func (v *verification) accountSums(ctx context.Context) error {
 	var current sums
-	err := v.query(ctx, `SELECT COALESCE(a.id, b.account_id, e.account_id), a.kind, b.debits_posted, b.credits_posted, b.sequence,
-			e.transaction_id, e.leg, e.sequence, e.direction, e.posted, e.posted_after
+	err := v.query(ctx, `SELECT COALESCE(a.id, b.account_id, e.account_id), a.kind, b.debits_posted, b.credits_posted, b.debits_pending, b.credits_pending, b.sequence,
+			e.transaction_id, e.leg, e.sequence, e.direction, e.posted, e.posted_after, e.pending, e.available_after
 		FROM (SELECT id, kind FROM account WHERE merchant_id = $1) a
-		FULL JOIN (SELECT account_id, debits_posted, credits_posted, sequence FROM balance WHERE merchant_id = $1) b ON b.account_id = a.id
-		FULL JOIN (SELECT account_id, transaction_id, leg, sequence, direction, posted, posted_after FROM entry WHERE merchant_id = $1) e
+		FULL JOIN (SELECT account_id, debits_posted, credits_posted, debits_pending, credits_pending, sequence FROM balance WHERE merchant_id = $1) b ON b.account_id = a.id
+		FULL JOIN (SELECT account_id, transaction_id, leg, sequence, direction, posted, posted_after, pending, available_after FROM entry WHERE merchant_id = $1) e
 			ON e.account_id = COALESCE(a.id, b.account_id)
 		ORDER BY 1, e.sequence`, func(scan scanner) error {
 		var id answer.UUID
 		var of nullUUID
 		var kind, direction sql.NullString
-		var debits, credits, entries, number, sequence, posted, after sql.NullInt64
-		if err := scan(&id, &kind, &debits, &credits, &entries, &of, &number, &sequence, &direction, &posted, &after); err != nil {
+		var debits, credits, debitsPending, creditsPending, entries, number, sequence, posted, after, pending, available sql.NullInt64
+		if err := scan(&id, &kind, &debits, &credits, &debitsPending, &creditsPending, &entries, &of, &number, &sequence, &direction, &posted, &after,
+			&pending, &available); err != nil {
 			return err
 		}
 		name := ledger.AccountID(answer.Encode(answer.AccountPrefix, id))
@@ -45,15 +46,23 @@ func (v *verification) accountSums(ctx context.Context) error {
 				return err
 			}
 			current.Account = &ledger.Account{ID: name, Kind: ledger.Kind(kind.String)}
-			current.saved = ledger.Account{DebitsPosted: debits.Int64, CreditsPosted: credits.Int64, Sequence: entries.Int64}
+			current.saved = ledger.Account{Sequence: entries.Int64, Sums: ledger.Sums{
+				DebitsPosted: debits.Int64, CreditsPosted: credits.Int64, DebitsPending: debitsPending.Int64, CreditsPending: creditsPending.Int64,
+			}}
 		}
 		if !of.valid {
 			return nil // an account without entries
 		}
-		if current.add(ledger.Direction(direction.String), posted.Int64); sequence.Int64 != current.Sequence || after.Int64 != current.Posted() {
+		if !available.Valid {
+			available.Int64 = after.Int64
+		}
+		current.Sequence++
+		sums := current.Add(ledger.Direction(direction.String), posted.Int64, pending.Int64)
+		if sums != nil || sequence.Int64 != current.Sequence || after.Int64 != current.Posted() || available.Int64 != current.Available() {
 			l := leg{transactionID: of.UUID}
-			return v.wrong("entry", entryRow(l.of(), int16(number.Int64)), "entry %d of %s with %d after it should be entry %d with %d",
-				sequence.Int64, name, after.Int64, current.Sequence, current.Posted())
+			return v.wrong("entry", entryRow(l.of(), int16(number.Int64)),
+				"entry %d of %s with %d after it and %d available should be entry %d with %d and %d (%v)",
+				sequence.Int64, name, after.Int64, available.Int64, current.Sequence, current.Posted(), current.Available(), sums)
 		}
 		return nil
 	}, v.id())
@@ -63,21 +72,11 @@ func (v *verification) accountSums(ctx context.Context) error {
 	return v.balanced(current)
 }
 
-func (s *sums) add(d ledger.Direction, posted int64) {
-	s.Sequence++
-	if d == ledger.Debit {
-		s.DebitsPosted += posted
-	} else {
-		s.CreditsPosted += posted
-	}
-}
-
 func (v *verification) balanced(s sums) error {
-	if s.Account == nil || s.DebitsPosted == s.saved.DebitsPosted && s.CreditsPosted == s.saved.CreditsPosted && s.Sequence == s.saved.Sequence {
+	if s.Account == nil || s.Sums == s.saved.Sums && s.Sequence == s.saved.Sequence {
 		return nil
 	}
-	return v.wrong("balance", s.ID, "it says debits %d, credits %d, entries %d, and the entries say %d, %d, %d", s.saved.DebitsPosted,
-		s.saved.CreditsPosted, s.saved.Sequence, s.DebitsPosted, s.CreditsPosted, s.Sequence)
+	return v.wrong("balance", s.ID, "it says %+v and %d entries, and the entries say %+v and %d", s.saved.Sums, s.saved.Sequence, s.Sums, s.Sequence)
 }
 
 // stateful is an object whose state events keep.
@@ -97,7 +96,7 @@ var statedTables = []stated{
 		c, err := scanCustomer(s)
 		return c, c.Salt != nil, true, err
 	}},
-	{"account", accountOwnColumns + `, 0, 0, 0`, func(s scanner) (stateful, bool, bool, error) { // balances are checked with the entries
+	{"account", accountOwnColumns + `, 0, 0, 0, 0, 0`, func(s scanner) (stateful, bool, bool, error) { // balances are checked with the entries
 		a, err := scanAccount(s)
 		return a, a.Salt != nil, a.Name != "" || a.StatusReason != nil, err
 	}},

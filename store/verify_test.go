@@ -110,6 +110,27 @@ func tellPayments(t *testing.T, h *storetest.House, p auth.Principal, i int) {
 	if _, err := pay(t.Context(), h, p, key(), to, from, "1000.00"); err == nil {
 		t.Fatal("a payment of more than there is was not refused")
 	}
+	tellHolds(t, h, p, from, i)
+}
+
+// tellHolds leaves an open hold, one that was released, and one of which a part was posted and the rest is held on.
+func tellHolds(t *testing.T, h *storetest.House, p auth.Principal, from ledger.AccountID, i int) {
+	t.Helper()
+	reference := fmt.Sprintf("deposit for bicycle %d", i)
+	for n := range 3 {
+		placed, err := h.Ledger.PlaceHold(t.Context(), p, ledger.PlaceHoldInput{
+			IdempotencyKey: key(), AccountID: from, Amount: usd(fmt.Sprintf("%d.00", 7+n+i)), Reference: &reference,
+		})
+		must(t, err)
+		switch hold := placed.Transaction.Made().ID; n {
+		case 1:
+			_, err = h.Ledger.ReleaseHold(t.Context(), p, ledger.ReleaseHoldInput{IdempotencyKey: key(), HoldID: hold, Reason: "brought back"})
+			must(t, err)
+		case 2:
+			capture(t, h, p, hold, 100)
+		}
+	}
+	deposit(t, h, p, from, "1.00") // what is available after it is less than what is posted
 }
 
 func must(t *testing.T, err error) {

@@ -57,15 +57,19 @@ var changes = [...]change{
 		stamped: []string{"created_at", "updated_at"}, columns: accountWritten,
 		count: func(b *batch) int { return len(b.changedAccounts) },
 		write: func(b *batch, n int, r *row) { r.account(b.changedAccounts[n]) }},
-	{table: "balance", key: "account_id", mutable: []string{"debits_posted", "credits_posted", "sequence"},
-		columns: []column{uuids("account_id"), int8s("debits_posted"), int8s("credits_posted"), int8s("sequence")},
+	{table: "balance", key: "account_id", mutable: balanceWritten[1:],
+		columns: []column{uuids(balanceWritten[0]), int8s(balanceWritten[1]), int8s(balanceWritten[2]), int8s(balanceWritten[3])},
 		count:   func(b *batch) int { return len(b.balances) },
+		write:   func(b *batch, n int, r *row) { r.balance(b.balances[n]) }},
+	{table: "balance", key: "account_id", mutable: append(balanceWritten[1:4:4], "debits_pending", "credits_pending"),
+		columns: []column{uuids(balanceWritten[0]), int8s(balanceWritten[1]), int8s(balanceWritten[2]), int8s(balanceWritten[3]),
+			int8s("debits_pending"), int8s("credits_pending")},
+		count: func(b *batch) int { return len(b.heldBalances) },
 		write: func(b *batch, n int, r *row) {
-			a := b.balances[n]
-			r.id(answer.AccountPrefix, string(a.ID))
-			r.int8(a.DebitsPosted)
-			r.int8(a.CreditsPosted)
-			r.int8(a.Sequence)
+			a := b.heldBalances[n]
+			r.balance(a)
+			r.maybeInt8(a.DebitsPending, 0)
+			r.maybeInt8(a.CreditsPending, 0)
 		}},
 	{table: "payment", stamped: []string{"created_at", "updated_at"}, columns: paymentWritten,
 		count: func(b *batch) int { return len(b.newPayments) },
@@ -74,31 +78,29 @@ var changes = [...]change{
 		stamped: []string{"created_at", "updated_at"}, columns: paymentWritten,
 		count: func(b *batch) int { return len(b.changedPayments) },
 		write: func(b *batch, n int, r *row) { r.payment(b.changedPayments[n]) }},
+	{table: "entry", stamped: []string{"created_at"}, columns: entryWritten,
+		count: func(b *batch) int { return len(b.usualEntries) },
+		write: func(b *batch, n int, r *row) { r.entry(b.usualEntries[n]) }},
 	{table: "entry", stamped: []string{"created_at"},
-		columns: []column{uuids("transaction_id"), int2s("leg"), uuids("account_id"), int8s("sequence"), texts("direction"),
-			texts("currency"), int8s("posted"), int8s("posted_after"),
-			texts("kind"), int8s("amount"), uuids("payment_id"), texts("reference"), byteas("salt"), dates("value_date")},
-		count: func(b *batch) int { return len(b.newEntries) },
+		columns: append(entryWritten[:len(entryWritten):len(entryWritten)], int8s("pending"), int8s("available_after"), uuids("hold_id")),
+		count:   func(b *batch) int { return len(b.heldEntries) },
 		write: func(b *batch, n int, r *row) {
-			e := b.newEntries[n]
-			r.id(answer.TransactionPrefix, string(e.TransactionID))
-			r.int2(e.Leg)
-			r.id(answer.AccountPrefix, string(e.AccountID))
-			r.int8(e.AccountSequence)
-			r.text(string(e.Direction))
-			r.text(string(e.Amount.Currency))
-			r.int8(e.Amount.MinorUnits)
-			r.int8(e.PostedAfter)
-			if e.Leg != ledger.FirstLeg {
-				r.nulls(6)
-				return
-			}
-			r.text(string(e.of.Kind))
-			r.int8(e.of.Amount.MinorUnits)
-			r.maybeID(answer.PaymentPrefix, e.of.PaymentID)
-			r.maybeText(e.of.Reference)
-			r.bytea(e.of.Salt)
-			r.date(e.of.ValueDate)
+			e := b.heldEntries[n]
+			r.entry(e)
+			r.maybeInt8(e.PendingMinorUnits, 0)
+			r.maybeInt8(e.AvailableAfter, e.PostedAfter)
+			r.maybeID(answer.HoldPrefix, (*string)(e.HoldID))
+		}},
+	{table: "hold", stamped: []string{"created_at"}, columns: holdWritten,
+		count: func(b *batch) int { return len(b.newHolds) },
+		write: func(b *batch, n int, r *row) { r.hold(b.newHolds[n]) }},
+	{table: "hold", key: "id", mutable: []string{"ended_at", "ended_by", "posted"}, stamped: []string{"created_at", "ended_at"},
+		columns: append(holdWritten[:len(holdWritten):len(holdWritten)], uuids("ended_by")),
+		count:   func(b *batch) int { return len(b.endedHolds) },
+		write: func(b *batch, n int, r *row) {
+			h := b.endedHolds[n]
+			r.hold(h)
+			r.id(answer.TransactionPrefix, string(*h.EndedBy))
 		}},
 	{table: "event", stamped: []string{"occurred_at"},
 		columns: []column{int8s("sequence"), uuids("id"), texts("type"), uuids("object_id"), int4s("object_version"),
@@ -130,6 +132,56 @@ var changes = [...]change{
 			r.bytea(k.refusalValues)
 			r.int2(resultVersion)
 		}},
+}
+
+var balanceWritten = []string{"account_id", "debits_posted", "credits_posted", "sequence"}
+
+func (r *row) balance(a *ledger.Account) {
+	r.id(answer.AccountPrefix, string(a.ID))
+	r.int8(a.DebitsPosted)
+	r.int8(a.CreditsPosted)
+	r.int8(a.Sequence)
+}
+
+// entryWritten are the columns of a usual entry, so that payments write no more for there being holds.
+var entryWritten = []column{uuids("transaction_id"), int2s("leg"), uuids("account_id"), int8s("sequence"), texts("direction"),
+	texts("currency"), int8s("posted"), int8s("posted_after"),
+	texts("kind"), int8s("amount"), uuids("payment_id"), texts("reference"), byteas("salt"), dates("value_date")}
+
+func (r *row) entry(e newEntry) {
+	r.id(answer.TransactionPrefix, string(e.TransactionID))
+	r.int2(e.Leg)
+	r.id(answer.AccountPrefix, string(e.AccountID))
+	r.int8(e.AccountSequence)
+	r.text(string(e.Direction))
+	r.text(string(e.Amount.Currency))
+	r.int8(e.Amount.MinorUnits)
+	r.int8(e.PostedAfter)
+	if e.Leg != ledger.FirstLeg {
+		r.nulls(6)
+		return
+	}
+	r.text(string(e.of.Kind))
+	r.int8(e.of.Amount.MinorUnits)
+	r.maybeID(answer.PaymentPrefix, e.of.PaymentID)
+	r.maybeText(e.of.Reference)
+	r.bytea(e.of.Salt)
+	r.date(e.of.ValueDate)
+}
+
+var holdWritten = []column{uuids("id"), uuids("account_id"), uuids("counter_account_id"), int8s("amount"), int8s("posted"), texts("currency"),
+	uuids("payment_id"), texts("reference"), byteas("salt")}
+
+func (r *row) hold(h *ledger.Hold) {
+	r.id(answer.HoldPrefix, string(h.ID))
+	r.id(answer.AccountPrefix, string(h.AccountID))
+	r.id(answer.AccountPrefix, string(h.CounterAccountID))
+	r.int8(h.Amount.MinorUnits)
+	r.int8(h.PostedMinorUnits)
+	r.text(string(h.Amount.Currency))
+	r.maybeID(answer.PaymentPrefix, h.PaymentID)
+	r.maybeText(h.Reference)
+	r.bytea(h.Salt)
 }
 
 var accountWritten = []column{uuids("id"), texts("kind"), texts("currency"), texts("status"), texts("status_reason"),
