@@ -70,6 +70,28 @@ func (r customerReads) AccountEntries(ctx context.Context, m merchant.ID, of []l
 	return r.all.AccountEntries(ctx, m, of)
 }
 
+func (r customerReads) AccountStatement(ctx context.Context, m merchant.ID, of []ledger.Span, limit int) ([][]*ledger.Entry, error) {
+	return r.all.AccountStatement(ctx, m, of, limit)
+}
+
+func (r customerReads) AccountHolds(ctx context.Context, m merchant.ID, accounts []string, before answer.UUID, limit int) ([][]*ledger.Hold, error) {
+	return r.all.AccountHolds(ctx, m, accounts, before, limit)
+}
+
+// Holds are those that set money of the customer's aside. That of others which is set aside for it is theirs until it moves.
+func (r customerReads) Holds(ctx context.Context, m merchant.ID, ids []string) ([]*ledger.Hold, error) {
+	found, err := r.all.Holds(ctx, m, ids)
+	if err != nil {
+		return nil, err
+	}
+	var on []ledger.AccountID
+	for _, h := range found {
+		on = append(on, h.AccountID)
+	}
+	own, err := r.own(ctx, m, on)
+	return slices.DeleteFunc(found, func(h *ledger.Hold) bool { return !own[h.AccountID] }), err
+}
+
 func (r customerReads) AccountTransactions(ctx context.Context, m merchant.ID, of []ledger.Span) ([][]*ledger.Transaction, error) {
 	found, err := r.all.AccountTransactions(ctx, m, of)
 	if err != nil {

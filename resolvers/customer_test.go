@@ -271,6 +271,7 @@ func TestAnotherCustomersObjectsAreUnknown(t *testing.T) {
 		return map[answer.Prefix]string{
 			answer.CustomerPrefix: u.customer, answer.AccountPrefix: u.account, answer.TransactionPrefix: u.deposit,
 			answer.PaymentPrefix: shop.pay(t, u.account, "", "1.00"), answer.EntryPrefix: text(entries, (wallet+leg)%2, "id"),
+			answer.HoldPrefix: shop.hold(t, u.account, "0.50"),
 		}
 	}
 	eves, adas := objects(eve, 0), objects(ada, 0)
@@ -283,7 +284,7 @@ func TestAnotherCustomersObjectsAreUnknown(t *testing.T) {
 		prefixes := []answer.Prefix{prefixOf(slot.path)}
 		if strings.HasPrefix(slot.path, "node") {
 			prefixes = []answer.Prefix{answer.CustomerPrefix, answer.AccountPrefix, answer.TransactionPrefix, answer.PaymentPrefix,
-				answer.EntryPrefix, answer.EventPrefix}
+				answer.EntryPrefix, answer.EventPrefix, answer.HoldPrefix}
 		}
 		for _, prefix := range prefixes {
 			want := s.told(t, slot, unknown(prefix))

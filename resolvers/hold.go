@@ -71,7 +71,7 @@ func (r holdResolver) Account(ctx context.Context, h *ledger.Hold) (*ledger.Acco
 }
 
 func (r holdResolver) Payment(ctx context.Context, h *ledger.Hold) (*payment.Payment, error) {
-	if h.PaymentID == nil || !auth.FromContext(ctx).Scopes.Has(auth.PaymentsRead) {
+	if h.PaymentID == nil || !may(ctx, auth.PaymentsRead) {
 		return nil, nil
 	}
 	return from(ctx).payments.Load(ctx, *h.PaymentID)
