@@ -49,7 +49,7 @@ func TestAMerchantOfOneNodeIsNotAskedFor(t *testing.T) {
 			continue
 		default:
 		}
-		const late = 50 * time.Millisecond
+		const late = 500 * time.Millisecond // an answer may take so long to come on a busy machine, and shows the clock as it was
 		if at := s.Payment.CreatedAt; at.Before(before.Add(-late)) || at.After(after) {
 			t.Errorf("t is %v, and the database's clock showed %v before, and %v after", at, before, after)
 		}

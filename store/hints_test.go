@@ -340,7 +340,7 @@ func TestAnotherMerchantsLoadDelaysNoStream(t *testing.T) {
 	enough.Store(true)
 	all.Wait()
 	there.silent()
-	if paid.Load() < 100 {
+	if paid.Load() < 20 {
 		t.Errorf("the other merchant made %d payments: too few to tell", paid.Load())
 	}
 }
