@@ -66,7 +66,7 @@ func TestUsualBatchesWriteNothingOfHolds(t *testing.T) {
 		b.AddTransaction(of)
 		b.records = make([]*record, 1)
 		b.close()
-	text := statement(b.shape())
+		text := statement(b.shape())
 		if holds := strings.Contains(text, "pending") || strings.Contains(text, "hold"); holds != (held > 0) {
 			t.Errorf("with %d set aside it is written by\n%s", held, text)
 		}
