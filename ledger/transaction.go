@@ -151,12 +151,12 @@ func (l Leg) String() string {
 	return fmt.Sprintf("%s %d and %d pending on %s", l.Direction, l.Posted, l.Pending, l.Account.ID)
 }
 
-// SequenceOn is the number of the transaction's last entry on an account, or 0.
-func (t *Transaction) SequenceOn(id AccountID) (last int64) {
-	for _, e := range t.Entries {
-		if e.AccountID == id {
-			last = max(last, e.AccountSequence)
+// SequenceOn is the number of the transaction's first entry on an account, or 0. Those of further ones follow.
+func (t *Transaction) SequenceOn(id AccountID) int64 {
+	for i := range t.Entries {
+		if t.Entries[i].AccountID == id {
+			return t.Entries[i].AccountSequence
 		}
 	}
-	return last
+	return 0
 }

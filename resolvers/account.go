@@ -2,6 +2,7 @@ package resolvers
 
 import (
 	"context"
+	"slices"
 
 	"github.com/paygraph/paygraph/answer"
 	"github.com/paygraph/paygraph/auth"
@@ -68,12 +69,27 @@ func (r accountResolver) Transactions(ctx context.Context, a *ledger.Account, fi
 	if err != nil {
 		return nil, err
 	}
-	reader := from(ctx)
-	found, known := reader.KnownTransactions(auth.FromContext(ctx).Merchant, wanted)
-	if !known {
-		found, err = reader.accountTransactions.Load(ctx, wanted)
-	}
+	found, err := transactionsOf(ctx, wanted, int(first)+1)
 	return answer.Cut(found, int(first), after != nil, func(t *ledger.Transaction) string { return c.ofNumber(t.SequenceOn(a.ID)) }), err
+}
+
+// transactionsOf are the transactions of the newest entries of a span, each once. Where one has several entries on the account, more entries
+// are asked for than the span has, until there are so many transactions.
+func transactionsOf(ctx context.Context, of ledger.Span, many int) (all []*ledger.Transaction, err error) {
+	reader := from(ctx)
+	for {
+		found, known := reader.KnownTransactions(auth.FromContext(ctx).Merchant, of)
+		if !known {
+			if found, err = reader.accountTransactions.Load(ctx, of); err != nil {
+				return nil, err
+			}
+		}
+		all = slices.CompactFunc(append(all, found...), func(a, b *ledger.Transaction) bool { return a.ID == b.ID })
+		if len(all) >= many || of.After == 0 {
+			return all, nil
+		}
+		of = ledger.Span{Account: of.Account, After: max(0, of.After-int64(many)), Before: of.After + 1}
+	}
 }
 
 // ofAccount says which part of an account's list by entry numbers is wanted, the newest first. It begins at the entry that the balance

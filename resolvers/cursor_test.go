@@ -50,7 +50,7 @@ func (s *scene) cursors(t *testing.T) map[string]string {
 
 // last are the numbers that a refusal tells.
 var last = map[string]string{
-	"paymentStatus": "1", "accountActivity": "3", "events": "9", "events of a type": "9", "the query events": "9",
+	"paymentStatus": "1", "accountActivity": "4", "events": "11", "events of a type": "11", "the query events": "11",
 }
 
 func wantInvalid(t *testing.T, what string, got problem, last string) {

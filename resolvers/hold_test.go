@@ -2,7 +2,15 @@ package resolvers_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
+
+	"github.com/paygraph/paygraph/command"
+	"github.com/paygraph/paygraph/event"
+	"github.com/paygraph/paygraph/ledger"
+	"github.com/paygraph/paygraph/money"
+	"github.com/paygraph/paygraph/store"
+	"github.com/paygraph/paygraph/store/storetest"
 )
 
 const holdFields = `id status amount { amount } posted { amount } reference payment { id } account { id } createdAt endedAt
@@ -116,4 +124,59 @@ func TestAStatementHasNoHolds(t *testing.T) {
 		t.Errorf("the account has %d transactions", n)
 	}
 	c.hear(t, activityOf, vars{"id": from}, begin.id).run(2, 21)
+}
+
+// split posts a part of an open hold and holds the rest on, in one transaction, as no mutation does yet. It returns the hold of the rest.
+func (c *client) split(t *testing.T, hold string, posted int64) string {
+	t.Helper()
+	result, err := store.Committer[ledger.Batch](c.house.Store).Commit(t.Context(), command.Command[ledger.Batch]{
+		Envelope: command.Envelope{Principal: c.principal, Operation: "test", Key: key()}, Needs: command.Needs{Holds: []string{hold}},
+		Decide: func(b ledger.Batch) (command.Object, error) {
+			h := b.Hold(ledger.HoldID(hold))
+			from, to := b.Account(h.AccountID), b.Account(h.CounterAccountID)
+			rest := money.Amount{MinorUnits: h.Amount.MinorUnits - posted, Currency: h.Amount.Currency}
+			made, err := ledger.Post(b, ledger.Draft{
+				Kind: ledger.Transfer, Amount: money.Amount{MinorUnits: posted, Currency: rest.Currency},
+				Legs: slices.Concat(h.End(posted, from, to), ledger.SetAside(rest, from, to)),
+			})
+			if err != nil {
+				return nil, err
+			}
+			b.Append(event.Draft{Type: event.TransferPosted, ObjectID: made.NodeID(), ObjectVersion: 1, State: made.State()})
+			return made, nil
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return holdMadeBy(result.ObjectID)
+}
+
+// TestATransactionWithSeveralEntriesIsListedOnce walks through the transactions of an account, some of which have two entries on it.
+func TestATransactionWithSeveralEntriesIsListedOnce(t *testing.T) {
+	t.Parallel()
+	c := start(t).merchant(t)
+	from := c.wallet(t, "50.00")
+	hold := c.hold(t, from, "20.00")
+	for range 4 {
+		hold = c.split(t, hold, 100)
+		c.deposit(t, from, usd("1.00"))
+		hold = c.split(t, c.split(t, hold, 100), 100)
+	}
+	for _, first := range []int{1, 2, 3, 7, 18, 100} {
+		node := startAt(t, storetest.At(t, c.house.DSN)).as(c.principal)
+		for range 2 { // from the database, and from memory
+			document := fmt.Sprintf(`query ($id: ID!, $after: Cursor) { account(id: $id) { transactions(first: %d, after: $after) %s } }`, first, pageFields)
+			walked := node.walk(t, document, []any{"account", "transactions"}, vars{"id": from}, func() {})
+			if ordered := slices.Compact(slices.Sorted(slices.Values(walked))); len(walked) != 18 || len(ordered) != 18 {
+				t.Errorf("by %d: %d transactions, %d different ones, want 18", first, len(walked), len(ordered))
+			}
+		}
+	}
+	got := at(c.must(t, `query ($id: ID!) { node(id: $id) { ... on Hold { status amount { amount } transaction { id } } } account: node(id: "`+from+`") {
+		... on Account { holds { nodes { id } } balance { posted { amount } available { amount } } } } }`, vars{"id": hold}))
+	if text(got, "node", "status") != "OPEN" || text(got, "node", "amount", "amount") != "8.00" || text(got, "account", "holds", "nodes", 0, "id") != hold ||
+		text(got, "account", "balance", "posted", "amount") != "42.00" || text(got, "account", "balance", "available", "amount") != "34.00" {
+		t.Errorf("in the end there is %v", got)
+	}
 }

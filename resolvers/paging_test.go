@@ -109,7 +109,7 @@ func TestAWalkThroughAnObjectsListMeetsEachObjectOnce(t *testing.T) {
 		sorted   bool // or the newest first
 	}{
 		"accounts": {"customer", s.customer, 7, false}, "entries": {"account", s.from, 9, false},
-		"transactions": {"account", s.from, 14, false}, "holds": {"account", s.from, 4, false}, "events": {"payment", s.waiting, 2, true},
+		"transactions": {"account", s.from, 15, false}, "holds": {"account", s.from, 4, false}, "events": {"payment", s.waiting, 2, true},
 	} {
 		for _, first := range []int{1, 2, 100} {
 			document := fmt.Sprintf(`query ($id: ID!, $after: Cursor) { %s(id: $id) { %s(first: %d, after: $after) %s } }`,

@@ -36,7 +36,7 @@ func aTransaction(account ledger.AccountID, number int64) *ledger.Transaction {
 	for leg, side := range []ledger.Direction{ledger.Debit, ledger.Credit} {
 		t.Entries = append(t.Entries, ledger.Entry{
 			TransactionID: t.ID, Leg: int16(leg + 1), AccountID: ledger.AccountID(anID(answer.AccountPrefix, -1)), AccountSequence: number,
-			Direction: side, Amount: t.Amount, PostedAfter: number, CreatedAt: t.CreatedAt,
+			Direction: side, Amount: t.Amount, PostedAfter: number, AvailableAfter: number, CreatedAt: t.CreatedAt,
 		})
 	}
 	t.Entries[1].AccountID = account
@@ -74,6 +74,11 @@ func TestKeptTransactionsAreReadAsTheyWere(t *testing.T) {
 		for range rapid.IntRange(0, 5).Draw(r, "more legs") {
 			e := of.Entries[0]
 			e.Leg, e.PostedAfter = int16(len(of.Entries)+1), rapid.Int64().Draw(r, "after")
+			e.AvailableAfter = e.PostedAfter
+			if rapid.Bool().Draw(r, "on hold") {
+				e.AvailableAfter, e.PendingMinorUnits = rapid.Int64().Draw(r, "available"), rapid.Int64().Draw(r, "pending")
+				e.HoldID = rapid.Ptr(rapid.Just(ledger.HoldID(anID(answer.HoldPrefix, number))), true).Draw(r, "hold")
+			}
 			e.Amount = money.Amount{MinorUnits: rapid.Int64().Draw(r, "posted"), Currency: "KWD"}
 			of.Entries = append(of.Entries, e)
 		}

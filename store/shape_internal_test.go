@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/paygraph/paygraph/answer"
 	"github.com/paygraph/paygraph/ledger"
 	"github.com/paygraph/paygraph/payment"
 )
@@ -44,6 +45,30 @@ func TestShape(t *testing.T) {
 		text := statement(s)
 		if arrays := strings.Contains(text, "unnest"); arrays != (c.want == manyRows) || strings.Contains(text, "VALUES") == arrays {
 			t.Errorf("%v is written by\n%s", s, text)
+		}
+	}
+}
+
+// Payments write no more for there being holds: only a batch that has some of them names their columns.
+func TestUsualBatchesWriteNothingOfHolds(t *testing.T) {
+	t.Parallel()
+	a := &ledger.Account{ID: ledger.AccountID(anID(answer.AccountPrefix, 1)), Kind: ledger.CustomerWallet, Currency: "USD", Sequence: 1}
+	for _, held := range []int64{0, 5} {
+		b := newBatch(ourMerchant)
+		b.accounts = map[ledger.AccountID]*account{a.ID: {Account: a}}
+		b.Changed(a)
+		a.DebitsPending = held
+		of := aTransaction(a.ID, 1)
+		of.Entries[0].AccountID = a.ID
+		for i := range of.Entries {
+			of.Entries[i].AvailableAfter = of.Entries[i].PostedAfter - held
+		}
+		b.AddTransaction(of)
+		b.records = make([]*record, 1)
+		b.close()
+		text := statement(b.shape())
+		if holds := strings.Contains(text, "pending") || strings.Contains(text, "hold"); holds != (held > 0) {
+			t.Errorf("with %d set aside it is written by\n%s", held, text)
 		}
 	}
 }
