@@ -167,7 +167,8 @@ func (n *nodes) flood(t *testing.T) {
 	const batch = 10
 	server := httptest.NewServer(transport.New(n.config))
 	defer server.Close()
-	other := (&gateway{Server: server}).listen(t, http.MethodGet, `subscription { ticks }`, onlyStream).opened()
+	ticks := fmt.Sprintf(`subscription { ticks(after: %q) }`, testschema.Cursor(int64(n.published))) // its stream begins before it does
+	other := (&gateway{Server: server}).listen(t, http.MethodGet, ticks, onlyStream).opened()
 	defer other.leave()
 	n.network.full.Lock()
 	defer n.network.full.Unlock()

@@ -28,12 +28,16 @@ async function retries(from) {
   await until(() => listener.completed, () => 'it goes on');
 }
 
+// Who is too slow is told so by an error, and comes back, since the stream does not complete.
 async function tooSlow(from) {
   const listener = listening();
+  const told = [];
+  const sink = { ...listener, next: (result) => (result.errors ? told.push(result.errors[0].extensions.code) : listener.next(result)) };
   const on = { connected: () => listener.connection++ };
   const client = createClient({ url, on, retry: () => sleep(10) });
-  client.subscribe(listener.request, listener);
+  client.subscribe(listener.request, sink);
   await flood(listener, from);
+  assert.deepEqual(told, ['UNAVAILABLE']);
   client.dispose();
 }
 
