@@ -168,7 +168,7 @@ func sums(d ledger.Draft) (all bigSums, after map[*ledger.Account]bigSums, ok bo
 func TestPost(t *testing.T) {
 	t.Parallel()
 	posted, made, ended := 0, 0, 0
-	rapid.Check(t, func(rt *rapid.T) {
+	check := func(rt *rapid.T) {
 		d := draw(rt)
 		b := newBooks()
 		before := map[*ledger.Account]ledger.Account{}
@@ -199,7 +199,12 @@ func TestPost(t *testing.T) {
 		entered(rt, d, before, transaction)
 		m, e := held(rt, d, b, transaction)
 		made, ended = made+m, ended+e
-	})
+	}
+	for range 50 { // few drafts end a hold
+		if rapid.Check(t, check); posted > 0 && made > 0 && ended > 0 {
+			break
+		}
+	}
 	if posted == 0 || made == 0 || ended == 0 {
 		t.Errorf("%d drafts were posted, with %d holds made and %d ended", posted, made, ended)
 	}
