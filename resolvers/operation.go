@@ -207,27 +207,10 @@ type statementReader func(context.Context, merchant.ID, []ledger.Span, int) ([][
 
 // byStatement loads parts of accounts' statements: those of the same length by one question.
 func byStatement(p auth.Principal, wait time.Duration, find statementReader) *dataloadgen.Loader[statement, []*ledger.Entry] {
-	return dataloadgen.NewLoader(func(ctx context.Context, of []statement) ([][]*ledger.Entry, []error) {
-		lists := make([][]*ledger.Entry, len(of))
-		places := map[int][]int{}
-		for i, wanted := range of {
-			places[wanted.limit] = append(places[wanted.limit], i)
-		}
-		for limit, at := range places {
-			spans := make([]ledger.Span, len(at))
-			for i, place := range at {
-				spans[i] = of[place].Span
-			}
-			found, err := find(ctx, p.Merchant, spans, limit)
-			if err != nil {
-				return nil, []error{err}
-			}
-			for i, place := range at {
-				lists[place] = found[i]
-			}
-		}
-		return lists, nil
-	}, dataloadgen.WithWait(wait))
+	return alike(wait, func(s statement) (ledger.Span, int) { return s.Span, s.limit },
+		func(ctx context.Context, spans []ledger.Span, limit int) ([][]*ledger.Entry, error) {
+			return find(ctx, p.Merchant, spans, limit)
+		})
 }
 
 // part is a part of the list that belongs to one object.
@@ -243,18 +226,23 @@ type slice[A comparable] struct {
 
 // byParent loads parts of the lists that belong to objects: those with the same beginning and length by one question.
 func byParent[A comparable, T any](p auth.Principal, wait time.Duration, find func(context.Context, merchant.ID, []string, A, int) ([][]T, error)) *dataloadgen.Loader[part[A], []T] {
-	return dataloadgen.NewLoader(func(ctx context.Context, parts []part[A]) ([][]T, []error) {
-		lists := make([][]T, len(parts))
-		places := map[slice[A]][]int{}
-		for i, wanted := range parts {
-			places[wanted.slice] = append(places[wanted.slice], i)
+	return alike(wait, func(w part[A]) (string, slice[A]) { return w.parent, w.slice },
+		func(ctx context.Context, parents []string, s slice[A]) ([][]T, error) {
+			return find(ctx, p.Merchant, parents, s.after, s.limit)
+		})
+}
+
+// alike loads parts of lists: those that are alike but for whose list it is, by one question.
+func alike[K, P, S comparable, T any](wait time.Duration, split func(K) (P, S), find func(context.Context, []P, S) ([][]T, error)) *dataloadgen.Loader[K, []T] {
+	return dataloadgen.NewLoader(func(ctx context.Context, of []K) ([][]T, []error) {
+		lists := make([][]T, len(of))
+		parents, places := map[S][]P{}, map[S][]int{}
+		for i, wanted := range of {
+			parent, same := split(wanted)
+			parents[same], places[same] = append(parents[same], parent), append(places[same], i)
 		}
 		for same, at := range places {
-			parents := make([]string, len(at))
-			for i, place := range at {
-				parents[i] = parts[place].parent
-			}
-			found, err := find(ctx, p.Merchant, parents, same.after, same.limit)
+			found, err := find(ctx, parents[same], same)
 			if err != nil {
 				return nil, []error{err}
 			}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/paygraph/paygraph/answer"
+	"github.com/paygraph/paygraph/command"
 	"github.com/paygraph/paygraph/ledger"
 )
 
@@ -43,9 +44,5 @@ func scanHold(scan scanner) (*ledger.Hold, error) {
 
 // addHold adds the accounts that a hold names.
 func (n missing) addHold(b *batch, h *ledger.Hold) {
-	for _, id := range []ledger.AccountID{h.AccountID, h.CounterAccountID} {
-		if b.accounts[id] == nil {
-			n.accounts[string(id)] = true
-		}
-	}
+	n.add(b, command.Needs{Accounts: []string{string(h.AccountID), string(h.CounterAccountID)}})
 }

@@ -47,7 +47,6 @@ const (
 	messageBurst        = 2 * maxOperations
 	closeWait           = 2 * controlTime // for a close frame of ours behind text that is stuck, and for the client's
 	socketReadBuffer    = 512             // bytes; longer messages are read past it
-	handshakeTime       = 10 * time.Second
 	connectionAck       = `{"type":"connection_ack"}`
 	pingMessage         = `{"type":"ping"}`
 	stopping            = "the gateway is stopping: come back"
@@ -65,7 +64,7 @@ var noBuffers = &sync.Pool{}
 
 func upgrader(origins []string) websocket.Upgrader {
 	return websocket.Upgrader{
-		HandshakeTimeout: handshakeTime, ReadBufferSize: socketReadBuffer, WriteBufferPool: noBuffers,
+		ReadBufferSize: socketReadBuffer, WriteBufferPool: noBuffers,
 		Subprotocols: []string{subprotocol},
 		CheckOrigin:  func(r *http.Request) bool { return mayOpen(r, origins) },
 	}
