@@ -31,10 +31,11 @@ type batch struct {
 	merchant merchant.ID
 	head     head
 	t        time.Time
-	minted   int  // identifiers made
-	assumed  bool // head and accounts are as this process left them, as far as it knows: the lock has not shown it
-	proven   int  // as in the merchant's cache, and
-	doubt    int  // likewise
+	shown    time.Time // what the database's clock showed under the lock
+	minted   int       // identifiers made
+	assumed  bool      // head and accounts are as this process left them, as far as it knows: the lock has not shown it
+	proven   int       // as in the merchant's cache, and
+	doubt    int       // likewise
 
 	customers map[merchant.CustomerID]*merchant.Customer
 	accounts  map[ledger.AccountID]*account // the merchant's cache

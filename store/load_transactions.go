@@ -15,9 +15,9 @@ var (
 )
 
 // loadTransactions reads transactions, and which of them have been reversed.
-func (w *writer) loadTransactions(ctx context.Context, b *batch, ids map[string]bool) error {
+func (s *session) loadTransactions(ctx context.Context, b *batch, ids map[string]bool) error {
 	legs := fold()
-	err := w.byID(ctx, b, answer.TransactionPrefix, ids, legsByID, func(scan scanner) error {
+	err := s.byID(ctx, b, answer.TransactionPrefix, ids, legsByID, func(scan scanner) error {
 		t, err := legs(scan)
 		if t != nil {
 			b.transactions[t.ID] = t
@@ -27,7 +27,7 @@ func (w *writer) loadTransactions(ctx context.Context, b *batch, ids map[string]
 	if err != nil {
 		return err
 	}
-	return w.byID(ctx, b, answer.TransactionPrefix, ids, reversalsByID, func(scan scanner) error {
+	return s.byID(ctx, b, answer.TransactionPrefix, ids, reversalsByID, func(scan scanner) error {
 		r, err := scanReversal(scan)
 		if err == nil {
 			b.reversals[r.of] = r.by

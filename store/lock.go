@@ -34,7 +34,7 @@ const recordColumns = `i.owner, i.key, i.operation, i.fingerprint, i.object_id, 
 
 // lock begins a transaction, locks the merchant's head, which is the only lock in the system, reads the clock, and finds which of the
 // commands' keys have a record already.
-func (w *writer) lock(ctx context.Context, m merchant.ID, items []*item) (*batch, map[key]*record, error) {
+func (s *session) lock(ctx context.Context, m merchant.ID, items []*item) (*batch, map[key]*record, error) {
 	id, err := answer.Decode(answer.MerchantPrefix, string(m))
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: merchant %q: %w", errPoison, m, err)
@@ -43,7 +43,7 @@ func (w *writer) lock(ctx context.Context, m merchant.ID, items []*item) (*batch
 	if err != nil {
 		return nil, nil, err
 	}
-	rows, err := w.conn.QueryContext(ctx, "BEGIN; EXECUTE lock_head('"+id.String()+"'); "+look)
+	rows, err := s.conn.QueryContext(ctx, "BEGIN; EXECUTE lock_head('"+id.String()+"'); "+look)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -53,14 +53,13 @@ func (w *writer) lock(ctx context.Context, m merchant.ID, items []*item) (*batch
 	if err != nil {
 		return nil, nil, err
 	}
-	known, err := w.scanRecords(b, rows)
+	known, err := s.scanRecords(b, rows)
 	if err != nil {
 		return nil, nil, err
 	}
 	if !found {
 		return nil, nil, fmt.Errorf("%w: there is no merchant %s", errPoison, m)
 	}
-	w.caches.current(b)
 	return b, known, nil
 }
 
@@ -100,7 +99,7 @@ func (b *batch) scanHead(rows *sql.Rows) (found bool, err error) {
 }
 
 // scanRecords reads the clock, of which it makes t, and the records of the keys that are known.
-func (w *writer) scanRecords(b *batch, rows *sql.Rows) (map[key]*record, error) {
+func (s *session) scanRecords(b *batch, rows *sql.Rows) (map[key]*record, error) {
 	known := map[key]*record{}
 	for rows.Next() {
 		var clock time.Time
@@ -113,9 +112,9 @@ func (w *writer) scanRecords(b *batch, rows *sql.Rows) (map[key]*record, error) 
 		if err != nil {
 			return nil, err
 		}
-		if b.t.IsZero() { // every row has the same
+		if b.shown.IsZero() { // every row has the same
+			b.shown = clock
 			b.setTime(clock)
-			w.clock.learn(clock)
 		}
 		if name != nil {
 			r.owner, r.key, r.operation, r.version, r.createdAt = *owner, *name, *operation, *version, *createdAt
@@ -125,7 +124,7 @@ func (w *writer) scanRecords(b *batch, rows *sql.Rows) (map[key]*record, error) 
 	if err := rows.Err(); err != nil {
 		return nil, err
 	}
-	if b.t.IsZero() {
+	if b.shown.IsZero() {
 		return nil, fmt.Errorf("no time after the lock: %w", io.ErrUnexpectedEOF)
 	}
 	return known, rows.Close()
@@ -140,21 +139,21 @@ func (b *batch) setTime(clock time.Time) {
 }
 
 // load reads what the commands name and the cache does not have: one query a table.
-func (w *writer) load(ctx context.Context, b *batch, items []*item, known map[key]*record) error {
+func (s *session) load(ctx context.Context, b *batch, items []*item, known map[key]*record) error {
 	needs := b.missing(items, known)
-	if err := w.loadCustomers(ctx, b, needs.customers); err != nil {
+	if err := s.loadCustomers(ctx, b, needs.customers); err != nil {
 		return err
 	}
-	if err := w.loadPayments(ctx, b, needs.payments); err != nil {
+	if err := s.loadPayments(ctx, b, needs.payments); err != nil {
 		return err
 	}
 	for _, p := range b.payments {
 		needs.addPayment(b, p)
 	}
-	if err := w.loadHolds(ctx, b, needs.holds); err != nil {
+	if err := s.loadHolds(ctx, b, needs.holds); err != nil {
 		return err
 	}
-	if err := w.loadTransactions(ctx, b, needs.transactions); err != nil {
+	if err := s.loadTransactions(ctx, b, needs.transactions); err != nil {
 		return err
 	}
 	for _, h := range b.holds {
@@ -163,10 +162,10 @@ func (w *writer) load(ctx context.Context, b *batch, items []*item, known map[ke
 	for _, t := range b.transactions {
 		needs.addTransaction(b, t)
 	}
-	if err := w.loadAccounts(ctx, b, needs.accounts); err != nil {
+	if err := s.loadAccounts(ctx, b, needs.accounts); err != nil {
 		return err
 	}
-	return w.loadInner(ctx, b, needs.inner)
+	return s.loadInner(ctx, b, needs.inner)
 }
 
 // missing is what the commands name and the cache does not have.
