@@ -41,6 +41,7 @@ type Needs struct {
 	Holds        []string // with their accounts
 	Transactions []string // likewise
 	Inner        []Inner
+	Fees         string // the currency in which a fee may be charged: its accounts, where the merchant has a plan
 }
 
 // Inner names an account of the merchant's own by its kind and currency.

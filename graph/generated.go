@@ -456,6 +456,7 @@ type ComplexityRoot struct {
 		Destination      func(childComplexity int) int
 		Events           func(childComplexity int, first int32, after *string) int
 		ExpiresAt        func(childComplexity int) int
+		Fee              func(childComplexity int) int
 		ID               func(childComplexity int) int
 		Metadata         func(childComplexity int) int
 		Net              func(childComplexity int) int
@@ -2389,6 +2390,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Payment.ExpiresAt(childComplexity), true
+	case "Payment.fee":
+		if e.ComplexityRoot.Payment.Fee == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Payment.Fee(childComplexity), true
 	case "Payment.id":
 		if e.ComplexityRoot.Payment.ID == nil {
 			break
@@ -3400,6 +3407,8 @@ enum AccountKind {
   BANK_CASH
   "What is not yet anybody's: what holds without a destination are for. One a currency."
   SUSPENSE
+  "What the merchant was charged for payments. One a currency."
+  FEES
 }
 
 "What requests may do with an account."
@@ -3573,7 +3582,7 @@ type Transaction implements Node @requiresScope(scope: ACCOUNTS_READ) {
   kind: TransactionKind!
   "Whether it still stands."
   status: TransactionStatus!
-  "How much moved: the sum of its debits; where it is a HOLD what was set aside, where it is a RELEASE what is free again."
+  "How much moved, beside a fee; where it is a HOLD what was set aside, where it is a RELEASE what is free again."
   amount: Money!
   "Its legs, at least two; who sees only some of the accounts, sees their legs alone."
   entries: [Entry!]!
@@ -3711,7 +3720,9 @@ type Payment implements Node @requiresScope(scope: PAYMENTS_READ) {
   captured: Money!
   "How much of that has been given back."
   refunded: Money!
-  "How much was taken and not given back."
+  "What the merchant was charged for it; given back with nothing."
+  fee: Money!
+  "How much was taken and not given back, without the fee."
   net: Money!
   "Where the money comes from; null before it is known."
   source: PaymentSource
@@ -4703,6 +4714,7 @@ union CapturePaymentResult =
   | InvalidState
   | CurrencyMismatch
   | AmountExceedsCapturable
+  | BalanceOutOfRange
   | IdempotencyKeyReused
   | IdempotencyInProgress
 
@@ -5539,6 +5551,8 @@ func (ec *executionContext) childFields_Payment(ctx context.Context, field graph
 		return ec.fieldContext_Payment_captured(ctx, field)
 	case "refunded":
 		return ec.fieldContext_Payment_refunded(ctx, field)
+	case "fee":
+		return ec.fieldContext_Payment_fee(ctx, field)
 	case "net":
 		return ec.fieldContext_Payment_net(ctx, field)
 	case "source":
@@ -10589,6 +10603,22 @@ func (ec *executionContext) fieldContext_Payment_refunded(_ context.Context, fie
 	return fc, nil
 }
 
+func (ec *executionContext) _Payment_fee(ctx context.Context, field graphql.CollectedField, obj *payment.Payment) (ret graphql.Marshaler) {
+	return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, field.Selections, obj.Fee())
+}
+func (ec *executionContext) fieldContext_Payment_fee(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Payment",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Money(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Payment_net(ctx context.Context, field graphql.CollectedField, obj *payment.Payment) (ret graphql.Marshaler) {
 	return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, field.Selections, obj.Net())
 }
@@ -15344,6 +15374,13 @@ func (ec *executionContext) _CapturePaymentResult(ctx context.Context, sel ast.S
 			return graphql.Null
 		}
 		return ec._CurrencyMismatch(ctx, sel, obj)
+	case ledger.BalanceOutOfRange:
+		return ec._BalanceOutOfRange(ctx, sel, &obj)
+	case *ledger.BalanceOutOfRange:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._BalanceOutOfRange(ctx, sel, obj)
 	case payment.AmountExceedsCapturable:
 		return ec._AmountExceedsCapturable(ctx, sel, &obj)
 	case *payment.AmountExceedsCapturable:
@@ -16987,7 +17024,7 @@ func (ec *executionContext) _Balance(ctx context.Context, sel ast.SelectionSet, 
 	return out
 }
 
-var balanceOutOfRangeImplementors = []string{"BalanceOutOfRange", "DepositFundsResult", "TransferFundsResult", "PlaceHoldResult", "CreatePaymentResult", "ConfirmPaymentResult", "RefundPaymentResult", "ReverseTransferResult", "UserError"}
+var balanceOutOfRangeImplementors = []string{"BalanceOutOfRange", "DepositFundsResult", "TransferFundsResult", "PlaceHoldResult", "CreatePaymentResult", "ConfirmPaymentResult", "CapturePaymentResult", "RefundPaymentResult", "ReverseTransferResult", "UserError"}
 
 func (ec *executionContext) _BalanceOutOfRange(ctx context.Context, sel ast.SelectionSet, obj *ledger.BalanceOutOfRange) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, balanceOutOfRangeImplementors)
@@ -19023,6 +19060,11 @@ func (ec *executionContext) _Payment(ctx context.Context, sel ast.SelectionSet, 
 			}
 		case "refunded":
 			out.Values[i] = ec._Payment_refunded(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "fee":
+			out.Values[i] = ec._Payment_fee(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
@@ -23281,6 +23323,9 @@ func (ec *executionContext) writePayment(ctx context.Context, w *execution.Write
 			ec.writeMoney(ctx, w, field.Selections, &v)
 		case "refunded":
 			v := obj.Refunded()
+			ec.writeMoney(ctx, w, field.Selections, &v)
+		case "fee":
+			v := obj.Fee()
 			ec.writeMoney(ctx, w, field.Selections, &v)
 		case "net":
 			v := obj.Net()

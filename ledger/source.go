@@ -60,3 +60,14 @@ func OpenInner(b Books, kind Kind, currency money.Currency) *Account {
 	}
 	return open(b, &Account{Kind: kind, Currency: currency})
 }
+
+// FeeAccounts are the accounts that a fee is moved between: the merchant's, which may fall below zero by it, and FEES. They are opened where
+// they are not yet there. Refusal: BalanceOutOfRange, before anything is opened.
+func FeeAccounts(b Books, fee money.Amount, path ...string) (merchant, fees *Account, err error) {
+	for _, kind := range []Kind{MerchantAvailable, Fees} {
+		if a := b.Inner(kind, fee.Currency); a != nil && !a.fits(fee.MinorUnits) {
+			return nil, nil, BalanceOutOfRange{answer.Recorded{At: path}, string(a.ID)}
+		}
+	}
+	return OpenInner(b, MerchantAvailable, fee.Currency), OpenInner(b, Fees, fee.Currency), nil
+}

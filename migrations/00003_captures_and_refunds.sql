@@ -6,10 +6,14 @@ ALTER TABLE payment
     ADD COLUMN capture_method text,        -- null: AUTOMATIC
     ADD COLUMN authorized     bigint,      -- null: 0
     ADD COLUMN refunded       bigint,      -- null: 0
+    ADD COLUMN fee            bigint,      -- null: 0
     ADD COLUMN hold_id        uuid,        -- of what is set aside
     ADD COLUMN expires_at     timestamptz; -- as long as it waits for a client
 ALTER TABLE payment ALTER capture_method SET STATISTICS 0, ALTER authorized SET STATISTICS 0, ALTER refunded SET STATISTICS 0,
-    ALTER hold_id SET STATISTICS 0, ALTER expires_at SET STATISTICS 0;
+    ALTER fee SET STATISTICS 0, ALTER hold_id SET STATISTICS 0, ALTER expires_at SET STATISTICS 0;
+
+-- By currency, what the merchant is charged. It is read with the lock, and who changes it makes a new stamp.
+ALTER TABLE head ADD COLUMN fee_plans jsonb;
 
 CREATE TABLE capture (
     merchant_id    uuid        NOT NULL,

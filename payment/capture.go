@@ -68,7 +68,7 @@ type CaptureSuccess struct {
 }
 
 // Capture takes money that is set aside for a payment, also from an account that has been frozen since. Refusals: ValidationFailed, NotFound,
-// VersionConflict, InvalidState, CurrencyMismatch, AmountExceedsCapturable, and those of the idempotency key.
+// VersionConflict, InvalidState, CurrencyMismatch, AmountExceedsCapturable, BalanceOutOfRange, and those of the idempotency key.
 func (s *Service) Capture(ctx context.Context, p auth.Principal, in CaptureInput) (CaptureSuccess, error) {
 	var v answer.Violations
 	amount := checkAmount(&v, in.Amount)
@@ -137,7 +137,11 @@ func (p *Payment) take(b Batch, amount, rest money.Amount, when Condition) (*led
 	if when == SomeIsLeft {
 		legs = append(legs, ledger.SetAside(rest, from, to)...)
 	}
-	transaction, err := p.post(b, ledger.Draft{Kind: ledger.Payment, Amount: amount, Legs: legs})
+	draft := ledger.Draft{Kind: ledger.Payment, Amount: amount, Legs: legs}
+	if err := p.charge(b, &draft, amount); err != nil {
+		return nil, err
+	}
+	transaction, err := p.post(b, draft)
 	if err != nil {
 		return nil, err
 	}

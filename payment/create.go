@@ -73,7 +73,7 @@ func (in CreateInput) check(v *answer.Violations) {
 }
 
 func (in CreateInput) needs(amount money.Amount) command.Needs {
-	needs := command.Needs{Accounts: make([]string, 0, 2)}
+	needs := command.Needs{Accounts: make([]string, 0, 2), Fees: string(amount.Currency)}
 	if in.Source != nil {
 		needs.Accounts = append(needs.Accounts, in.source())
 	}

@@ -39,6 +39,7 @@ type Payment struct {
 	AuthorizedMinorUnits int64          // what was set aside, where it was to be captured later
 	CapturedMinorUnits   int64          // what was taken
 	RefundedMinorUnits   int64          // of that, what was given back
+	FeeMinorUnits        int64          // what the merchant was charged for it
 	HoldID               *ledger.HoldID // of what is set aside, as long as something is
 	ExpiresAt            *time.Time     // when its time is up, as long as it waits for a client
 	Reference            *string
@@ -74,8 +75,13 @@ func (p *Payment) Refunded() money.Amount { return p.of(p.RefundedMinorUnits) }
 // Refundable is what can still be given back.
 func (p *Payment) Refundable() money.Amount { return p.of(p.CapturedMinorUnits - p.RefundedMinorUnits) }
 
-// Net is what has been taken and not given back.
-func (p *Payment) Net() money.Amount { return p.Refundable() }
+// Fee is what the merchant was charged for the payment.
+func (p *Payment) Fee() money.Amount { return p.of(p.FeeMinorUnits) }
+
+// Net is what has been taken and not given back, without the fee. It falls below zero where everything was given back: fees stay.
+func (p *Payment) Net() money.Amount {
+	return p.of(p.CapturedMinorUnits - p.RefundedMinorUnits - p.FeeMinorUnits)
+}
 
 func (p *Payment) of(minorUnits int64) money.Amount {
 	return money.Amount{MinorUnits: minorUnits, Currency: p.Amount.Currency}
@@ -98,6 +104,9 @@ func (p *Payment) State() event.State {
 	}
 	if p.RefundedMinorUnits != 0 {
 		s = s.Int("refunded", p.RefundedMinorUnits)
+	}
+	if p.FeeMinorUnits != 0 {
+		s = s.Int("fee", p.FeeMinorUnits)
 	}
 	s = s.Text("hold", string(answer.Or(p.HoldID)))
 	if p.ExpiresAt != nil {

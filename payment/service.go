@@ -16,6 +16,8 @@ type Batch interface {
 	ledger.Books
 	// Payment is a payment that the command named in its needs, or nil. Its accounts are there too, and its hold.
 	Payment(ID) *Payment
+	// FeePlan is what the merchant is charged for payments in a currency.
+	FeePlan(money.Currency) FeePlan
 	// AddPayment adds a payment that the command creates.
 	AddPayment(*Payment)
 	// ChangedPayment notes that the command changed a payment.
@@ -103,6 +105,8 @@ func confirm(b Batch, p *Payment, isNew bool, path ...string) error {
 	when, draft := TakenAtOnce, ledger.Move(ledger.Payment, p.Amount, source, destination)
 	if p.CaptureMethod == Manual {
 		when, draft = TakenLater, ledger.Draft{Kind: ledger.Held, Amount: p.Amount, Legs: ledger.SetAside(p.Amount, source, destination)}
+	} else if err := p.charge(b, &draft, p.Amount); err != nil {
+		return err
 	}
 	transaction, err := p.post(b, draft)
 	if err != nil {

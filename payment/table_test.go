@@ -213,6 +213,8 @@ func TestTheDocumentIsTheTable(t *testing.T) {
 type books struct {
 	payment      *payment.Payment
 	from, to     *ledger.Account
+	inner        map[ledger.Kind]*ledger.Account
+	plan         payment.FeePlan
 	holds        map[ledger.HoldID]*ledger.Hold
 	events       []event.Draft
 	transactions []*ledger.Transaction
@@ -227,7 +229,7 @@ var now = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
 // newBooks has the payment in a status, as it is captured under a condition.
 func newBooks(status payment.Status, when payment.Condition) *books {
-	b := &books{holds: map[ledger.HoldID]*ledger.Hold{}}
+	b := &books{holds: map[ledger.HoldID]*ledger.Hold{}, inner: map[ledger.Kind]*ledger.Account{}}
 	b.from = &ledger.Account{ID: "acc_from", Kind: ledger.CustomerWallet, Currency: "USD", Status: ledger.Active, Sums: ledger.Sums{CreditsPosted: 1000}}
 	b.to = &ledger.Account{ID: "acc_to", Kind: ledger.CustomerWallet, Currency: "USD", Status: ledger.Active}
 	later := now.Add(time.Hour)
@@ -427,16 +429,17 @@ func (b *books) Payment(id payment.ID) *payment.Payment {
 	return map[payment.ID]*payment.Payment{b.payment.ID: b.payment}[id]
 }
 
-func (b *books) Inner(ledger.Kind, money.Currency) *ledger.Account { return nil }
-func (b *books) AddAccount(*ledger.Account)                        {}
-func (b *books) Hold(id ledger.HoldID) *ledger.Hold                { return b.holds[id] }
-func (b *books) AddHold(h *ledger.Hold)                            { b.holds[h.ID] = h }
-func (b *books) EndedHold(h *ledger.Hold)                          { b.holds[h.ID] = h }
-func (b *books) AddTransaction(t *ledger.Transaction)              { b.transactions = append(b.transactions, t) }
-func (b *books) Changed(*ledger.Account)                           {}
-func (b *books) AddPayment(p *payment.Payment)                     { b.payment = p }
-func (b *books) ChangedPayment(p *payment.Payment)                 { b.payment = p }
-func (b *books) AddCapture(*payment.Capture)                       {}
-func (b *books) AddRefund(*payment.Refund)                         {}
-func (b *books) AddTimer(t command.Timer)                          { b.timers = append(b.timers, t) }
-func (b *books) Served(t command.Timer)                            { b.served = append(b.served, t) }
+func (b *books) Inner(k ledger.Kind, _ money.Currency) *ledger.Account { return b.inner[k] }
+func (b *books) AddAccount(a *ledger.Account)                          { b.inner[a.Kind] = a }
+func (b *books) FeePlan(money.Currency) payment.FeePlan                { return b.plan }
+func (b *books) Hold(id ledger.HoldID) *ledger.Hold                    { return b.holds[id] }
+func (b *books) AddHold(h *ledger.Hold)                                { b.holds[h.ID] = h }
+func (b *books) EndedHold(h *ledger.Hold)                              { b.holds[h.ID] = h }
+func (b *books) AddTransaction(t *ledger.Transaction)                  { b.transactions = append(b.transactions, t) }
+func (b *books) Changed(*ledger.Account)                               {}
+func (b *books) AddPayment(p *payment.Payment)                         { b.payment = p }
+func (b *books) ChangedPayment(p *payment.Payment)                     { b.payment = p }
+func (b *books) AddCapture(*payment.Capture)                           {}
+func (b *books) AddRefund(*payment.Refund)                             {}
+func (b *books) AddTimer(t command.Timer)                              { b.timers = append(b.timers, t) }
+func (b *books) Served(t command.Timer)                                { b.served = append(b.served, t) }

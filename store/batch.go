@@ -194,6 +194,9 @@ func (b *batch) ChangedPayment(p *payment.Payment) {
 	b.payments[p.ID], b.paymentAt[p.ID] = p, list
 }
 
+// FeePlan is what the merchant is charged for payments in a currency.
+func (b *batch) FeePlan(c money.Currency) payment.FeePlan { return b.head.plans[c] }
+
 // AddCapture adds a capture that the command makes.
 func (b *batch) AddCapture(c *payment.Capture) { b.newCaptures = append(b.newCaptures, c) }
 
@@ -287,7 +290,7 @@ func (b *batch) close() {
 		}
 	}
 	for _, p := range b.newPayments {
-		if p.CaptureMethod == payment.Automatic && p.ExpiresAt == nil && p.RefundedMinorUnits == 0 {
+		if p.CaptureMethod == payment.Automatic && p.ExpiresAt == nil && p.RefundedMinorUnits == 0 && p.FeeMinorUnits == 0 {
 			b.usualPayments = append(b.usualPayments, p)
 		} else {
 			b.waitingPayments = append(b.waitingPayments, p)

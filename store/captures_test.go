@@ -145,3 +145,41 @@ func reverse(ctx context.Context, h *storetest.House, p auth.Principal, id ledge
 	_, err := h.Ledger.ReverseTransfer(ctx, p, ledger.ReverseTransferInput{IdempotencyKey: key(), TransactionID: id, Reason: "a mistake"})
 	return err
 }
+
+// TestAFeePlanCountsFromTheNextCommitOn changes it at one node, while another pays from memory.
+func TestAFeePlanCountsFromTheNextCommitOn(t *testing.T) {
+	t.Parallel()
+	h := storetest.New(t)
+	p := h.Merchant(t)
+	from := wallet(t, h, p, "1000.00")
+	paid := func(want string) {
+		t.Helper()
+		made, err := h.Payments.Create(t.Context(), p, payment.CreateInput{
+			IdempotencyKey: key(), Amount: usd("100.00"), Source: &payment.Source{AccountID: &from}, Confirm: true,
+		})
+		must(t, err)
+		if got := made.Payment.Fee().Decimal(); got != want {
+			t.Errorf("the fee is %s, want %s", got, want)
+		}
+	}
+	for range 6 {
+		paid("0.00")
+	}
+	must(t, h.Admin.SetFeePlan(t.Context(), p.Merchant, "USD", &payment.FeePlan{BasisPoints: 290, FixedMinorUnits: 30}))
+	must(t, h.Admin.SetFeePlan(t.Context(), p.Merchant, "EUR", &payment.FeePlan{BasisPoints: 100}))
+	paid("3.20")
+	paid("3.20")
+	must(t, h.Admin.SetFeePlan(t.Context(), p.Merchant, "USD", nil))
+	paid("0.00")
+	for kind, want := range map[ledger.Kind]string{ledger.MerchantAvailable: "893.60", ledger.Fees: "6.40"} {
+		found, err := h.Store.ListAccounts(t.Context(), p.Merchant, ledger.AccountFilter{Kind: []ledger.Kind{kind}}, answer.Slice{Limit: 9})
+		must(t, err)
+		if len(found) != 1 || found[0].Balance().Posted.Decimal() != want {
+			t.Errorf("%s: %v, want %s", kind, found[0].Balance().Posted, want)
+		}
+	}
+	if err := h.Admin.SetFeePlan(t.Context(), "mer_x", "USD", nil); !errors.Is(err, store.ErrNoMerchant) {
+		t.Errorf("of a merchant that is none: %v", err)
+	}
+	must(t, h.Admin.Verify(t.Context(), nil, func(store.Verified) {}))
+}

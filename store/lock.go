@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"github.com/paygraph/paygraph/command"
 	"github.com/paygraph/paygraph/ledger"
 	"github.com/paygraph/paygraph/merchant"
+	"github.com/paygraph/paygraph/money"
 	"github.com/paygraph/paygraph/payment"
 )
 
@@ -23,7 +25,7 @@ import (
 // after it is granted, and see what was committed before. They are one statement, which gives at least one row, for the clock; a lone key
 // needs no arrays.
 var prepareLock = `
-PREPARE lock_head (uuid) AS SELECT sequence, hash, at, stamp FROM head WHERE merchant_id = $1 FOR NO KEY UPDATE;
+PREPARE lock_head (uuid) AS SELECT sequence, hash, at, stamp, fee_plans FROM head WHERE merchant_id = $1 FOR NO KEY UPDATE;
 PREPARE known_key (uuid, text, text) AS SELECT clock_timestamp(), ` + recordColumns + ` FROM (SELECT) AS one
 	LEFT JOIN idempotency i ON i.merchant_id = $1 AND i.owner = $2 AND i.key = $3;
 PREPARE known_keys (uuid, text[], text[]) AS SELECT clock_timestamp(), ` + recordColumns + ` FROM (SELECT) AS one
@@ -84,11 +86,16 @@ func lookUp(merchant answer.UUID, items []*item) (string, error) {
 
 // scanHead reads the head, and says whether there is one.
 func (b *batch) scanHead(rows *sql.Rows) (found bool, err error) {
-	var hash []byte
+	var hash, plans []byte
 	for rows.Next() {
 		found = true
-		if err := rows.Scan(&b.head.sequence, &hash, &b.head.at, &b.head.stamp); err != nil {
+		if err := rows.Scan(&b.head.sequence, &hash, &b.head.at, &b.head.stamp, &plans); err != nil {
 			return false, err
+		}
+		if plans != nil {
+			if err := json.Unmarshal(plans, &b.head.plans); err != nil {
+				return false, err
+			}
 		}
 		copy(b.head.hash[:], hash)
 	}
@@ -210,6 +217,13 @@ func (n missing) add(b *batch, needs command.Needs) {
 			n.accounts[id] = true
 		}
 	}
+	if _, charged := b.head.plans[money.Currency(needs.Fees)]; charged {
+		for _, kind := range []ledger.Kind{ledger.MerchantAvailable, ledger.Fees} {
+			if inner := (command.Inner{Kind: string(kind), Currency: needs.Fees}); b.inner[inner] == nil {
+				n.inner[inner] = true
+			}
+		}
+	}
 	for _, inner := range needs.Inner {
 		if b.inner[inner] == nil {
 			n.inner[inner] = true
@@ -219,7 +233,7 @@ func (n missing) add(b *batch, needs command.Needs) {
 
 // addPayment adds the accounts that a payment names, and its hold.
 func (n missing) addPayment(b *batch, p *payment.Payment) {
-	var needs command.Needs
+	needs := command.Needs{Fees: string(p.Amount.Currency)}
 	for _, id := range []*ledger.AccountID{p.SourceAccountID, p.DestinationAccountID} {
 		if id != nil {
 			needs.Accounts = append(needs.Accounts, string(*id))

@@ -83,7 +83,7 @@ var changes = [...]change{
 		count: func(b *batch) int { return len(b.waitingPayments) },
 		write: func(b *batch, n int, r *row) { r.waiting(b.waitingPayments[n]) }},
 	{table: "payment", key: "id", mutable: []string{"updated_at", "status", "source_account_id", "captured", "version",
-		"authorized", "refunded", "hold_id", "expires_at"},
+		"authorized", "refunded", "fee", "hold_id", "expires_at"},
 		stamped: []string{"created_at", "updated_at"}, columns: waitingWritten,
 		count: func(b *batch) int { return len(b.changedPayments) },
 		write: func(b *batch, n int, r *row) { r.waiting(b.changedPayments[n]) }},
@@ -271,7 +271,7 @@ func (r *row) payment(p *payment.Payment) {
 
 // waitingWritten are the columns of a payment that waits for a client or is captured later, or was changed.
 var waitingWritten = append(paymentWritten[:len(paymentWritten):len(paymentWritten)], texts("capture_method"), int8s("authorized"),
-	int8s("refunded"), uuids("hold_id"), times("expires_at"))
+	int8s("refunded"), int8s("fee"), uuids("hold_id"), times("expires_at"))
 
 func (r *row) waiting(p *payment.Payment) {
 	r.payment(p)
@@ -282,6 +282,7 @@ func (r *row) waiting(p *payment.Payment) {
 	}
 	r.maybeInt8(p.AuthorizedMinorUnits, 0)
 	r.maybeInt8(p.RefundedMinorUnits, 0)
+	r.maybeInt8(p.FeeMinorUnits, 0)
 	r.maybeID(answer.HoldPrefix, (*string)(p.HoldID))
 	r.maybeTime(p.ExpiresAt)
 }
