@@ -188,7 +188,7 @@ func TestClientThatStalls(t *testing.T) {
 // TestClientsThatStallHoldNoWriter: there are more of them than a merchant has writers, and the others of the merchant are served at once.
 func TestClientsThatStallHoldNoWriter(t *testing.T) {
 	t.Parallel()
-	const events, most = 300, 5 * time.Second // half of the time that a client who takes nothing has
+	const events, most, pause = 300, 5 * time.Second, 4 * time.Millisecond // half of the time that a client who takes nothing has
 	g := start(t)
 	other := g.connect(t, "")
 	other.send(subscribe("1", ticks))
@@ -206,6 +206,7 @@ func TestClientsThatStallHoldNoWriter(t *testing.T) {
 		if d := time.Since(began); d > most {
 			t.Fatalf("event %d came after %v", n, d)
 		}
+		time.Sleep(pause) // until it has been written to all
 	}
 }
 
