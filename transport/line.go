@@ -100,8 +100,8 @@ func (l *line) offer(frames []byte) (offered bool, err error) {
 	if l.err != nil || len(l.left) > 0 || l.isClosed() {
 		return false, nil
 	}
-	n := 0
-	n, l.err = writeNow(l.raw, frames)
+	n, err := writeNow(l.raw, frames)
+	l.err = err
 	if l.err == nil && n < len(frames) {
 		l.left = bytes.Clone(frames[n:])
 		return true, errUnfinished
