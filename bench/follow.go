@@ -43,23 +43,26 @@ func followAccount(id string) func(*audience, *socket) error {
 		if err := s.send(begin); err != nil {
 			return err
 		}
-		numbers := order{}
-		return s.listen(func(message []byte) error {
+		for numbers := (order{}); ; {
+			message, err := s.receive()
+			if err != nil {
+				return err
+			}
 			first := !numbers.begun
 			if err := numbers.take(message); err != nil {
 				a.complain("%v", err)
-				return nil
+				continue
 			}
 			if first {
 				a.begun.Add(1)
-				return nil
+				continue
 			}
 			committed, err := bookedAt(textOf(message, `entry":{"id`))
-			if err == nil {
-				a.arrived(committed)
+			if err != nil {
+				return err
 			}
-			return err
-		})
+			a.arrived(committed)
+		}
 	}
 }
 
