@@ -192,6 +192,8 @@ type soakCommand struct {
 
 // Run has a gateway of two nodes, on a database of its own, survive everything that can happen to it.
 func (c soakCommand) Run(ctx context.Context, a *app) error {
+	ctx, cancel := untilOrphaned(ctx)
+	defer cancel(nil)
 	return soak.Run(ctx, c.Options, a.stdout, a.progress)
 }
 

@@ -68,7 +68,7 @@ func (w *world) examine(ctx context.Context) error {
 
 // judge takes what the register has found wrong, and holds the times against their limits.
 func (c *cycle) judge(w *world) {
-	if c.back > backWithin {
+	if c.back > w.backWithin {
 		c.wrong("SLOW: service was back after %v", c.back)
 	}
 	if c.stopped > stopsWithin {

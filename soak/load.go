@@ -182,9 +182,10 @@ func (l *load) meet(c *command, t *trouble) bool {
 // know notes what became of a command.
 func (l *load) know(c *command, doubtful bool) {
 	answer := line{Key: c.key, Answer: c.made.acknowledged()}
-	l.register.apply(answer)
 	l.oracle.note(answer)
-	l.answered.Add(1)
+	if l.register.apply(answer) {
+		l.answered.Add(1)
+	}
 	if doubtful {
 		l.mu.Lock()
 		l.doubtful = append(l.doubtful, c)

@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	backWithin  = 5 * time.Second  // service after a fault is over
+	backWithin  = 5 * time.Second  // service after a fault is over; a world may be more patient
 	stopsWithin = 10 * time.Second // a merchant by a node that is frozen, or by a network that swallows
 	probeTime   = 2 * time.Second  // for one answer
 	probePause  = 10 * time.Millisecond
@@ -58,13 +58,11 @@ func (p *prober) askOnce(ctx context.Context, c *command, node int) error {
 
 // resolve finds out what became of the commands that failed, at the node that serves.
 func (p *prober) resolve(ctx context.Context, node int) error {
+	group, ctx := errgroup.WithContext(ctx)
 	for _, c := range p.failed {
-		if err := p.load.persist(ctx, c, node); err != nil {
-			return err
-		}
+		group.Go(func() error { return p.load.persist(ctx, c, node) })
 	}
-	p.failed = nil
-	return nil
+	return group.Wait()
 }
 
 // served returns how long after a moment each of some nodes has answered a fresh command with a success.

@@ -30,8 +30,8 @@ type fate struct {
 
 func newRegister() *register { return &register{fates: map[string]*fate{}} }
 
-// apply takes a line of the oracle.
-func (r *register) apply(l line) {
+// apply takes a line of the oracle, and says whether it is a first answer.
+func (r *register) apply(l line) (first bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	f := r.fates[l.Key]
@@ -45,9 +45,12 @@ func (r *register) apply(l line) {
 		if f.known && (f.object != object || f.refused != (l.Answer.Refusal != "")) || err != nil {
 			r.wrong("%s was answered differently before: %+v (%v)", l.Key, *l.Answer, err)
 		}
-		f.known, f.object, f.refused = true, object, l.Answer.Refusal != ""
-		r.fresh = append(r.fresh, l.Key)
+		if first = !f.known; first {
+			f.known, f.object, f.refused = true, object, l.Answer.Refusal != ""
+			r.fresh = append(r.fresh, l.Key)
+		}
 	}
+	return first
 }
 
 // decode is the UUID of an identifier; of none it is zero.

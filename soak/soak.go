@@ -65,16 +65,15 @@ func Run(ctx context.Context, o Options, out, progress io.Writer) error {
 		return err
 	}
 	err := errors.Join(s.mainWorld(ctx), s.smallWorld(ctx))
-	if err != nil {
-		err = fmt.Errorf("%w; what is left is in %s", err, s.dir)
+	if failed := s.report.judge(err != nil); failed {
+		err = errors.Join(ErrFailed, err)
 	}
-	if failed := s.report.judge(err != nil); failed && err == nil {
-		err = fmt.Errorf("%w; what is left is in %s", ErrFailed, s.dir)
+	if err != nil && ctx.Err() == nil || len(s.report.wrongs) > 0 {
+		err = fmt.Errorf("%w\nwhat is left is in %s", err, s.dir)
+	} else if removed := os.RemoveAll(s.dir); err == nil {
+		err = removed
 	}
-	if written := s.write(out); written != nil || err != nil {
-		return errors.Join(err, written)
-	}
-	return os.RemoveAll(s.dir)
+	return errors.Join(err, s.write(out))
 }
 
 func newSoak(o Options, progress io.Writer) *soak {
@@ -215,7 +214,7 @@ func (s *soak) end(ctx context.Context, w *world) error {
 		return fmt.Errorf("the oracle's file: %w", err)
 	}
 	again := newRegister()
-	if err := readOracle(w.oraclePath(), again.apply); err != nil {
+	if err := readOracle(w.oraclePath(), func(l line) { again.apply(l) }); err != nil {
 		return err
 	}
 	checker, err := newChecker(w, again)

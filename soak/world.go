@@ -44,6 +44,8 @@ type world struct {
 	register *register
 	load     *load
 	checker  *checker
+
+	backWithin time.Duration // service after a fault is over
 }
 
 // newWorld builds one in a folder, with a load of so many clients. A world that has begun has to be closed.
@@ -51,7 +53,7 @@ func newWorld(ctx context.Context, program, dir string, clients int, seed uint64
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
-	w := &world{dir: dir, config: embedded.Config{Dir: filepath.Join(dir, postgresFolder), DieWithParent: true, Settings: settings}}
+	w := &world{dir: dir, backWithin: backWithin, config: embedded.Config{Dir: filepath.Join(dir, postgresFolder), DieWithParent: true, Settings: settings}}
 	defer func() {
 		if err != nil {
 			w.close()
