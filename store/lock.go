@@ -148,14 +148,20 @@ func (w *writer) load(ctx context.Context, b *batch, items []*item, known map[ke
 	if err := w.loadPayments(ctx, b, needs.payments); err != nil {
 		return err
 	}
-	if err := w.loadHolds(ctx, b, needs.holds); err != nil {
-		return err
-	}
 	for _, p := range b.payments {
 		needs.addPayment(b, p)
 	}
+	if err := w.loadHolds(ctx, b, needs.holds); err != nil {
+		return err
+	}
+	if err := w.loadTransactions(ctx, b, needs.transactions); err != nil {
+		return err
+	}
 	for _, h := range b.holds {
 		needs.addHold(b, h)
+	}
+	for _, t := range b.transactions {
+		needs.addTransaction(b, t)
 	}
 	if err := w.loadAccounts(ctx, b, needs.accounts); err != nil {
 		return err
@@ -167,6 +173,7 @@ func (w *writer) load(ctx context.Context, b *batch, items []*item, known map[ke
 func (b *batch) missing(items []*item, known map[key]*record) missing {
 	needs := missing{
 		accounts: map[string]bool{}, inner: map[command.Inner]bool{}, customers: map[string]bool{}, payments: map[string]bool{}, holds: map[string]bool{},
+		transactions: map[string]bool{},
 	}
 	for _, i := range items {
 		if r := i.Command; known[r.key()] == nil && r.Invalid == nil {
@@ -178,12 +185,12 @@ func (b *batch) missing(items []*item, known map[key]*record) missing {
 
 // missing is what has to be loaded.
 type missing struct {
-	customers, accounts, payments, holds map[string]bool
-	inner                                map[command.Inner]bool
+	customers, accounts, payments, holds, transactions map[string]bool
+	inner                                              map[command.Inner]bool
 }
 
 func (n missing) nothing() bool {
-	return len(n.customers)+len(n.accounts)+len(n.payments)+len(n.holds)+len(n.inner) == 0
+	return len(n.customers)+len(n.accounts)+len(n.payments)+len(n.holds)+len(n.transactions)+len(n.inner) == 0
 }
 
 func (n missing) add(b *batch, needs command.Needs) {
@@ -195,6 +202,9 @@ func (n missing) add(b *batch, needs command.Needs) {
 	}
 	for _, id := range needs.Holds {
 		n.holds[id] = true
+	}
+	for _, id := range needs.Transactions {
+		n.transactions[id] = true
 	}
 	for _, id := range needs.Accounts {
 		if b.accounts[ledger.AccountID(id)] == nil {
@@ -208,7 +218,7 @@ func (n missing) add(b *batch, needs command.Needs) {
 	}
 }
 
-// addPayment adds the accounts that a payment names.
+// addPayment adds the accounts that a payment names, and its hold.
 func (n missing) addPayment(b *batch, p *payment.Payment) {
 	var needs command.Needs
 	for _, id := range []*ledger.AccountID{p.SourceAccountID, p.DestinationAccountID} {
@@ -218,6 +228,9 @@ func (n missing) addPayment(b *batch, p *payment.Payment) {
 	}
 	if p.DestinationAccountID == nil {
 		needs.Inner = []command.Inner{{Kind: string(ledger.MerchantAvailable), Currency: string(p.Amount.Currency)}}
+	}
+	if p.HoldID != nil {
+		needs.Holds = []string{string(*p.HoldID)}
 	}
 	n.add(b, needs)
 }
