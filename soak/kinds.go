@@ -125,16 +125,6 @@ var kinds = []*kind{
 	},
 }
 
-// kindNamed is one of kinds, or nil.
-func kindNamed(name string) *kind {
-	for _, k := range kinds {
-		if k.name == name {
-			return k
-		}
-	}
-	return nil
-}
-
 // draw draws a kind of which something can be asked now, and its input with a key.
 func (d *drawing) draw(key string) (*kind, map[string]any) {
 	all := 0
