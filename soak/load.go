@@ -76,30 +76,37 @@ func (l *load) begin(ctx context.Context) {
 // mark begins to count anew how few commands are in flight.
 func (l *load) mark() { l.least.Store(l.inFlight.Load()) }
 
-// run asks for one command after the other. The next is in the oracle's file while the one before is in flight, so that it can follow at once.
+// ahead is how many commands of a client are in the oracle's file before they are asked for, so that the next can follow at once also while the disk is slow.
+const ahead = 4
+
+// run asks for one command after the other.
 func (c *commander) run(ctx context.Context, first int) {
-	next, synced := c.draw()
-	<-synced
+	defer c.since.Store(0)
+	var next [ahead]intent
+	for n := range next {
+		next[n] = c.draw()
+	}
 	for try := first; !c.stopping.Load() && ctx.Err() == nil; try++ {
-		command := next
+		now := &next[try%ahead]
+		<-now.synced
 		c.since.Store(time.Now().UnixNano())
 		c.took(1)
-		known := make(chan error, 1)
-		go func() {
-			err := c.persist(ctx, command, try)
-			c.took(-1)
-			known <- err
-		}()
-		next, synced = c.draw()
-		<-synced
-		if err := <-known; err != nil {
-			break
+		err := c.persist(ctx, now.command, try)
+		c.took(-1)
+		if err != nil {
+			return
 		}
-		if command.made.Code == "" && command.kind.remember != nil {
-			command.kind.remember(&c.drawing, command.key, command.made)
+		if made := now.made; made.Code == "" && now.kind.remember != nil {
+			now.kind.remember(&c.drawing, now.key, made)
 		}
+		*now = c.draw()
 	}
-	c.since.Store(0)
+}
+
+// intent is a command that will be asked for when the oracle's file says so.
+type intent struct {
+	*command
+	synced <-chan struct{}
 }
 
 // took counts commands in flight.
@@ -110,7 +117,7 @@ func (l *load) took(n int64) {
 }
 
 // draw draws a command, and says in the oracle's file that it will be asked for.
-func (c *commander) draw() (*command, <-chan struct{}) {
+func (c *commander) draw() intent {
 	c.drawn++
 	key := fmt.Sprintf("%s-%07d", c.name, c.drawn)
 	kind, input := c.drawing.draw(key)
@@ -118,11 +125,11 @@ func (c *commander) draw() (*command, <-chan struct{}) {
 }
 
 // intend says in the oracle's file that something will be asked for.
-func (l *load) intend(kind *kind, input map[string]any) (*command, <-chan struct{}) {
+func (l *load) intend(kind *kind, input map[string]any) intent {
 	c := &command{kind: kind, key: input["idempotencyKey"].(string), input: input}
-	intent := line{Key: c.key, Kind: kind.name, Input: input}
-	l.register.apply(intent)
-	return c, l.oracle.note(intent)
+	asked := line{Key: c.key, Kind: kind.name, Input: input}
+	l.register.apply(asked)
+	return intent{c, l.oracle.note(asked)}
 }
 
 // persist asks one node after the other until it is known what became of a command. It fails with the context only.

@@ -33,8 +33,9 @@ func (p *prober) served(ctx context.Context, node int, since time.Time) (time.Du
 			"source": map[string]any{"accountId": p.wallets[0]}, "destinationAccountId": p.wallets[1],
 		}
 		input["reference"] = input["idempotencyKey"]
-		c, synced := p.load.intend(kinds[0], input)
-		<-synced
+		asked := p.load.intend(kinds[0], input)
+		<-asked.synced
+		c := asked.command
 		err := p.askOnce(ctx, c, node)
 		if err == nil {
 			took := time.Since(since)
