@@ -18,6 +18,7 @@ import (
 	"github.com/paygraph/paygraph/merchant"
 	"github.com/paygraph/paygraph/money"
 	"github.com/paygraph/paygraph/payment"
+	"github.com/paygraph/paygraph/soak"
 	"github.com/paygraph/paygraph/store"
 	"github.com/paygraph/paygraph/store/embedded"
 )
@@ -211,6 +212,17 @@ func (c verifyCommand) expectation() (*store.Expectation, error) {
 		return nil, errors.New("--expect is written N:HASH, as verify prints it")
 	}
 	return &store.Expectation{Merchant: c.Merchant, Sequence: sequence, Hash: strings.ToLower(hash)}, nil
+}
+
+type soakCommand struct {
+	soak.Options `embed:""`
+}
+
+// Run has a gateway of two nodes, on a database of its own, survive everything that can happen to it.
+func (c soakCommand) Run(ctx context.Context, a *app) error {
+	ctx, cancel := untilOrphaned(ctx)
+	defer cancel(nil)
+	return soak.Run(ctx, c.Options, a.stdout, a.progress)
 }
 
 type merchantJSON struct {
