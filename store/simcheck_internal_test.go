@@ -195,6 +195,7 @@ func (w *world) follow(ctx context.Context, node *simNode, s *simSubscriber, sub
 	for live := false; !live; {
 		items, now, err := sub.CatchUp(ctx, wake)
 		if err != nil {
+			w.leaves(s, err)
 			return
 		}
 		w.hear(ctx, s, items)
@@ -203,9 +204,17 @@ func (w *world) follow(ctx context.Context, node *simNode, s *simSubscriber, sub
 	for node.host.Wait(clock.Forever, ctx.Done(), woken) != 0 {
 		items, err := sub.Take()
 		if err != nil {
+			w.leaves(s, err)
 			return
 		}
 		w.hear(ctx, s, items)
+	}
+}
+
+// leaves says why a subscriber has to go: never for being too slow, which also stands for a gap that the hub has noticed itself.
+func (w *world) leaves(s *simSubscriber, err error) {
+	if errors.Is(err, event.ErrTooSlow) {
+		w.fail("a subscriber of %+v, who has heard %d of %d, is sent away: %v", s.topic, s.last, w.reaches(s.topic), err)
 	}
 }
 
