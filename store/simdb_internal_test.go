@@ -390,12 +390,7 @@ func (s *simSession) send(b *batch, stamp int64) error {
 		s.cut()
 		return errCut
 	}
-	s.in.idleUntil = time.Time{}
-	if s.chance(s.trouble.full) {
-		return s.over(&pq.Error{Code: "53100", Message: "the disk is full"})
-	}
-	s.by.Wait(s.upTo(time.Millisecond)) // the disk
-	err := s.over(s.commit(shelf, w))
+	err := s.execute(shelf, w)
 	if s.chance(s.trouble.after) {
 		s.cut()
 		return unknown
@@ -404,10 +399,21 @@ func (s *simSession) send(b *batch, stamp int64) error {
 	return err
 }
 
-// over ends the transaction. An error leaves it open where it was begun before.
-func (s *simSession) over(err error) error {
-	s.in.end()
-	s.in = nil
+// execute has the server execute the statement and end the transaction, whatever becomes of who has sent it.
+func (s *simSession) execute(shelf *shelf, w *written) (err error) {
+	in, done := s.in, make(chan struct{})
+	s.in, in.idleUntil = nil, time.Time{}
+	s.host.Go(func() {
+		s.host.Wait(s.upTo(time.Millisecond)) // the disk
+		if s.chance(s.trouble.full) {
+			err = &pq.Error{Code: "53100", Message: "the disk is full"}
+		} else {
+			err = s.commit(shelf, w)
+		}
+		in.end()
+		close(done)
+	})
+	s.by.Wait(clock.Forever, done)
 	return err
 }
 

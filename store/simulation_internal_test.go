@@ -88,10 +88,10 @@ func TestASimulationCanBeRepeated(t *testing.T) {
 
 // seen counts what a run has met.
 type seen struct {
-	Steps                                               uint64
-	Answered, Replayed, Refused, Unknown, Unavailable   int
-	Poisoned, Events, Heard, Resumed, Killed, Frozen    int
-	Drained, Restarted, Committed, Lost, Late, Assuming int
+	Steps                                                       uint64 // a hash of what ran when
+	Answered, Replayed, Refused, Unknown, Unavailable, Poisoned int    // answers
+	Events, Heard, Resumed                                      int
+	Killed, Frozen, Drained, Restarted                          int // nodes
 }
 
 type sightings struct {
