@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/paygraph/paygraph/answer"
+	"github.com/paygraph/paygraph/clock"
 	"github.com/paygraph/paygraph/command"
 	"github.com/paygraph/paygraph/ledger"
 	"github.com/paygraph/paygraph/merchant"
@@ -166,25 +167,50 @@ func (w *world) insist(a *asked) {
 	}
 }
 
-// try asks a node once, and says whether the answer stands.
-func (w *world) try(a *asked, ask ask) bool {
-	n := w.Rand.IntN(len(w.nodes))
+// reply is what comes back of a request.
+type reply struct {
+	id       string
+	replayed bool
+	err      error
+}
+
+// errSilent says that a node does not answer, because it is frozen or dead.
+var errSilent = errors.New("no answer")
+
+// send asks a node. A client waits longer than its request, but not for ever.
+func (w *world) send(n int, a *asked, ask ask) (r reply) {
 	node := w.nodes[n]
 	most := 100*time.Millisecond + time.Duration(w.Rand.Int64N(int64(12*time.Second)))
-	begin := w.Elapsed()
+	harmed, done, got := w.seen.Killed+w.seen.Frozen, make(chan struct{}), &reply{}
+	isWell := !node.gone && !node.frozen
 	ctx, cancel := context.WithDeadline(context.Background(), node.host.Now().Add(most))
 	defer cancel()
+	node.host.Go(func() {
+		got.id, got.replayed, got.err = ask(ctx, node, a.key)
+		close(done)
+	})
 	a.in++
-	id, replayed, err := ask(ctx, node, a.key)
+	come := w.outside.Wait(min(most, callerPatience)+4*time.Second, done) // a replay's object is read, which may take a while
 	a.in--
-	took := w.Elapsed() - begin
-	w.log.Info("answered", "key", a.key, "what", a.what, "node", n, "took", took, "id", id, "replayed", replayed, "error", err)
-	if took > min(most, callerPatience)+4*time.Second { // a replay's object is read, which may take a while
-		w.fail("%s has waited %v, and wanted to wait %v", a.key, took, most)
+	switch {
+	case come != clock.TimeUp:
+		return *got
+	case isWell && harmed == w.seen.Killed+w.seen.Frozen:
+		w.fail("%s has waited for %v in vain, at a node that is well", a.key, most)
 	}
+	return reply{err: errSilent}
+}
+
+// try asks any node once, and says whether the answer stands.
+func (w *world) try(a *asked, ask ask) bool {
+	n, begin := w.Rand.IntN(len(w.nodes)), w.Elapsed()
+	got := w.send(n, a, ask)
+	id, err := got.id, got.err
+	w.log.Info("answered", "key", a.key, "what", a.what, "node", n, "took", w.Elapsed()-begin, "id", id, "replayed", got.replayed, "error", err)
 	var refusal answer.Refusal
 	switch {
-	case errors.As(err, &refusal) && refusal.Code() == answer.CodeIdempotencyInProgress, errors.Is(err, command.ErrOutcomeUnknown):
+	case errors.As(err, &refusal) && refusal.Code() == answer.CodeIdempotencyInProgress, errors.Is(err, command.ErrOutcomeUnknown),
+		errors.Is(err, errSilent):
 		a.unknown = true
 		w.seen.Unknown++
 		return false
@@ -201,7 +227,7 @@ func (w *world) try(a *asked, ask ask) bool {
 		id = fmt.Sprintf("%#v", refusal)
 		w.seen.Refused++
 	}
-	w.stands(a, id, replayed)
+	w.stands(a, id, got.replayed)
 	return true
 }
 
@@ -242,13 +268,12 @@ func (w *world) confuse(a *asked) {
 		return
 	}
 	other := &asked{key: a.key, what: "another request with the key of " + a.what}
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	id, _, err := transfers(w.wallets[0], w.wallets[1], dollars(1_000_000))(ctx, w.nodes[w.Rand.IntN(len(w.nodes))], other.key)
+	got := w.send(w.Rand.IntN(len(w.nodes)), other, transfers(w.wallets[0], w.wallets[1], dollars(1_000_000)))
+	err := got.err
 	var reused answer.IdempotencyKeyReused
 	if !errors.As(err, &reused) && !errors.Is(err, command.ErrOutcomeUnknown) && !errors.Is(err, command.ErrUnavailable) &&
-		!errors.Is(err, answer.IdempotencyInProgress{}) {
-		w.fail("%s is given for %s: %q, %v", a.key, other.what, id, err)
+		!errors.Is(err, answer.IdempotencyInProgress{}) && !errors.Is(err, errSilent) {
+		w.fail("%s is given for %s: %q, %v", a.key, other.what, got.id, err)
 	}
 }
 

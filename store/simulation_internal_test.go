@@ -139,7 +139,8 @@ type simNode struct {
 	merchants *merchant.Service
 	ledger    *ledger.Service
 	payments  *payment.Service
-	gone      bool
+	gone      bool // it has been killed, or stopped
+	frozen    bool
 }
 
 // What a run takes, by its own time.
@@ -286,8 +287,10 @@ func (w *world) harm() {
 			w.log.Info("a node is frozen", "node", n)
 			w.seen.Frozen++
 			node.host.Freeze()
+			node.frozen = true
 			w.pause(12 * time.Second)
 			node.host.Thaw()
+			node.frozen = false
 			continue
 		case 2:
 			w.log.Info("a node is stopped", "node", n)
@@ -339,5 +342,18 @@ func (w *world) fail(format string, what ...any) {
 	if w.wrong == nil {
 		w.wrong = fmt.Errorf(format, what...)
 		w.log.Error(w.wrong.Error())
+	}
+}
+
+// TestTheSimulationKnowsEveryTable: what a batch writes, the simulated database keeps.
+func TestTheSimulationKnowsEveryTable(t *testing.T) {
+	t.Parallel()
+	known := map[string]bool{
+		"customer": true, "account": true, "balance": true, "payment": true, "entry": true, "hold": true, "event": true, "idempotency": true,
+	}
+	for _, c := range changes {
+		if !known[c.table] {
+			t.Errorf("wire and commit leave out the table %s", c.table)
+		}
 	}
 }
