@@ -16,6 +16,8 @@ import (
 	"github.com/paygraph/paygraph/answer"
 	"github.com/paygraph/paygraph/auth"
 	"github.com/paygraph/paygraph/merchant"
+	"github.com/paygraph/paygraph/money"
+	"github.com/paygraph/paygraph/payment"
 	"github.com/paygraph/paygraph/store"
 	"github.com/paygraph/paygraph/store/embedded"
 )
@@ -47,6 +49,7 @@ func (migrateCommand) Run(ctx context.Context, a *app) error {
 type merchantCommand struct {
 	Create merchantCreate `cmd:"" help:"Add a merchant."`
 	List   merchantList   `cmd:"" help:"List the merchants, the oldest first."`
+	Fee    merchantFee    `cmd:"" help:"Say what a merchant is charged for payments in a currency, from now on."`
 }
 
 type merchantCreate struct {
@@ -68,6 +71,31 @@ func (c merchantCreate) Run(ctx context.Context, a *app) error {
 			return err
 		}
 		return show(a.stdout, c.JSON, shownMerchant(m), "%s  %s\n", m.ID, m.Name)
+	})
+}
+
+type merchantFee struct {
+	Merchant    merchant.ID    `arg:"" help:"Who is charged."`
+	Currency    money.Currency `required:"" help:"The currency of the payments." placeholder:"USD"`
+	BasisPoints int64          `help:"Hundredths of a percent of what is captured: 290 for 2.9 %." placeholder:"N"`
+	Fixed       string         `default:"0" help:"What is charged for each payment beside that: 0.30." placeholder:"AMOUNT"`
+}
+
+// Run sets a merchant's plan for a currency, and prints it.
+func (c merchantFee) Run(ctx context.Context, a *app) error {
+	fixed, err := money.Parse(money.Input{Amount: c.Fixed, Currency: string(c.Currency)})
+	if err != nil {
+		return fmt.Errorf("--fixed %s %s: %w", c.Fixed, c.Currency, err)
+	}
+	plan := payment.FeePlan{BasisPoints: c.BasisPoints, FixedMinorUnits: fixed.MinorUnits}
+	return a.administer(ctx, func(admin *store.Admin) error {
+		if err := admin.SetFeePlan(ctx, c.Merchant, c.Currency, &plan); errors.Is(err, store.ErrNoMerchant) {
+			return fmt.Errorf("there is no merchant %s", c.Merchant)
+		} else if err != nil {
+			return err
+		}
+		_, err := fmt.Fprintf(a.stdout, "%s  %d.%02d %% and %s of each payment\n", c.Merchant, plan.BasisPoints/100, plan.BasisPoints%100, fixed)
+		return err
 	})
 }
 

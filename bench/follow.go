@@ -43,26 +43,23 @@ func followAccount(id string) func(*audience, *socket) error {
 		if err := s.send(begin); err != nil {
 			return err
 		}
-		for numbers := (order{}); ; {
-			message, err := s.receive()
-			if err != nil {
-				return err
-			}
+		numbers := order{}
+		return s.listen(func(message []byte) error {
 			first := !numbers.begun
 			if err := numbers.take(message); err != nil {
 				a.complain("%v", err)
-				continue
+				return nil
 			}
 			if first {
 				a.begun.Add(1)
-				continue
+				return nil
 			}
 			committed, err := bookedAt(textOf(message, `entry":{"id`))
-			if err != nil {
-				return err
+			if err == nil {
+				a.arrived(committed)
 			}
-			a.arrived(committed)
-		}
+			return err
+		})
 	}
 }
 

@@ -146,15 +146,26 @@ func (s *session) loadPayments(ctx context.Context, b *batch, ids map[string]boo
 }
 
 const paymentColumns = `p.id, p.status, p.amount, p.currency, p.source_account_id, p.destination_account_id, p.captured, p.reference,
-	p.metadata, p.salt, p.version, p.created_at, p.updated_at`
+	p.metadata, p.salt, p.version, p.created_at, p.updated_at, p.capture_method, p.authorized, p.refunded, p.fee, p.hold_id, p.expires_at`
 
 func scanPayment(scan scanner) (*payment.Payment, error) {
 	var p payment.Payment
 	var id answer.UUID
-	var source, destination nullUUID
+	var source, destination, hold nullUUID
+	var method sql.NullString                   // null: AUTOMATIC
+	var authorized, refunded, fee sql.NullInt64 // null: 0
 	var metadata []byte
 	err := scan(&id, &p.Status, &p.Amount.MinorUnits, &p.Amount.Currency, &source, &destination, &p.CapturedMinorUnits,
-		&p.Reference, &metadata, &p.Salt, &p.Version, &p.CreatedAt, &p.UpdatedAt)
+		&p.Reference, &metadata, &p.Salt, &p.Version, &p.CreatedAt, &p.UpdatedAt, &method, &authorized, &refunded, &fee, &hold, &p.ExpiresAt)
+	p.CaptureMethod = payment.Automatic
+	if method.Valid {
+		p.CaptureMethod = payment.CaptureMethod(method.String)
+	}
+	p.AuthorizedMinorUnits, p.RefundedMinorUnits, p.FeeMinorUnits = authorized.Int64, refunded.Int64, fee.Int64
+	p.HoldID = maybe[ledger.HoldID](answer.HoldPrefix, hold)
+	if p.ExpiresAt != nil {
+		*p.ExpiresAt = p.ExpiresAt.UTC()
+	}
 	p.ID = payment.ID(answer.Encode(answer.PaymentPrefix, id))
 	p.SourceAccountID = maybe[ledger.AccountID](answer.AccountPrefix, source)
 	p.DestinationAccountID = maybe[ledger.AccountID](answer.AccountPrefix, destination)

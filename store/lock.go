@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"github.com/paygraph/paygraph/command"
 	"github.com/paygraph/paygraph/ledger"
 	"github.com/paygraph/paygraph/merchant"
+	"github.com/paygraph/paygraph/money"
 	"github.com/paygraph/paygraph/payment"
 )
 
@@ -23,7 +25,7 @@ import (
 // after it is granted, and see what was committed before. They are one statement, which gives at least one row, for the clock; a lone key
 // needs no arrays.
 var prepareLock = `
-PREPARE lock_head (uuid) AS SELECT sequence, hash, at, stamp FROM head WHERE merchant_id = $1 FOR NO KEY UPDATE;
+PREPARE lock_head (uuid) AS SELECT sequence, hash, at, stamp, fee_plans FROM head WHERE merchant_id = $1 FOR NO KEY UPDATE;
 PREPARE known_key (uuid, text, text) AS SELECT clock_timestamp(), ` + recordColumns + ` FROM (SELECT) AS one
 	LEFT JOIN idempotency i ON i.merchant_id = $1 AND i.owner = $2 AND i.key = $3;
 PREPARE known_keys (uuid, text[], text[]) AS SELECT clock_timestamp(), ` + recordColumns + ` FROM (SELECT) AS one
@@ -84,11 +86,16 @@ func lookUp(merchant answer.UUID, items []*item) (string, error) {
 
 // scanHead reads the head, and says whether there is one.
 func (b *batch) scanHead(rows *sql.Rows) (found bool, err error) {
-	var hash []byte
+	var hash, plans []byte
 	for rows.Next() {
 		found = true
-		if err := rows.Scan(&b.head.sequence, &hash, &b.head.at, &b.head.stamp); err != nil {
+		if err := rows.Scan(&b.head.sequence, &hash, &b.head.at, &b.head.stamp, &plans); err != nil {
 			return false, err
+		}
+		if plans != nil {
+			if err := json.Unmarshal(plans, &b.head.plans); err != nil {
+				return false, err
+			}
 		}
 		copy(b.head.hash[:], hash)
 	}
@@ -147,14 +154,20 @@ func (s *session) load(ctx context.Context, b *batch, items []*item, known map[k
 	if err := s.loadPayments(ctx, b, needs.payments); err != nil {
 		return err
 	}
-	if err := s.loadHolds(ctx, b, needs.holds); err != nil {
-		return err
-	}
 	for _, p := range b.payments {
 		needs.addPayment(b, p)
 	}
+	if err := s.loadHolds(ctx, b, needs.holds); err != nil {
+		return err
+	}
+	if err := s.loadTransactions(ctx, b, needs.transactions); err != nil {
+		return err
+	}
 	for _, h := range b.holds {
 		needs.addHold(b, h)
+	}
+	for _, t := range b.transactions {
+		needs.addTransaction(b, t)
 	}
 	if err := s.loadAccounts(ctx, b, needs.accounts); err != nil {
 		return err
@@ -166,6 +179,7 @@ func (s *session) load(ctx context.Context, b *batch, items []*item, known map[k
 func (b *batch) missing(items []*item, known map[key]*record) missing {
 	needs := missing{
 		accounts: map[string]bool{}, inner: map[command.Inner]bool{}, customers: map[string]bool{}, payments: map[string]bool{}, holds: map[string]bool{},
+		transactions: map[string]bool{},
 	}
 	for _, i := range items {
 		if r := i.Command; known[r.key()] == nil && r.Invalid == nil {
@@ -177,12 +191,12 @@ func (b *batch) missing(items []*item, known map[key]*record) missing {
 
 // missing is what has to be loaded.
 type missing struct {
-	customers, accounts, payments, holds map[string]bool
-	inner                                map[command.Inner]bool
+	customers, accounts, payments, holds, transactions map[string]bool
+	inner                                              map[command.Inner]bool
 }
 
 func (n missing) nothing() bool {
-	return len(n.customers)+len(n.accounts)+len(n.payments)+len(n.holds)+len(n.inner) == 0
+	return len(n.customers)+len(n.accounts)+len(n.payments)+len(n.holds)+len(n.transactions)+len(n.inner) == 0
 }
 
 func (n missing) add(b *batch, needs command.Needs) {
@@ -195,9 +209,19 @@ func (n missing) add(b *batch, needs command.Needs) {
 	for _, id := range needs.Holds {
 		n.holds[id] = true
 	}
+	for _, id := range needs.Transactions {
+		n.transactions[id] = true
+	}
 	for _, id := range needs.Accounts {
 		if b.accounts[ledger.AccountID(id)] == nil {
 			n.accounts[id] = true
+		}
+	}
+	if _, charged := b.head.plans[money.Currency(needs.Fees)]; charged {
+		for _, kind := range []ledger.Kind{ledger.MerchantAvailable, ledger.Fees} {
+			if inner := (command.Inner{Kind: string(kind), Currency: needs.Fees}); b.inner[inner] == nil {
+				n.inner[inner] = true
+			}
 		}
 	}
 	for _, inner := range needs.Inner {
@@ -207,9 +231,9 @@ func (n missing) add(b *batch, needs command.Needs) {
 	}
 }
 
-// addPayment adds the accounts that a payment names.
+// addPayment adds the accounts that a payment names, and its hold.
 func (n missing) addPayment(b *batch, p *payment.Payment) {
-	var needs command.Needs
+	needs := command.Needs{Fees: string(p.Amount.Currency)}
 	for _, id := range []*ledger.AccountID{p.SourceAccountID, p.DestinationAccountID} {
 		if id != nil {
 			needs.Accounts = append(needs.Accounts, string(*id))
@@ -217,6 +241,9 @@ func (n missing) addPayment(b *batch, p *payment.Payment) {
 	}
 	if p.DestinationAccountID == nil {
 		needs.Inner = []command.Inner{{Kind: string(ledger.MerchantAvailable), Currency: string(p.Amount.Currency)}}
+	}
+	if p.HoldID != nil {
+		needs.Holds = []string{string(*p.HoldID)}
 	}
 	n.add(b, needs)
 }

@@ -14,6 +14,8 @@ import (
 	"github.com/paygraph/paygraph/command"
 	"github.com/paygraph/paygraph/event"
 	"github.com/paygraph/paygraph/merchant"
+	"github.com/paygraph/paygraph/money"
+	"github.com/paygraph/paygraph/payment"
 	"github.com/paygraph/paygraph/store/connector"
 	"github.com/paygraph/paygraph/store/groupcommit"
 )
@@ -232,10 +234,11 @@ func (w *writer) decide(b *batch, items []*item, known map[key]*record) ([]outco
 // Close gives the connection back.
 func (w *writer) Close() { w.discard() }
 
-// head is a merchant's last number, hash and time.
+// head is a merchant's last number, hash and time, and what is read with them.
 type head struct {
 	sequence int64
 	hash     event.Hash
 	at       time.Time
 	stamp    int64
+	plans    map[money.Currency]payment.FeePlan
 }
