@@ -57,6 +57,22 @@ func (r *simReads) Payment(_ context.Context, p auth.Principal, id payment.ID) (
 	return found(s.payments, id)
 }
 
+func (r *simReads) Capture(_ context.Context, p auth.Principal, id payment.CaptureID) (*payment.Capture, error) {
+	s, err := r.shelf(p.Merchant)
+	if err != nil {
+		return nil, err
+	}
+	return found(s.captures, id)
+}
+
+func (r *simReads) Refund(_ context.Context, p auth.Principal, id payment.RefundID) (*payment.Refund, error) {
+	s, err := r.shelf(p.Merchant)
+	if err != nil {
+		return nil, err
+	}
+	return found(s.refunds, id)
+}
+
 func (r *simReads) Customer(_ context.Context, p auth.Principal, id merchant.CustomerID) (*merchant.Customer, error) {
 	s, err := r.shelf(p.Merchant)
 	if err != nil {

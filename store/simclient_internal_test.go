@@ -216,6 +216,9 @@ func (w *world) try(a *asked, ask ask) bool {
 		return false
 	case errors.Is(err, command.ErrUnavailable), errors.Is(err, command.ErrRateLimited):
 		w.seen.Unavailable++
+		if _, known := w.db.shelves[simMerchant].records[key{"", a.key}]; known && a.in == 0 && !a.unknown && a.first == "" {
+			w.fail("%s was answered to be undone, and is done", a.key)
+		}
 		return false
 	case errors.Is(err, command.ErrInternal) && a.poison:
 		w.seen.Poisoned++

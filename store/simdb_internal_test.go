@@ -13,6 +13,7 @@ import (
 
 	"github.com/paygraph/paygraph/clock"
 	"github.com/paygraph/paygraph/clock/clocktest"
+	"github.com/paygraph/paygraph/command"
 	"github.com/paygraph/paygraph/event"
 	"github.com/paygraph/paygraph/ledger"
 	"github.com/paygraph/paygraph/merchant"
@@ -50,12 +51,21 @@ type shelf struct {
 	holds     map[ledger.HoldID]ledger.Hold
 	entries   map[ledger.AccountID][]ledger.Entry
 	posted    map[ledger.TransactionID]*ledger.Transaction
+	captures  map[payment.CaptureID]payment.Capture
+	refunds   map[payment.RefundID]payment.Refund
+	reversals map[ledger.TransactionID]ledger.TransactionID
+	timers    map[timerKey]command.Timer
 	events    []event.Event
 	records   map[key]record
 
 	holder   *transaction  // who has the head's lock
 	released chan struct{} // is closed when it has not
 }
+
+// timerKey is a timer's primary key.
+type timerKey struct{ kind, object string }
+
+func keyOfTimer(t command.Timer) timerKey { return timerKey{string(t.Kind), t.ObjectID} }
 
 // transaction is one that has the head's lock.
 type transaction struct {
@@ -70,6 +80,8 @@ func newShelf(m merchant.ID) *shelf {
 		customers: map[merchant.CustomerID]merchant.Customer{}, accounts: map[ledger.AccountID]ledger.Account{},
 		payments: map[payment.ID]payment.Payment{}, holds: map[ledger.HoldID]ledger.Hold{},
 		entries: map[ledger.AccountID][]ledger.Entry{}, posted: map[ledger.TransactionID]*ledger.Transaction{}, records: map[key]record{},
+		captures: map[payment.CaptureID]payment.Capture{}, refunds: map[payment.RefundID]payment.Refund{},
+		reversals: map[ledger.TransactionID]ledger.TransactionID{}, timers: map[timerKey]command.Timer{},
 		released: make(chan struct{}),
 	}
 }
@@ -135,17 +147,24 @@ type written struct {
 	payments  []payment.Payment
 	holds     []ledger.Hold
 	posted    []*ledger.Transaction
+	captures  []payment.Capture
+	refunds   []payment.Refund
+	reversals []ledger.Transaction
+	timers    []command.Timer
+	served    []command.Timer
 	events    []event.Event
 	records   []record
 }
 
 // wire copies what the batch has decided.
 func wire(b *batch, stamp int64) *written {
-	w := &written{assumed: b.assumed, expects: b.head.stamp, head: head{b.head.sequence, b.head.hash, b.t, stamp}, events: slices.Clone(b.events)}
+	w := &written{assumed: b.assumed, expects: b.head.stamp, head: head{b.head.sequence, b.head.hash, b.t, stamp, b.head.plans}, events: slices.Clone(b.events)}
 	w.customers, w.opened, w.changed = values(b.newCustomers), values(b.newAccounts), values(b.changedAccounts)
 	w.balances = append(values(b.balances), values(b.heldBalances)...)
 	w.payments = append(values(b.newPayments), values(b.changedPayments)...)
 	w.holds = append(values(b.newHolds), values(b.endedHolds)...)
+	w.captures, w.refunds, w.reversals = values(b.newCaptures), values(b.newRefunds), values(b.newReversals)
+	w.timers, w.served = slices.Clone(b.newTimers), slices.Clone(b.served)
 	w.records = values(b.records)
 	for _, e := range b.newEntries {
 		if e.Leg == ledger.FirstLeg {
@@ -209,6 +228,21 @@ func (d *simDatabase) commit(s *shelf, w *written) error {
 	}
 	for _, h := range w.holds {
 		s.holds[h.ID] = h
+	}
+	for _, c := range w.captures {
+		s.captures[c.ID] = c
+	}
+	for _, r := range w.refunds {
+		s.refunds[r.ID] = r
+	}
+	for _, t := range w.reversals {
+		s.reversals[*t.Reverses] = t.ID
+	}
+	for _, t := range w.timers {
+		s.timers[keyOfTimer(t)] = t
+	}
+	for _, t := range w.served {
+		delete(s.timers, keyOfTimer(t))
 	}
 	for _, t := range w.posted {
 		s.posted[t.ID] = t
@@ -339,6 +373,16 @@ func (s *simSession) load(_ context.Context, b *batch, items []*item, known map[
 		if p, ok := shelf.payments[payment.ID(id)]; ok {
 			b.payments[p.ID] = &p
 			needs.addPayment(b, &p)
+		}
+	}
+	for id := range needs.transactions {
+		of := ledger.TransactionID(id)
+		if t := shelf.posted[of]; t != nil {
+			b.transactions[of] = t
+			needs.addTransaction(b, t)
+		}
+		if by, ok := shelf.reversals[of]; ok {
+			b.reversals[of] = by
 		}
 	}
 	for id := range needs.holds {

@@ -349,7 +349,8 @@ func (w *world) fail(format string, what ...any) {
 func TestTheSimulationKnowsEveryTable(t *testing.T) {
 	t.Parallel()
 	known := map[string]bool{
-		"customer": true, "account": true, "balance": true, "payment": true, "entry": true, "hold": true, "event": true, "idempotency": true,
+		"customer": true, "account": true, "balance": true, "payment": true, "entry": true, "hold": true, "event": true, "capture": true, "refund": true,
+		"reversal": true, "timer": true, "idempotency": true,
 	}
 	for _, c := range changes {
 		if !known[c.table] {
