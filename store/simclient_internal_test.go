@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -227,7 +228,11 @@ func (w *world) try(a *asked, ask ask) bool {
 		w.fail("%s (%s) was answered %q, %v", a.key, a.what, id, err)
 		return true
 	case refusal != nil:
-		id = fmt.Sprintf("%#v", refusal)
+		frozen, err := json.Marshal(refusal)
+		if err != nil {
+			w.fail("%s: %v", a.key, err)
+		}
+		id = fmt.Sprintf("%s %s", refusal.Code(), frozen)
 		w.seen.Refused++
 	}
 	w.stands(a, id, got.replayed)
