@@ -26,6 +26,12 @@ type Simulation struct {
 	steps   uint64 // a hash of what ran when
 }
 
+// Machines have other things to do: once in so many turns, what others wait for comes although somebody could go on, if it is near.
+const (
+	busy = 30
+	late = 20 * time.Millisecond
+)
+
 // New begins a run.
 func New(seed uint64) *Simulation {
 	return &Simulation{Rand: rand.New(rand.NewPCG(seed, seed)), now: begin}
@@ -151,11 +157,12 @@ func (s *Simulation) Run(most time.Duration) error {
 				next = t.until
 			}
 		}
-		if len(ready) == 0 {
+		if len(ready) == 0 && !next.Before(end) {
+			s.now = end
+			break
+		}
+		if len(ready) == 0 || s.Rand.IntN(busy) == 0 && next.Sub(s.now) < late {
 			s.now = next
-			if !next.Before(end) {
-				break
-			}
 			continue
 		}
 		t := ready[s.Rand.IntN(len(ready))]

@@ -165,9 +165,7 @@ func (q *Queue[K, C, R]) take(wake chan struct{}) (K, []*Item[C, R], bool) {
 			return none, nil, false
 		}
 		q.idle = slices.Insert(q.idle, place, wake)
-		q.mu.Unlock()
-		q.clock.Wait(clock.Forever, wake)
-		q.mu.Lock()
+		q.rest(wake)
 	}
 	key := q.ready[0]
 	q.ready = q.ready[1:]
@@ -178,6 +176,13 @@ func (q *Queue[K, C, R]) take(wake chan struct{}) (K, []*Item[C, R], bool) {
 	l.inFlight = true
 	q.waiting -= n
 	return key, batch, true
+}
+
+// rest waits without the lock until somebody wakes the writer.
+func (q *Queue[K, C, R]) rest(wake chan struct{}) {
+	q.mu.Unlock()
+	defer q.mu.Lock()
+	q.clock.Wait(clock.Forever, wake)
 }
 
 // finish lets the next batch of the key go. It wakes nobody: its writer takes next what has waited longest.
