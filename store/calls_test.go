@@ -2,7 +2,6 @@ package store_test
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/paygraph/paygraph/answer"
 	"github.com/paygraph/paygraph/event"
@@ -24,9 +23,9 @@ func createCustomer(name string) call {
 		return answered(s.Customer, s.Replayed, err, func(c *merchant.Customer) string { return fmt.Sprint(c.Version) })
 	}
 	c.decide = func(m *model) (decided, error) {
-		return func(id string) string {
-			m.customers[id] = true
-			m.note(event.CustomerCreated, id, 1)
+		return func(made outcome) string {
+			m.customers[made.id] = true
+			m.note(event.CustomerCreated, made.id, 1)
 			return "1"
 		}, nil
 	}
@@ -48,7 +47,7 @@ func openAccount(customer, currency string) call {
 		if !m.customers[customer] {
 			return nil, notFound(customer, "input", "customerId")
 		}
-		return func(id string) string { return m.open(id, currency).state() }, nil
+		return func(made outcome) string { return m.open(made.id, currency).state() }, nil
 	}
 	return c
 }
@@ -74,9 +73,9 @@ func setStatus(account string, status ledger.Status, reason string) call {
 			return nil, ledger.AccountNotEmpty{Recorded: at, ResourceID: account, HeldMinorUnits: a.debitsPending + a.creditsPending,
 				Posted: money.Amount{MinorUnits: a.posted(), Currency: money.Currency(a.currency)}}
 		}
-		return func(id string) string {
+		return func(made outcome) string {
 			a.status, a.version = status, a.version+1
-			m.note(event.AccountStatusChanged, id, a.version)
+			m.note(event.AccountStatusChanged, made.id, a.version)
 			return a.state()
 		}, nil
 	}
@@ -107,9 +106,9 @@ func depositFunds(account string, in money.Input, reason string) call {
 	}
 	c.decide = func(m *model) (decided, error) {
 		to, err := m.destination(account, amount, "input", "accountId")
-		return func(id string) string {
-			move(amount, m.inner(ledger.BankCash, amount.Currency), to)
-			m.note(event.FundsDeposited, id, 1)
+		return func(made outcome) string {
+			m.move(made.transaction, ledger.Deposit, amount, m.inner(ledger.BankCash, amount.Currency), to)
+			m.note(event.FundsDeposited, made.id, 1)
 			return amount.String()
 		}, err
 	}
@@ -134,10 +133,42 @@ func transferFunds(from, to string, in money.Input) call {
 			return nil, err
 		}
 		debited, err := m.source(from, amount, "input", "fromAccountId")
-		return func(id string) string {
-			move(amount, debited, credited)
-			m.note(event.TransferPosted, id, 1)
+		return func(made outcome) string {
+			m.move(made.transaction, ledger.Transfer, amount, debited, credited)
+			m.note(event.TransferPosted, made.id, 1)
 			return amount.String()
+		}, err
+	}
+	return c
+}
+
+func reverseTransfer(id string) call {
+	c := call{operation: "reverseTransfer", input: map[string]string{"input.transactionId": id, "input.reason": "because"}}
+	c.run = func(g *gateway, key string) outcome {
+		s, err := g.Ledger.ReverseTransfer(g.ctx, g.p, ledger.ReverseTransferInput{
+			IdempotencyKey: key, TransactionID: ledger.TransactionID(id), Reason: "because",
+		})
+		return answered(s.Transaction, s.Replayed, err, transactionState)
+	}
+	c.decide = func(m *model) (decided, error) {
+		path := []string{"input", "transactionId"}
+		t := m.transactions[id]
+		if t == nil {
+			return nil, notFound(id, path...)
+		}
+		if t.kind != ledger.Transfer || t.reversedBy != nil {
+			return nil, ledger.NotReversible{Recorded: answer.Recorded{At: path}, ResourceID: id, Kind: t.kind, ReversedBy: t.reversedBy}
+		}
+		if _, err := m.destination(t.from.name, t.amount, path...); err != nil {
+			return nil, err
+		}
+		_, err := m.source(t.to.name, t.amount, path...)
+		return func(made outcome) string {
+			m.move(made.transaction, ledger.Reversal, t.amount, t.to, t.from)
+			by := ledger.TransactionID(made.id)
+			t.reversedBy = &by
+			m.note(event.TransferReversed, made.id, 1)
+			return t.amount.String()
 		}, err
 	}
 	return c
@@ -152,12 +183,9 @@ func placeHold(account string, in money.Input) call {
 	}
 	c.decide = func(m *model) (decided, error) {
 		a, err := m.source(account, amount, "input", "accountId")
-		return func(id string) string {
-			h := &modelHold{account: a, counter: m.inner(ledger.Suspense, amount.Currency), amount: amount}
-			made := "hol" + strings.TrimPrefix(id, "txn")
-			m.holds[made] = h
-			setAside(amount.MinorUnits, h.account, h.counter, made)
-			m.note(event.FundsHeld, id, 1)
+		return func(made outcome) string {
+			m.setAside(made.transaction, amount, a, m.inner(ledger.Suspense, amount.Currency), "")
+			m.note(event.FundsHeld, made.id, 1)
 			return amount.String()
 		}, err
 	}
@@ -171,140 +199,45 @@ func releaseHold(id string) call {
 		return answered(s.Transaction, s.Replayed, err, transactionState)
 	}
 	c.decide = func(m *model) (decided, error) {
-		h := m.holds[id]
+		h, at := m.holds[id], answer.Recorded{At: []string{"input", "holdId"}}
 		switch {
 		case h == nil:
 			return nil, notFound(id, "input", "holdId")
-		case h.released:
-			return nil, ledger.HoldNotOpen{Recorded: answer.Recorded{At: []string{"input", "holdId"}}, ResourceID: id, Status: ledger.HoldVoided}
+		case h.payment != "":
+			return nil, ledger.HoldOfPayment{Recorded: at, ResourceID: id, PaymentID: h.payment}
+		case h.ended:
+			return nil, ledger.HoldNotOpen{Recorded: at, ResourceID: id, Status: ledger.HoldVoided}
 		}
-		return func(transaction string) string {
-			h.released = true
-			setAside(-h.amount.MinorUnits, h.account, h.counter, id)
-			m.note(event.HoldReleased, transaction, 1)
+		return func(made outcome) string {
+			m.end(id, made.transaction, ledger.Released, h.amount, 0)
+			m.note(event.HoldReleased, made.id, 1)
 			return h.amount.String()
 		}, nil
 	}
 	return c
 }
 
-// createPayment has no source or no destination where they are empty.
-func createPayment(source, destination string, in money.Input, confirm bool) call {
-	c := call{operation: "createPayment", input: map[string]string{}}
-	amount := c.amountOf(in)
-	input := payment.CreateInput{Amount: in, Confirm: confirm}
-	if confirm {
-		c.input["input.confirm"] = "true"
-	}
-	if source != "" {
-		c.input["input.source.accountId"] = source
-		input.Source = &payment.Source{AccountID: (*ledger.AccountID)(&source)}
-	} else if confirm {
-		c.invalid = append(c.invalid, "input.source")
-	}
-	if destination != "" {
-		c.input["input.destinationAccountId"] = destination
-		input.DestinationAccountID = (*ledger.AccountID)(&destination)
-		if source == destination {
-			c.invalid = append(c.invalid, "input.destinationAccountId")
-		}
-	}
-	c.run = func(g *gateway, key string) outcome {
-		input := input
-		input.IdempotencyKey = key
-		s, err := g.Payments.Create(g.ctx, g.p, input)
-		return answered(s.Payment, s.Replayed, err, paymentState)
-	}
-	c.decide = func(m *model) (decided, error) {
-		p := &modelPayment{status: payment.RequiresConfirmation, amount: amount, source: source, destination: destination}
-		if confirm {
-			take, err := m.pay(p, []string{"input", "source", "accountId"}, []string{"input", "destinationAccountId"})
-			return func(id string) string { take(); return m.add(id, p, event.PaymentSucceeded) }, err
-		}
-		if destination != "" {
-			if _, err := m.destination(destination, amount, "input", "destinationAccountId"); err != nil {
-				return nil, err
-			}
-		}
-		if source == "" {
-			p.status = payment.RequiresPaymentMethod
-		} else if _, err := m.destination(source, amount, "input", "source", "accountId"); err != nil {
-			return nil, err
-		}
-		return func(id string) string { p.version = 1; return m.add(id, p, event.PaymentCreated) }, nil
-	}
-	return c
-}
-
-func (m *model) add(id string, p *modelPayment, what event.Type) string {
-	m.payments[id] = p
-	m.note(what, id, p.version)
-	return p.state()
-}
-
-// confirmPayment has no source where it is empty.
-func confirmPayment(id, source string) call {
-	c := call{operation: "confirmPayment", input: map[string]string{"input.paymentId": id}}
-	input := payment.ConfirmInput{PaymentID: payment.ID(id)}
-	if source != "" {
-		c.input["input.source.accountId"] = source
-		input.Source = &payment.Source{AccountID: (*ledger.AccountID)(&source)}
-	}
-	c.run = func(g *gateway, key string) outcome {
-		input := input
-		input.IdempotencyKey = key
-		s, err := g.Payments.Confirm(g.ctx, g.p, input)
-		return answered(s.Payment, s.Replayed, err, paymentState)
-	}
-	c.decide = func(m *model) (decided, error) {
-		p := m.payments[id]
-		if p == nil {
-			return nil, notFound(id, "input", "paymentId")
-		}
-		refused := func(reason string, path ...string) error {
-			return payment.InvalidState{
-				Recorded: answer.Recorded{At: path}, ResourceID: id, Status: p.status, Action: payment.ToConfirm, Reason: reason,
-				AvailableActions: p.now().AvailableActions(),
-			}
-		}
-		paid := *p
-		if source != "" {
-			paid.source = source
-		}
-		switch {
-		case p.status == payment.Succeeded:
-			return nil, refused("A payment that is SUCCEEDED cannot be confirmed.", "input", "paymentId")
-		case paid.source == "":
-			return nil, refused("It has no source yet: name one.", "input", "source")
-		case paid.source == paid.destination:
-			return nil, refused("The source is the destination.", "input", "source")
-		}
-		sourcePath := []string{"input", "paymentId"} // named when the payment was created
-		if source != "" {
-			sourcePath = []string{"input", "source", "accountId"}
-		}
-		take, err := m.pay(&paid, sourcePath, []string{"input", "paymentId"})
-		return func(id string) string { take(); return m.add(id, &paid, event.PaymentSucceeded) }, err
-	}
-	return c
-}
-
 func (a *modelAccount) state() string { return fmt.Sprint(a.status, a.version) }
 
-// now is the payment as the gateway has it.
-func (p *modelPayment) now() *payment.Payment {
-	now := &payment.Payment{Status: p.status, Amount: p.amount}
-	if p.status == payment.Succeeded {
-		now.CapturedMinorUnits = p.amount.MinorUnits
-	}
-	return now
-}
-
-func (p *modelPayment) state() string { return fmt.Sprint(p.status, p.version, p.amount) }
-
 func accountState(a *ledger.Account) string         { return fmt.Sprint(a.Status, a.Version) }
-func paymentState(p *payment.Payment) string        { return fmt.Sprint(p.Status, p.Version, p.Amount) }
 func transactionState(t *ledger.Transaction) string { return t.Amount.String() }
+
+// transactionOf is the transaction that a command has made, as far as its object tells: what holds are named by.
+func transactionOf(object any) string {
+	switch o := object.(type) {
+	case *ledger.Transaction:
+		return o.NodeID()
+	case *payment.Capture:
+		return string(o.TransactionID)
+	case *payment.Refund:
+		return string(o.TransactionID)
+	case *payment.Payment:
+		if o.HoldID != nil {
+			return string(o.HoldID.MadeBy())
+		}
+	}
+	return ""
+}
 
 func answered[T interface {
 	comparable
@@ -314,6 +247,7 @@ func answered[T interface {
 	var none T
 	if object != none {
 		o.id, o.state = object.NodeID(), state(object)
+		o.transaction = transactionOf(object)
 	}
 	return o
 }

@@ -13,7 +13,6 @@ import (
 	"github.com/paygraph/paygraph/event"
 	"github.com/paygraph/paygraph/ledger"
 	"github.com/paygraph/paygraph/money"
-	"github.com/paygraph/paygraph/payment"
 )
 
 // model is what a merchant should be, kept in maps and without a thought for speed. It is not told how the gateway decides: it knows the
@@ -25,6 +24,9 @@ type model struct {
 	holds     map[string]*modelHold
 	records   map[string]modelRecord
 	events    []string // type, object and version
+
+	transactions      map[string]*modelTransaction // those of which the gateway tells at once
+	captures, refunds []string                     // id, payment and amount; and whether a capture was the last
 }
 
 type modelAccount struct {
@@ -41,14 +43,16 @@ type modelAccount struct {
 type modelHold struct {
 	account, counter *modelAccount
 	amount           money.Amount
-	released         bool
+	payment          string // that it belongs to
+	ended            bool
+	posted           int64
 }
 
-type modelPayment struct {
-	status              payment.Status
-	amount              money.Amount
-	source, destination string
-	version             int
+type modelTransaction struct {
+	kind       ledger.TransactionKind
+	from, to   *modelAccount
+	amount     money.Amount
+	reversedBy *ledger.TransactionID
 }
 
 type modelRecord struct {
@@ -61,7 +65,7 @@ type modelRecord struct {
 func newModel() *model {
 	return &model{
 		customers: map[string]bool{}, accounts: map[string]*modelAccount{}, payments: map[string]*modelPayment{}, holds: map[string]*modelHold{},
-		records: map[string]modelRecord{},
+		records: map[string]modelRecord{}, transactions: map[string]*modelTransaction{},
 	}
 }
 
@@ -75,14 +79,15 @@ type call struct {
 	decide    func(m *model) (decided, error) // a refusal, or what it does
 }
 
-// decided changes the model, given the id of the object that the gateway has made, and says how the object is then.
-type decided func(id string) (state string)
+// decided changes the model, given the identifiers of what the gateway has made, and says how the object is then.
+type decided func(made outcome) (state string)
 
 // outcome is what the gateway has answered.
 type outcome struct {
-	id, state string
-	replayed  bool
-	err       error
+	id, state   string
+	transaction string // that it made, where the object tells
+	replayed    bool
+	err         error
 }
 
 // expect applies a call to the model and compares what the gateway has answered.
@@ -106,7 +111,7 @@ func (m *model) expect(c call, got outcome) error {
 	if got.replayed {
 		return errors.New("it says that it was replayed")
 	}
-	return differ("state", got.state, change(got.id))
+	return differ("state", got.state, change(got))
 }
 
 func (r modelRecord) expect(c call, got outcome) error {
@@ -211,43 +216,49 @@ func (a *modelAccount) available() int64 {
 	return a.posted() - a.debitsPending
 }
 
-func move(amount money.Amount, from, to *modelAccount) {
+// move moves an amount, in a transaction that is kept where its name is known.
+func (m *model) move(transaction string, kind ledger.TransactionKind, amount money.Amount, from, to *modelAccount) {
 	from.debits += amount.MinorUnits
 	from.enter(ledger.Debit, amount.MinorUnits, 0, "")
 	to.credits += amount.MinorUnits
 	to.enter(ledger.Credit, amount.MinorUnits, 0, "")
+	if transaction != "" {
+		m.transactions[transaction] = &modelTransaction{kind: kind, from: from, to: to, amount: amount}
+	}
 }
 
-// setAside sets an amount aside, or below zero free again.
-func setAside(amount int64, from, to *modelAccount, id string) {
-	from.debitsPending += amount
-	from.enter(ledger.Debit, 0, amount, id)
-	to.creditsPending += amount
-	to.enter(ledger.Credit, 0, amount, id)
+// setAside makes a hold, in a transaction, perhaps for a payment.
+func (m *model) setAside(transaction string, amount money.Amount, from, to *modelAccount, payment string) (hold string) {
+	hold = "hol" + strings.TrimPrefix(transaction, "txn")
+	m.holds[hold] = &modelHold{account: from, counter: to, amount: amount, payment: payment}
+	from.debitsPending += amount.MinorUnits
+	from.enter(ledger.Debit, 0, amount.MinorUnits, hold)
+	to.creditsPending += amount.MinorUnits
+	to.enter(ledger.Credit, 0, amount.MinorUnits, hold)
+	if m.transactions[transaction] == nil {
+		m.transactions[transaction] = &modelTransaction{kind: ledger.Held, from: from, to: to, amount: amount}
+	}
+	return hold
+}
+
+// end ends a hold: so much of it moves, and the rest is free again.
+func (m *model) end(hold, transaction string, kind ledger.TransactionKind, amount money.Amount, posted int64) {
+	h := m.holds[hold]
+	h.ended, h.posted = true, posted
+	h.account.debits += posted
+	h.account.debitsPending -= h.amount.MinorUnits
+	h.account.enter(ledger.Debit, posted, -h.amount.MinorUnits, hold)
+	h.counter.credits += posted
+	h.counter.creditsPending -= h.amount.MinorUnits
+	h.counter.enter(ledger.Credit, posted, -h.amount.MinorUnits, hold)
+	if transaction != "" {
+		m.transactions[transaction] = &modelTransaction{kind: kind, from: h.account, to: h.counter, amount: amount}
+	}
 }
 
 func (a *modelAccount) enter(d ledger.Direction, amount, pending int64, hold string) {
 	a.entries = append(a.entries,
 		fmt.Sprint(a.name, " ", len(a.entries)+1, " ", d, " ", amount, " ", pending, " ", a.posted(), " ", a.available(), " ", hold))
-}
-
-// pay takes the money of a payment.
-func (m *model) pay(p *modelPayment, sourcePath, destinationPath []string) (func(), error) {
-	var to *modelAccount
-	var err error
-	if p.destination != "" {
-		if to, err = m.destination(p.destination, p.amount, destinationPath...); err != nil {
-			return nil, err
-		}
-	}
-	from, err := m.source(p.source, p.amount, sourcePath...)
-	return func() {
-		if to == nil {
-			to = m.inner(ledger.MerchantAvailable, p.amount.Currency)
-		}
-		move(p.amount, from, to)
-		p.status, p.version = payment.Succeeded, p.version+1
-	}, err
 }
 
 // ids are the wallets' or payments' in their order.
