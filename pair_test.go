@@ -1,0 +1,98 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/paygraph/paygraph/store/connector"
+	"github.com/paygraph/paygraph/store/storetest"
+)
+
+// pair is two gateways on one database, with a merchant's client at each.
+type pair struct {
+	t        *testing.T
+	database []string
+	clients  []*client
+}
+
+func newPair(t *testing.T) *pair {
+	t.Helper()
+	p := &pair{t: t, database: []string{"DATABASE_URL=" + storetest.Empty(t)}}
+	processes := []*program{run(t, p.database, "--port=0"), run(t, p.database, "--port=0")}
+	for _, process := range processes {
+		process.awaitReady()
+	}
+	made := makeMerchant(t, p.database)
+	for _, process := range processes {
+		p.clients = append(p.clients, clientOf(t, process, made.ClientID, made.ClientSecret))
+	}
+	return p
+}
+
+// endBackends ends sessions of the database again and again, until it is enough. The answer is how many it were.
+func (p *pair) endBackends() (enough func() int) {
+	db, err := connector.Open(strings.TrimPrefix(p.database[0], "DATABASE_URL="), connector.Options{})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	stop, ended, all := make(chan struct{}), make(chan struct{}), atomic.Int64{}
+	go func() {
+		defer close(ended)
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(150 * time.Millisecond):
+			}
+			var n int64
+			if err := db.QueryRow(`SELECT count(pg_terminate_backend(pid)) FROM (SELECT pid FROM pg_stat_activity
+				WHERE datname = current_database() AND application_name IN ('paygraph writer', 'paygraph reader')
+				ORDER BY state = 'idle', random() LIMIT 2) AS victim`).Scan(&n); err != nil {
+				p.t.Errorf("no backend is ended: %v", err)
+			}
+			all.Add(n)
+		}
+	}()
+	return func() int {
+		close(stop)
+		<-ended
+		_ = db.Close()
+		return int(all.Load())
+	}
+}
+
+// answered is what a command has come to: a success, or the code of a refusal.
+type answered struct {
+	Code     string
+	Replayed bool
+	Payment  seenPayment
+}
+
+// seenPayment is a payment as a client sees it.
+type seenPayment struct {
+	ID, Status         string
+	Version            int
+	Captured, Refunded minorUnits
+}
+
+// command runs one, and selects from its success. The error is that the outcome is not known.
+func (c *client) command(name, selection string, input map[string]any) (answered, error) {
+	kind := strings.ToUpper(name[:1]) + name[1:]
+	var data struct{ Answer *answered }
+	errs, err := c.ask(fmt.Sprintf(`mutation ($input: %[1]sInput!) { answer: %[2]s(input: $input) {
+		... on %[1]sSuccess { replayed %[3]s } ... on UserError { code } } }`, kind, name, selection), map[string]any{"input": input}, &data)
+	if err == nil && (len(errs) > 0 || data.Answer == nil) {
+		err = fmt.Errorf("%s: %v", name, errs)
+	}
+	if err != nil {
+		return answered{}, err
+	}
+	return *data.Answer, nil
+}
+
+func usd(cents int) map[string]any {
+	return map[string]any{"amount": fmt.Sprintf("%d.%02d", cents/100, cents%100), "currency": "USD"}
+}
