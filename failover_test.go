@@ -1,0 +1,316 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/paygraph/paygraph/store/connector"
+	"github.com/paygraph/paygraph/store/embedded"
+	"github.com/paygraph/paygraph/store/embedded/embeddedtest"
+)
+
+// TestFailoverLosesNothingThatWasAnswered has the machine of the database fall under load, and its standby, which had everything before it was
+// answered, take over. The gateway goes on by itself, and one that is started in between waits.
+func TestFailoverLosesNothingThatWasAnswered(t *testing.T) {
+	t.Parallel()
+	pair := newPair(t)
+	database := []string{"DATABASE_URL=" + pair.dsn, "PUBLIC_URL=http://127.0.0.1:1"} // one token for all nodes
+	output(t, database, "migrate")
+	pair.follow()
+	gateway := newNode(t, database)
+	gateway.ready()
+	if _, body, err := get(gateway.url + "/readyz"); err != nil || !strings.Contains(body, `"synchronousReplication":true`) {
+		t.Fatalf("/readyz: %s, %v", body, err)
+	}
+	made := makeMerchant(t, database)
+	c := clientOf(t, gateway.program, made.ClientID, made.ClientSecret)
+	from, to := c.newWallet(t, "1000.00"), c.newWallet(t, "0.01")
+	load := startPayers(t, 64, from, to, c)
+	load.await(20)
+
+	fallen := time.Now()
+	pair.fell()
+	before := load.answered()
+	early := newNode(t, database)
+	if said, waits := early.log.await("waiting for the database"); !waits {
+		t.Errorf("a gateway without a database that takes writes does not wait: %s", said)
+	}
+	if status, body, _ := get(gateway.url + "/readyz"); status != http.StatusServiceUnavailable {
+		t.Errorf("/readyz without a database that takes writes: %d %s", status, body)
+	}
+	promoted := time.Now()
+	pair.promote()
+	early.ready()
+	load.await(20)
+	t.Logf("the standby was promoted after %v, and every payer was answered within %v of that", promoted.Sub(fallen).Round(time.Millisecond),
+		time.Since(promoted).Round(time.Millisecond))
+	load.stop()
+	t.Logf("%d payments were answered before, %d in all, after %d attempts without an outcome", len(before), len(load.answered()), load.unknown.Load())
+	persist(t, load.clients, "{ eventHead { sequence } }", nil, nil) // it reads, too
+	load.judge(early.client(c.token), before)
+	output(t, database, "verify")
+}
+
+// pair is a cluster and its synchronous standby.
+type pair struct {
+	t             *testing.T
+	first, second *embedded.Cluster
+	dir           string // of the first
+	db            *sql.DB
+	dsn           string // names both
+}
+
+// withoutDisk is for clusters whose processes die, and not their machine.
+var withoutDisk = map[string]string{"fsync": "off", "full_page_writes": "off"}
+
+// startCluster runs a cluster for the time of a test.
+func startCluster(t *testing.T, c embedded.Config) *embedded.Cluster {
+	t.Helper()
+	settings := maps.Clone(withoutDisk)
+	maps.Copy(settings, c.Settings)
+	c.Settings, c.DieWithParent = settings, true
+	running, err := embedded.Start(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = running.Stop(context.Background()) })
+	return running
+}
+
+// ownerOf is a session of a cluster's owner, on whatever it is.
+func ownerOf(t *testing.T, c *embedded.Cluster) *sql.DB {
+	t.Helper()
+	db, err := connector.Open(c.DSN()+"&target_session_attrs=any", connector.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	db.SetMaxOpenConns(1)
+	return db
+}
+
+// baseBackup is a copy of a running cluster, taken as operators do.
+func baseBackup(t *testing.T, of *embedded.Cluster) string {
+	t.Helper()
+	program := filepath.Join(of.Programs(), "pg_basebackup")
+	if _, err := os.Stat(program); err != nil {
+		t.Skip("PostgreSQL is here without its clients: ", err)
+	}
+	dir := filepath.Join(embeddedtest.Folder(t), "backup")
+	cmd := exec.CommandContext(t.Context(), program, "-D", dir, "-d", of.DSN(), "-c", "fast", "--no-sync")
+	if text, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, text)
+	}
+	return dir
+}
+
+func newPair(t *testing.T) *pair {
+	t.Helper()
+	p := &pair{t: t, dir: embeddedtest.Folder(t)}
+	p.first = startCluster(t, embedded.Config{Dir: p.dir})
+	p.db = ownerOf(t, p.first)
+	p.second = startCluster(t, embedded.Config{
+		Dir:      embeddedtest.Folder(t),
+		Origin:   &embedded.Origin{Of: p.first, Backup: baseBackup(t, p.first), As: embedded.Standby},
+		Settings: map[string]string{"primary_conninfo": p.first.DSN() + "&application_name=second"},
+	})
+	first, second := parsed(t, p.first.DSN()), parsed(t, p.second.DSN())
+	first.Host += "," + second.Host
+	p.dsn = first.String()
+	return p
+}
+
+func parsed(t *testing.T, address string) *url.URL {
+	t.Helper()
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
+// follow has the first wait with each commit until the second has it.
+func (p *pair) follow() {
+	p.t.Helper()
+	p.exec(`ALTER SYSTEM SET synchronous_standby_names = 'second'`)
+	p.exec(`SELECT pg_reload_conf()`)
+	for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+		var state string
+		err := p.db.QueryRowContext(p.t.Context(), `SELECT coalesce(max(sync_state), '') FROM pg_stat_replication WHERE application_name = 'second'`).
+			Scan(&state)
+		if state == "sync" {
+			return
+		}
+		if time.Now().After(deadline) {
+			p.t.Fatalf("the standby is %q: %v", state, err)
+		}
+	}
+}
+
+func (p *pair) exec(statement string) {
+	p.t.Helper()
+	if _, err := p.db.ExecContext(p.t.Context(), statement); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// fell kills all processes of the first. Each is in a session of its own, so that they are listed before; a stopped postmaster makes no more.
+func (p *pair) fell() {
+	p.t.Helper()
+	pid := postmaster(p.t, p.dir)
+	pids := []int{pid}
+	err := syscall.Kill(pid, syscall.SIGSTOP)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	rows, err := p.db.QueryContext(p.t.Context(), `SELECT pid FROM pg_stat_activity`)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var child int
+		if err := rows.Scan(&child); err != nil {
+			p.t.Fatal(err)
+		}
+		pids = append(pids, child)
+	}
+	if err := rows.Err(); err != nil {
+		p.t.Fatal(err)
+	}
+	for _, one := range pids {
+		_ = syscall.Kill(one, syscall.SIGKILL) // it may have ended by itself, now that the others do
+	}
+}
+
+func (p *pair) promote() {
+	p.t.Helper()
+	var done bool
+	err := ownerOf(p.t, p.second).QueryRowContext(p.t.Context(), `SELECT pg_promote()`).Scan(&done)
+	if err != nil || !done {
+		p.t.Fatalf("the standby is not promoted: %v", err)
+	}
+}
+
+// payers pay a cent again and again, and keep each key until they are told that it succeeded.
+type payers struct {
+	t        *testing.T
+	clients  []*client // that are asked in turn
+	from, to string
+	unknown  atomic.Int64 // attempts without an outcome
+	ended    atomic.Bool
+	all      sync.WaitGroup
+
+	mu   sync.Mutex
+	done [][]string // the keys of each payer that succeeded
+}
+
+func startPayers(t *testing.T, n int, from, to string, clients ...*client) *payers {
+	t.Helper()
+	p := &payers{t: t, clients: clients, from: from, to: to, done: make([][]string, n)}
+	for payer := range n {
+		p.all.Go(func() {
+			for i := 0; !p.ended.Load() && t.Context().Err() == nil; i++ {
+				p.pay(payer, fmt.Sprintf("payer-%02d-payment-%06d", payer, i))
+			}
+		})
+	}
+	t.Cleanup(p.stop)
+	return p
+}
+
+func (p *payers) pay(payer int, key string) {
+	for try := payer; p.t.Context().Err() == nil; try++ {
+		switch status, err := p.clients[try%len(p.clients)].pay(key, p.from, p.to); {
+		case err == nil && status == "SUCCEEDED":
+			p.mu.Lock()
+			p.done[payer] = append(p.done[payer], key)
+			p.mu.Unlock()
+			time.Sleep(10 * time.Millisecond)
+			return
+		case err == nil && status != "OUTCOME_UNKNOWN" && status != "UNAVAILABLE":
+			p.t.Errorf("%s: %s", key, status)
+			return
+		}
+		p.unknown.Add(1)
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+// await waits until each payer has paid some times more.
+func (p *payers) await(more int) {
+	p.t.Helper()
+	want := p.counts()
+	for deadline := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+		slowest := more
+		for payer, n := range p.counts() {
+			slowest = min(slowest, n-want[payer])
+		}
+		if slowest >= more {
+			return
+		}
+		if time.Now().After(deadline) {
+			p.t.Fatalf("a payer has paid %d times in %v, want %d", slowest, patience, more)
+		}
+	}
+}
+
+func (p *payers) counts() []int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := make([]int, len(p.done))
+	for payer := range p.done {
+		n[payer] = len(p.done[payer])
+	}
+	return n
+}
+
+// answered are the keys that succeeded until now.
+func (p *payers) answered() (keys []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, of := range p.done {
+		keys = append(keys, of...)
+	}
+	return keys
+}
+
+// stop lets all finish what they have begun.
+func (p *payers) stop() {
+	p.ended.Store(true)
+	p.all.Wait()
+}
+
+// judge holds what was answered against the books, as a client reads them: all of it, once, and nothing else. before are keys on which nobody
+// has insisted since.
+func (p *payers) judge(c *client, before []string) {
+	p.t.Helper()
+	lost := 0
+	for _, known := range c.wasDecided(p.t, before) {
+		if !known {
+			lost++
+		}
+	}
+	all := len(p.answered())
+	for _, a := range c.accounts(p.t) {
+		if want := fmt.Sprint(1 + all); a.ID == p.to && a.Balance.Posted.MinorUnits != want {
+			p.t.Errorf("the wallet has %s cents, want %s", a.Balance.Posted.MinorUnits, want)
+		}
+	}
+	if lost > 0 {
+		p.t.Errorf("%d of %d payments are lost that had been answered", lost, len(before))
+	}
+}
