@@ -170,6 +170,7 @@ func (p *pair) exec(statement string) {
 // fell kills all processes of the first. Each is in a session of its own, so that they are listed before; a stopped postmaster makes no more.
 func (p *pair) fell() {
 	p.t.Helper()
+	p.exec(`SELECT`) // there is a session when no more are made
 	pid := postmaster(p.t, p.dir)
 	pids := []int{pid}
 	err := syscall.Kill(pid, syscall.SIGSTOP)
