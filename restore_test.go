@@ -52,6 +52,7 @@ func TestARestoreToAPointInTimeIsProvenByVerify(t *testing.T) {
 			"restore_command": "cp " + archive + "/%f %p", "recovery_target_time": moment, "recovery_target_action": "promote",
 		},
 	})
+	awaitWrites(t, ownerOf(t, restored))
 	database[0] = "DATABASE_URL=" + restored.DSN()
 	output(t, database, "verify", "--expect", noted)
 	wantContains(t, refusal(t, database, "verify", "--expect", later), "was expected")
@@ -105,6 +106,21 @@ func noteOf(t *testing.T, database []string) string {
 	t.Helper()
 	_, note, _ := strings.Cut(strings.TrimSpace(output(t, database, "verify")), "  ")
 	return note
+}
+
+// awaitWrites waits until a server has recovered: it answers questions earlier.
+func awaitWrites(t *testing.T, db *sql.DB) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+		recovering := true
+		err := db.QueryRowContext(t.Context(), `SELECT pg_is_in_recovery()`).Scan(&recovering)
+		if !recovering {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the server does not recover: %v", err)
+		}
+	}
 }
 
 // awaitArchived waits until all that was committed is in the archive.
