@@ -212,11 +212,19 @@ type node struct {
 	port      int
 	door      *door // to the database
 	variables []string
+	file      string // the program; empty: this version's
 }
 
 func (n *node) begin(t *testing.T) {
 	t.Helper()
-	p := run(t, n.variables, fmt.Sprintf("--port=%d", n.port))
+	file := n.file
+	if file == "" {
+		var err error
+		if file, err = built(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p := runFile(t, file, n.variables, fmt.Sprintf("--port=%d", n.port))
 	n.program = p
 	t.Cleanup(func() { // the gateway notices a gap before its subscribers would, and has them come back
 		wantNotContains(t, p.log.String(), "a gap in a stream")
