@@ -61,6 +61,36 @@ func TestFailoverLosesNothingThatWasAnswered(t *testing.T) {
 	output(t, database, "verify")
 }
 
+// TestNothingIsAnsweredThatTheStandbyDoesNotHave freezes the standby for longer than the time-outs of a writer's session: they must not end the
+// wait for it.
+func TestNothingIsAnsweredThatTheStandbyDoesNotHave(t *testing.T) {
+	t.Parallel()
+	pair := newPair(t)
+	database := []string{"DATABASE_URL=" + pair.dsn}
+	gateway := serve(t, database)
+	made := makeMerchant(t, database)
+	c := clientOf(t, gateway, made.ClientID, made.ClientSecret)
+	from, to := c.newWallet(t, "1.00"), c.newWallet(t, "0.01")
+	pair.follow()
+	var receiver int
+	if err := ownerOf(t, pair.second).QueryRowContext(t.Context(), `SELECT pid FROM pg_stat_wal_receiver`).Scan(&receiver); err != nil {
+		t.Fatal(err)
+	}
+	thaw := func() { _ = syscall.Kill(receiver, syscall.SIGCONT) }
+	t.Cleanup(thaw) // its server could not end otherwise
+	if err := syscall.Kill(receiver, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	if status, err := c.pay("while-the-standby-is-frozen", from, to); err != nil || status != "OUTCOME_UNKNOWN" {
+		t.Errorf("without the standby a payment is %s, %v", status, err)
+	}
+	thaw()
+	if status, err := c.pay("while-the-standby-is-frozen", from, to); err != nil || status != "SUCCEEDED" {
+		t.Errorf("with the standby the same payment is %s, %v", status, err)
+	}
+	c.wantWholeLog(t, 1)
+}
+
 // pair is a cluster and its synchronous standby.
 type pair struct {
 	t             *testing.T
