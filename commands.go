@@ -16,6 +16,9 @@ import (
 	"github.com/paygraph/paygraph/answer"
 	"github.com/paygraph/paygraph/auth"
 	"github.com/paygraph/paygraph/merchant"
+	"github.com/paygraph/paygraph/money"
+	"github.com/paygraph/paygraph/payment"
+	"github.com/paygraph/paygraph/soak"
 	"github.com/paygraph/paygraph/store"
 	"github.com/paygraph/paygraph/store/connector"
 	"github.com/paygraph/paygraph/store/embedded"
@@ -48,6 +51,7 @@ func (migrateCommand) Run(ctx context.Context, a *app) error {
 type merchantCommand struct {
 	Create merchantCreate `cmd:"" help:"Add a merchant."`
 	List   merchantList   `cmd:"" help:"List the merchants, the oldest first."`
+	Fee    merchantFee    `cmd:"" help:"Say what a merchant is charged for payments in a currency, from now on."`
 }
 
 type merchantCreate struct {
@@ -69,6 +73,31 @@ func (c merchantCreate) Run(ctx context.Context, a *app) error {
 			return err
 		}
 		return show(a.stdout, c.JSON, shownMerchant(m), "%s  %s\n", m.ID, m.Name)
+	})
+}
+
+type merchantFee struct {
+	Merchant    merchant.ID    `arg:"" help:"Who is charged."`
+	Currency    money.Currency `required:"" help:"The currency of the payments." placeholder:"USD"`
+	BasisPoints int64          `help:"Hundredths of a percent of what is captured: 290 for 2.9 %." placeholder:"N"`
+	Fixed       string         `default:"0" help:"What is charged for each payment beside that: 0.30." placeholder:"AMOUNT"`
+}
+
+// Run sets a merchant's plan for a currency, and prints it.
+func (c merchantFee) Run(ctx context.Context, a *app) error {
+	fixed, err := money.Parse(money.Input{Amount: c.Fixed, Currency: string(c.Currency)})
+	if err != nil {
+		return fmt.Errorf("--fixed %s %s: %w", c.Fixed, c.Currency, err)
+	}
+	plan := payment.FeePlan{BasisPoints: c.BasisPoints, FixedMinorUnits: fixed.MinorUnits}
+	return a.administer(ctx, func(admin *store.Admin) error {
+		if err := admin.SetFeePlan(ctx, c.Merchant, c.Currency, &plan); errors.Is(err, store.ErrNoMerchant) {
+			return fmt.Errorf("there is no merchant %s", c.Merchant)
+		} else if err != nil {
+			return err
+		}
+		_, err := fmt.Fprintf(a.stdout, "%s  %d.%02d %% and %s of each payment\n", c.Merchant, plan.BasisPoints/100, plan.BasisPoints%100, fixed)
+		return err
 	})
 }
 
@@ -184,6 +213,17 @@ func (c verifyCommand) expectation() (*store.Expectation, error) {
 		return nil, errors.New("--expect is written N:HASH, as verify prints it")
 	}
 	return &store.Expectation{Merchant: c.Merchant, Sequence: sequence, Hash: strings.ToLower(hash)}, nil
+}
+
+type soakCommand struct {
+	soak.Options `embed:""`
+}
+
+// Run has a gateway of two nodes, on a database of its own, survive everything that can happen to it.
+func (c soakCommand) Run(ctx context.Context, a *app) error {
+	ctx, cancel := untilOrphaned(ctx)
+	defer cancel(nil)
+	return soak.Run(ctx, c.Options, a.stdout, a.progress)
 }
 
 type merchantJSON struct {

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/paygraph/paygraph/auth"
+	"github.com/paygraph/paygraph/command"
 	"github.com/paygraph/paygraph/demo"
 	"github.com/paygraph/paygraph/graph"
 	"github.com/paygraph/paygraph/ledger"
@@ -24,6 +25,7 @@ import (
 	"github.com/paygraph/paygraph/resolvers"
 	"github.com/paygraph/paygraph/store"
 	"github.com/paygraph/paygraph/store/embedded"
+	"github.com/paygraph/paygraph/timer"
 	"github.com/paygraph/paygraph/transport"
 	"github.com/paygraph/paygraph/web"
 )
@@ -67,6 +69,7 @@ func tuneCollector() {
 // gateway is everything behind the front.
 type gateway struct {
 	store        *store.Store
+	stopTimers   func()
 	stopDatabase func()
 	demo         *web.Demo // the credential that everybody knows, or nil
 	handler      http.Handler
@@ -75,7 +78,7 @@ type gateway struct {
 
 // build starts or reaches the database and puts the gateway on it. What was started is stopped again if it fails.
 func (a *app) build(ctx context.Context, f *front) (_ *gateway, err error) {
-	g := &gateway{stopDatabase: func() {}}
+	g := &gateway{stopTimers: func() {}, stopDatabase: func() {}}
 	defer func() {
 		if err != nil {
 			g.close()
@@ -105,6 +108,10 @@ func (a *app) build(ctx context.Context, f *front) (_ *gateway, err error) {
 			return nil, err
 		}
 	}
+	timers := timer.Sweeper{
+		Source: g.store, Log: a.log, Serve: map[command.TimerKind]timer.Serve{command.PaymentExpires: services.Payments.Expire},
+	}
+	g.stopTimers = timers.Start()
 	g.handler, err = a.handler(ctx, f.url(), g, services)
 	return g, err
 }
@@ -143,6 +150,7 @@ func (a *app) forThisMachine(f *front) bool {
 
 // close lets the writers finish what they were given, and stops the database if it is the gateway's own.
 func (g *gateway) close() {
+	g.stopTimers()
 	if g.store != nil {
 		_ = g.store.Close()
 	}

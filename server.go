@@ -135,13 +135,15 @@ type commands struct {
 	Merchant   merchantCommand   `cmd:"" help:"Merchants: create, list."`
 	Credential credentialCommand `cmd:"" help:"Merchants' credentials: create, revoke."`
 	Verify     verifyCommand     `cmd:"" help:"Hold the whole database against the log."`
+	Soak       soakCommand       `cmd:"" help:"Have a gateway on a database of its own survive kills, freezes, cuts and full disks under load."`
 }
 
 // app is what a command works with.
 type app struct {
 	*Config
-	stdout io.Writer // what the command is for
-	log    *slog.Logger
+	stdout   io.Writer // what the command is for
+	progress io.Writer // what it is at
+	log      *slog.Logger
 }
 
 // realMain does what the arguments say. Its error is for the person at the terminal: a sentence a line.
@@ -164,7 +166,7 @@ func realMain(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 	if err := c.check(chosen.Command() == "serve"); err != nil {
 		return err
 	}
-	a := &app{&c.Config, stdout, c.logger(stderr)}
+	a := &app{&c.Config, stdout, stderr, c.logger(stderr)}
 	slog.SetDefault(a.log)
 	a.log.Debug("configuration", "config", a.Config)
 	chosen.BindTo(ctx, (*context.Context)(nil))

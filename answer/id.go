@@ -35,6 +35,8 @@ const (
 	EntryPrefix       Prefix = "ent"
 	EventPrefix       Prefix = "evt"
 	HoldPrefix        Prefix = "hol"
+	CapturePrefix     Prefix = "cap"
+	RefundPrefix      Prefix = "ref"
 )
 
 // ErrNotAnID is returned for text that is no identifier. To a client such text is the same as an identifier that never was.

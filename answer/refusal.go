@@ -12,7 +12,11 @@ type Code string
 const (
 	CodeValidationFailed      Code = "VALIDATION_FAILED"
 	CodeNotFound              Code = "NOT_FOUND"
+	CodeVersionConflict       Code = "VERSION_CONFLICT"
 	CodeInvalidState          Code = "INVALID_STATE"
+	CodeExceedsCapturable     Code = "AMOUNT_EXCEEDS_CAPTURABLE"
+	CodeExceedsRefundable     Code = "AMOUNT_EXCEEDS_REFUNDABLE"
+	CodeNotReversible         Code = "NOT_REVERSIBLE"
 	CodeInsufficientFunds     Code = "INSUFFICIENT_FUNDS"
 	CodeAccountNotActive      Code = "ACCOUNT_NOT_ACTIVE"
 	CodeAccountNotEmpty       Code = "ACCOUNT_NOT_EMPTY"
@@ -64,6 +68,32 @@ func (NotFound) Code() Code { return CodeNotFound }
 func (r NotFound) Message() string { return fmt.Sprintf("There is no %s here.", r.ResourceID) }
 
 func (r NotFound) Error() string { return r.Message() }
+
+// VersionConflict refuses to change an object that has changed since the client read it.
+type VersionConflict struct {
+	Recorded
+	ResourceID      string `json:"resourceId"`
+	ExpectedVersion int32  `json:"expectedVersion"` // the client's
+	CurrentVersion  int32  `json:"currentVersion"`  // the object's
+}
+
+// Code is VERSION_CONFLICT.
+func (VersionConflict) Code() Code { return CodeVersionConflict }
+
+// Message says which version was expected, and which there is.
+func (r VersionConflict) Message() string {
+	return fmt.Sprintf("It has version %d by now, and %d was expected: look at it again.", r.CurrentVersion, r.ExpectedVersion)
+}
+
+func (r VersionConflict) Error() string { return r.Message() }
+
+// CheckVersion refuses where the client expects another version; nil expects nothing.
+func CheckVersion(id string, expected *int32, current int32) error {
+	if expected == nil || *expected == current {
+		return nil
+	}
+	return VersionConflict{Recorded{At: []string{"input", "expectedVersion"}}, id, *expected, current}
+}
 
 // IdempotencyKeyReused refuses a key that has been used for another request.
 type IdempotencyKeyReused struct {

@@ -16,6 +16,7 @@ const (
 	Anonymous Kind = "ANONYMOUS" // no credential was sent
 	Backend   Kind = "BACKEND"   // a merchant's server, by OAuth2 client credentials
 	Operator  Kind = "OPERATOR"  // the gateway's own commands: demo, merchant create
+	Gateway   Kind = "GATEWAY"   // the gateway itself: its timers. Nobody can be it
 	Customer  Kind = "CUSTOMER"  // a merchant's end user. No token names one yet
 )
 

@@ -102,6 +102,7 @@ func missing(t *testing.T, r *results) (figures []string) {
 		"subscriptions oneAccount":          {"subscribers", "perSecond", "delivered", "due", "p50Ms", "p99Ms"},
 		"disturbances slowClients":          {"clients", "without", "with", "ratio"},
 		"disturbances halfOpenSockets":      {"clients", "without", "with", "ratio"},
+		"disturbances halfOpenSocketsAgain": {"clients", "without", "with", "ratio"},
 		"disturbances floodOnOneSocket":     {"clients", "without", "with", "ratio"}, // its operations end before their turn comes
 		"disturbances reconnectStorm":       {"clients", "without", "with", "ratio", "donePerSecond", "delivered", "due", "allBackMs"},
 		"disturbances anotherMerchantsLoad": {"subscribers", "aloneP50Ms", "aloneP99Ms", "p50Ms", "p99Ms"},

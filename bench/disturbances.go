@@ -14,6 +14,7 @@ const (
 	nameDisturbances = "disturbances"
 	nameSlow         = "slow and dead clients"
 	nameHalfOpen     = "half-open sockets"
+	nameKnocking     = "half-open, coming again"
 	nameFlood        = "a flood on one socket"
 	nameStorm        = "reconnect storm"
 	nameNeighbour    = "another merchant's load"
@@ -27,13 +28,14 @@ const (
 	stacksShown     = 3                // of goroutines that are left
 )
 
-// disturbance is what clients do that must neither slow payments nor leave anything behind (issue 3, "What must not be possible").
+// disturbance is what clients do that must neither slow payments nor leave anything behind.
 type disturbance struct {
 	name string
 	of   func(*disturbedFigures) *disturbanceFigure
 	// begin has clients do it to a gateway, and returns when all do. They have to be ended, also where there is an error.
-	begin func(ctx context.Context, b *bench, address string, t *tenant) (trouble, error)
-	tells time.Duration // after which it tells on the gateway, if there are payments
+	begin    func(ctx context.Context, b *bench, address string, t *tenant) (trouble, error)
+	tells    time.Duration // after which it tells on the gateway, if there are payments
+	settings []string      // of a gateway of its own, where it needs other ones
 }
 
 // trouble is a disturbance under way.
@@ -49,25 +51,32 @@ var disturbances = []disturbance{
 		nameSlow, func(f *disturbedFigures) *disturbanceFigure { return &f.Slow },
 		func(ctx context.Context, b *bench, address string, t *tenant) (trouble, error) {
 			return slow(ctx, address, t, b.Slow)
-		}, slowTime,
+		}, slowTime, nil,
 	},
-	{
-		nameHalfOpen, func(f *disturbedFigures) *disturbanceFigure { return &f.HalfOpen },
-		func(ctx context.Context, b *bench, address string, _ *tenant) (trouble, error) {
-			return halfOpen(ctx, address, b.HalfOpen, min(halfOpenTime, b.length()))
-		}, 0,
+	{ // the gateway waits for them for longer than is measured
+		name: nameHalfOpen, of: func(f *disturbedFigures) *disturbanceFigure { return &f.HalfOpen },
+		begin: func(ctx context.Context, b *bench, address string, _ *tenant) (trouble, error) {
+			return halfOpen(ctx, address, b.HalfOpen, min(halfOpenTime, b.length()), upgradeRequest(address))
+		}, settings: []string{"WS_INIT_TIMEOUT=1h"},
+	},
+	{ // the gateway closes each after ten seconds, and it comes again: hundreds of connections a second
+		name: nameKnocking, of: func(f *disturbedFigures) *disturbanceFigure { return &f.Knocking },
+		begin: func(ctx context.Context, b *bench, address string, _ *tenant) (trouble, error) {
+			request := upgradeRequest(address)
+			return halfOpen(ctx, address, b.HalfOpen, min(halfOpenTime, b.length()), "", request[:len(request)/halfUpgrade], request)
+		},
 	},
 	{
 		nameFlood, func(f *disturbedFigures) *disturbanceFigure { return &f.Flood },
 		func(ctx context.Context, _ *bench, address string, t *tenant) (trouble, error) {
 			return flood(ctx, address, t)
-		}, 0,
+		}, 0, nil,
 	},
 	{
 		nameStorm, func(f *disturbedFigures) *disturbanceFigure { return &f.Storm },
 		func(ctx context.Context, b *bench, address string, t *tenant) (trouble, error) {
 			return b.newStorm(ctx, address, t, b.Returning)
-		}, 0,
+		}, 0, nil,
 	},
 }
 
@@ -100,8 +109,10 @@ func (b *bench) disturbances(ctx context.Context, all *results) (err error) {
 }
 
 // undisturbed is payments as they are measured beside a disturbance: they leave alone what a storm's subscribers follow.
-func (b *bench) undisturbed(t *tenant) load {
-	return load{traffic: uniform(t.but(stormAccounts)), clients: b.Clients[0], lead: b.lead() / 2, length: b.length() / disturbedShare}
+func (b *bench) undisturbed(g *gateway, t *tenant) load {
+	return load{
+		traffic: uniform(t.but(stormAccounts)), address: g.address, clients: b.Clients[0], lead: b.lead() / 2, length: b.length() / disturbedShare,
+	}
 }
 
 // disturb measures payments without a disturbance, with it, and without again, so that a machine that becomes slower falls on both.
@@ -109,14 +120,22 @@ func (b *bench) disturb(ctx context.Context, all *results, d disturbance, f *dis
 	if err := b.prepare(ctx); err != nil {
 		return err
 	}
-	before, err := b.paid(ctx, all, "without "+d.name, b.undisturbed(b.one))
+	g, t := b.gateway, b.one
+	if d.settings != nil {
+		var err error
+		if g, t, err = b.another(ctx, "patient", d.settings...); err != nil {
+			return err
+		}
+		defer g.Kill()
+	}
+	before, err := b.paid(ctx, all, "without "+d.name, b.undisturbed(g, t))
 	if err != nil {
 		return err
 	}
-	if f.With, err = b.disturbed(ctx, all, d, f); err != nil {
+	if f.With, err = b.disturbed(ctx, all, g, t, d, f); err != nil {
 		return err
 	}
-	after, err := b.paid(ctx, all, "without "+d.name, b.undisturbed(b.one))
+	after, err := b.paid(ctx, all, "without "+d.name, b.undisturbed(g, t))
 	f.Without = (before + after) / 2
 	f.Ratio = quotient(f.With, f.Without)
 	b.progress("%s: %.3f × payments without; %s", d.name, f.Ratio, f)
@@ -124,16 +143,16 @@ func (b *bench) disturb(ctx context.Context, all *results, d disturbance, f *dis
 }
 
 // disturbed is payments a second with a disturbance.
-func (b *bench) disturbed(ctx context.Context, all *results, d disturbance, f *disturbanceFigure) (perSecond float64, err error) {
+func (b *bench) disturbed(ctx context.Context, all *results, g *gateway, t *tenant, d disturbance, f *disturbanceFigure) (perSecond float64, err error) {
 	b.progress("%s: beginning", d.name)
-	clients, err := d.begin(ctx, b, b.gateway.address, b.one)
+	clients, err := d.begin(ctx, b, g.address, t)
 	defer clients.end()
 	if err != nil {
 		return 0, err
 	}
 	begin, did := time.Now(), clients.did()
 	for i := range disturbedRounds {
-		l := b.undisturbed(b.one)
+		l := b.undisturbed(g, t)
 		if i == 0 {
 			l.lead += min(d.tells, b.length())
 		}
@@ -256,8 +275,8 @@ func (b *bench) endure(ctx context.Context, all *results, d disturbance, g *gate
 	if err != nil {
 		return err
 	}
-	l := b.undisturbed(t)
-	l.address, l.lead = g.address, min(d.tells, b.length())
+	l := b.undisturbed(g, t)
+	l.lead = min(d.tells, b.length())
 	made, err := b.drive(ctx, l)
 	if err != nil {
 		return err

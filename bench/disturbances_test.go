@@ -235,7 +235,8 @@ func TestAsManyStayHalfOpenAsThereWere(t *testing.T) {
 		}
 	}()
 	address := listener.Addr().String()
-	c, err := halfOpen(t.Context(), address, n, 0)
+	request := upgradeRequest(address)
+	c, err := halfOpen(t.Context(), address, n, 0, "", request[:len(request)/2], request)
 	defer c.end()
 	if err != nil {
 		t.Fatal(err)

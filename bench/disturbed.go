@@ -33,6 +33,7 @@ type neighbourFigure struct {
 type disturbedFigures struct {
 	Slow           disturbanceFigure `json:"slowClients"`
 	HalfOpen       disturbanceFigure `json:"halfOpenSockets"`
+	Knocking       disturbanceFigure `json:"halfOpenSocketsAgain"`
 	Flood          disturbanceFigure `json:"floodOnOneSocket"`
 	Storm          disturbanceFigure `json:"reconnectStorm"`
 	Neighbour      neighbourFigure   `json:"anotherMerchantsLoad"`

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// target is what a figure must reach (issue 2, "Numbers").
+// target is what a figure must reach.
 type target struct {
 	key
 	what   string // of what the number is

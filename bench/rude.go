@@ -111,11 +111,9 @@ func (r *resumer) readSlowly(c *clients, s *socket) error {
 	}
 }
 
-// halfOpen is connections with which nothing is done: a third send nothing, a third a part of a request, and a third open a WebSocket and say
-// nothing there. Whom the gateway closes opens another. It returns when all are open.
-func halfOpen(ctx context.Context, address string, n int, over time.Duration) (*clients, error) {
-	request := upgradeRequest(address)
-	beginnings := []string{"", request[:len(request)/halfUpgrade], request}
+// halfOpen is connections on which nothing is sent after a beginning, which they take in turn: nothing, a part of a request, or all that opens a
+// WebSocket. Whom the gateway closes opens another. It returns when all are open.
+func halfOpen(ctx context.Context, address string, n int, over time.Duration, beginnings ...string) (*clients, error) {
 	c := newClients(ctx, n, over, func(c *clients, i int, l *line) error {
 		conn, err := net.DialTimeout("tcp", address, answerWithin)
 		if err != nil {

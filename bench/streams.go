@@ -43,7 +43,7 @@ func (f *streamFigure) share() float64 {
 	return quotient(f.Delivered, f.Due)
 }
 
-// streamTargets are what subscriptions must reach (issue 3, "Numbers").
+// streamTargets are what subscriptions must reach.
 var streamTargets = []groupTarget[streamFigures]{
 	{nameOwn, target{what: "of what was due came once, in order", limit: 1}, func(f *streamFigures) float64 { return f.OwnPayments.share() }},
 	{nameOwn, target{what: "ms p99", limit: 50, most: true}, func(f *streamFigures) float64 { return f.OwnPayments.P99Ms }},

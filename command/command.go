@@ -35,11 +35,13 @@ type Envelope struct {
 
 // Needs names what has to be loaded before the decision. Identifiers that are none, or are another merchant's, load nothing.
 type Needs struct {
-	Customers []string
-	Accounts  []string
-	Payments  []string
-	Holds     []string // with their accounts
-	Inner     []Inner
+	Customers    []string
+	Accounts     []string
+	Payments     []string // with their accounts and holds
+	Holds        []string // with their accounts
+	Transactions []string // likewise
+	Inner        []Inner
+	Fees         string // the currency in which a fee may be charged: its accounts, where the merchant has a plan
 }
 
 // Inner names an account of the merchant's own by its kind and currency.
@@ -77,6 +79,10 @@ type Batch interface {
 	Merchant() answer.MerchantID
 	// Append notes an event of the command that is being decided.
 	Append(event.Draft)
+	// AddTimer notes that something is to happen later.
+	AddTimer(Timer)
+	// Served notes that a timer has been served, or is not needed any more.
+	Served(Timer)
 }
 
 // Record is what is kept of a command under its key: "what became of my request?"

@@ -45,6 +45,30 @@ func (in Input) True(path string, flag bool) Input {
 	return append(in, Value{path, "true"})
 }
 
+// False adds a flag whose default is true.
+func (in Input) False(path string, flag bool) Input {
+	if flag {
+		return in
+	}
+	return append(in, Value{path, "false"})
+}
+
+// Number adds a number that may be null.
+func (in Input) Number(path string, n *int32) Input {
+	if n == nil {
+		return in
+	}
+	return append(in, Value{path, strconv.FormatInt(int64(*n), 10)})
+}
+
+// MaybeMoney adds an amount that may be null.
+func (in Input) MaybeMoney(path string, raw *money.Input, parsed money.Amount) Input {
+	if raw == nil {
+		return in
+	}
+	return in.Money(path, *raw, parsed)
+}
+
 // Money adds an amount, which counts as minor units: "1.50" and "1.5" are the same request, where both are well formed.
 func (in Input) Money(path string, raw money.Input, parsed money.Amount) Input {
 	if parsed.Currency == "" {

@@ -51,11 +51,12 @@ func Seed(ctx context.Context, services Services, m merchant.ID, progress func(s
 // seed is a seed under way.
 type seed struct {
 	Services
-	principal auth.Principal
-	wallets   []wallet
-	customer  []merchant.CustomerID // of people
-	account   []ledger.AccountID    // of wallets
-	waiting   []payment.ID          // of payments that the merchant has not confirmed
+	principal  auth.Principal
+	wallets    []wallet
+	customer   []merchant.CustomerID // of people
+	account    []ledger.AccountID    // of wallets
+	waiting    []payment.ID          // of payments that the merchant has not confirmed
+	authorized []payment.ID          // likewise those that are captured later
 }
 
 // key is the idempotency key of the n-th command of a kind.
@@ -107,7 +108,7 @@ func (s *seed) deposits(ctx context.Context, group *errgroup.Group) {
 
 // movements sends payments and transfers in turn, so that they follow each other in lists as they do in life.
 func (s *seed) movements(ctx context.Context, group *errgroup.Group) {
-	s.waiting = make([]payment.ID, payments)
+	s.waiting, s.authorized = make([]payment.ID, payments), make([]payment.ID, payments)
 	for n := range payments {
 		group.Go(func() error { return s.payment(ctx, n) })
 		if n < transfers {
@@ -127,8 +128,8 @@ func (s *seed) transfer(ctx context.Context, n int) error {
 	return err
 }
 
-// payment pays the merchant or, now and then, another customer. Every tenth is left without a source, and every sixth waits for its
-// confirmation.
+// payment pays the merchant or, now and then, another customer. Every tenth is left without a source, every sixth waits for its
+// confirmation, and some are captured later.
 func (s *seed) payment(ctx context.Context, n int) error {
 	from := n * 7 % (len(s.wallets) - 1) // all but the frozen one
 	reference := "order-" + strconv.Itoa(20_001+n)
@@ -141,6 +142,8 @@ func (s *seed) payment(ctx context.Context, n int) error {
 		in.Source, in.Confirm = nil, false
 	case n%6 == 4:
 		in.Confirm = false
+	case n%8 == 6 || n%12 == 1:
+		in.CaptureMethod = payment.Manual
 	case n%7 == 5 && from < len(people):
 		in.DestinationAccountID = &s.account[(from+1)%len(people)]
 	}
@@ -148,19 +151,34 @@ func (s *seed) payment(ctx context.Context, n int) error {
 	if err == nil && !in.Confirm && in.Source != nil {
 		s.waiting[n] = success.Payment.ID
 	}
+	if err == nil && in.CaptureMethod == payment.Manual {
+		s.authorized[n] = success.Payment.ID
+	}
 	return err
 }
 
-// aftermath confirms some of the payments that wait, freezes a wallet, and has one request refused.
+// aftermath confirms some of the payments that wait, and cancels others, captures some of those that are to be captured later, freezes a wallet, and has one request refused.
 func (s *seed) aftermath(ctx context.Context, group *errgroup.Group) {
 	for n, id := range s.waiting {
 		if id == "" || n%4 == 0 {
+			continue
+		}
+		if n%8 == 2 {
+			group.Go(func() error {
+				_, err := s.Payments.Cancel(ctx, s.principal, payment.CancelInput{IdempotencyKey: key("cancel", n), PaymentID: id})
+				return err
+			})
 			continue
 		}
 		group.Go(func() error {
 			_, err := s.Payments.Confirm(ctx, s.principal, payment.ConfirmInput{IdempotencyKey: key("confirm", n), PaymentID: id})
 			return err
 		})
+	}
+	for n, id := range s.authorized {
+		if id != "" && n%3 != 0 {
+			group.Go(func() error { return s.capture(ctx, n, id) })
+		}
 	}
 	group.Go(func() error {
 		_, err := s.Ledger.SetAccountStatus(ctx, s.principal, ledger.SetAccountStatusInput{
@@ -179,6 +197,28 @@ func (s *seed) aftermath(ctx context.Context, group *errgroup.Group) {
 		}
 		return errors.Join(errors.New("a payment of a million was not refused"), err)
 	})
+}
+
+// capture takes all of what was set aside, or a part, and gives a little of it back.
+func (s *seed) capture(ctx context.Context, n int, id payment.ID) error {
+	in := payment.CaptureInput{IdempotencyKey: key("capture", n), PaymentID: id, Final: true}
+	p, err := s.Payments.Reader.Payment(ctx, s.principal, id)
+	if err != nil || p == nil {
+		return err
+	}
+	part := money.Amount{MinorUnits: p.Amount.MinorUnits / 3, Currency: p.Amount.Currency}
+	amount := money.Input{Amount: part.Decimal(), Currency: string(part.Currency)}
+	if n%3 == 1 {
+		in.Amount, in.Final = &amount, false
+	}
+	if _, err := s.Payments.Capture(ctx, s.principal, in); err != nil {
+		return err
+	}
+	reason := "One piece was missing"
+	_, err = s.Payments.Refund(ctx, s.principal, payment.RefundInput{
+		IdempotencyKey: key("refund", n), PaymentID: id, Amount: &amount, Reason: &reason,
+	})
+	return err
 }
 
 // last is one more payment, whose key says that everything is done.

@@ -25,8 +25,16 @@ const (
 	TransferPosted       Type = "TRANSFER_POSTED"
 	FundsHeld            Type = "FUNDS_HELD"
 	HoldReleased         Type = "HOLD_RELEASED"
+	TransferReversed     Type = "TRANSFER_REVERSED"
 	PaymentCreated       Type = "PAYMENT_CREATED"
+	PaymentAuthorized    Type = "PAYMENT_AUTHORIZED"
+	PaymentPartCaptured  Type = "PAYMENT_PARTIALLY_CAPTURED"
 	PaymentSucceeded     Type = "PAYMENT_SUCCEEDED"
+	PaymentCanceled      Type = "PAYMENT_CANCELED"
+	PaymentExpired       Type = "PAYMENT_EXPIRED"
+	PaymentRefunded      Type = "PAYMENT_REFUNDED"
+	CaptureSucceeded     Type = "CAPTURE_SUCCEEDED"
+	RefundSucceeded      Type = "REFUND_SUCCEEDED"
 )
 
 // Schema is the number of the payload's format that this version writes. Older events keep the bytes and the number that they
@@ -118,8 +126,12 @@ func (t Type) Object() answer.Prefix {
 		return answer.CustomerPrefix
 	case AccountOpened, AccountStatusChanged:
 		return answer.AccountPrefix
-	case FundsDeposited, TransferPosted, FundsHeld, HoldReleased:
+	case FundsDeposited, TransferPosted, TransferReversed, FundsHeld, HoldReleased:
 		return answer.TransactionPrefix
+	case CaptureSucceeded:
+		return answer.CapturePrefix
+	case RefundSucceeded:
+		return answer.RefundPrefix
 	default:
 		return answer.PaymentPrefix
 	}

@@ -6,9 +6,9 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/paygraph/paygraph/answer"
+	"github.com/paygraph/paygraph/clock"
 )
 
 // feed brings what is committed of one merchant to its subscriptions, in the order of the log.
@@ -109,12 +109,7 @@ func (f *feed) run() {
 	if !f.begin() {
 		return
 	}
-	for {
-		select {
-		case <-f.ctx.Done():
-			return
-		case <-f.wake:
-		}
+	for f.hub.clock.Wait(clock.Forever, f.ctx.Done(), f.wake) != 0 {
 		f.inbox.Lock()
 		commits, known := f.inbox.commits, f.inbox.known
 		f.inbox.commits, f.inbox.known = nil, 0
@@ -185,10 +180,8 @@ func (f *feed) retry(call func(context.Context) error) bool {
 			return false
 		}
 		f.hub.log.Warn("a merchant's log cannot be read; its subscribers wait", "merchant", f.merchant, "error", err)
-		select {
-		case <-f.ctx.Done():
+		if f.hub.clock.Wait(wait, f.ctx.Done()) == 0 {
 			return false
-		case <-time.After(wait):
 		}
 	}
 }

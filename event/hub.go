@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/paygraph/paygraph/answer"
+	"github.com/paygraph/paygraph/clock"
 )
 
 // Errors of subscriptions.
@@ -42,6 +43,7 @@ type Source interface {
 // a merchant's subscribers continues the event before it, by its number and its hash, or is read first.
 type Hub struct {
 	source Source
+	clock  clock.Clock
 	log    *slog.Logger
 
 	mu     sync.RWMutex
@@ -51,12 +53,14 @@ type Hub struct {
 	hurry   chan struct{} // somebody wants a look before the next second
 	stop    context.CancelFunc
 	ctx     context.Context
-	running sync.WaitGroup
+	running clock.Group
 }
 
 // NewHub starts a hub. It has to be closed.
-func NewHub(source Source, log *slog.Logger) *Hub {
-	h := &Hub{source: source, log: log, feeds: map[answer.MerchantID]*feed{}, hurry: make(chan struct{}, 1)}
+func NewHub(c clock.Clock, source Source, log *slog.Logger) *Hub {
+	h := &Hub{
+		source: source, clock: c, log: log, feeds: map[answer.MerchantID]*feed{}, hurry: make(chan struct{}, 1), running: clock.Group{Clock: c},
+	}
 	h.ctx, h.stop = context.WithCancel(context.Background())
 	h.running.Go(h.poll)
 	return h
@@ -106,15 +110,7 @@ func (h *Hub) Look() {
 }
 
 func (h *Hub) poll() {
-	tick := time.NewTicker(pollInterval)
-	defer tick.Stop()
-	for {
-		select {
-		case <-h.ctx.Done():
-			return
-		case <-tick.C:
-		case <-h.hurry:
-		}
+	for h.clock.Wait(pollInterval, h.ctx.Done(), h.hurry) != 0 {
 		h.look()
 	}
 }
@@ -181,15 +177,14 @@ func (h *Hub) join(ctx context.Context, s *Subscription) error {
 	}
 	f.add(s)
 	h.mu.Unlock()
-	select {
-	case <-f.ready:
+	switch h.clock.Wait(clock.Forever, f.ready, ctx.Done(), h.ctx.Done()) {
+	case 0:
 		return nil
-	case <-ctx.Done():
+	case 1:
 		h.leave(s)
 		return ctx.Err()
-	case <-h.ctx.Done():
-		return ErrStopping
 	}
+	return ErrStopping
 }
 
 // leave takes a subscription out. The feed ends with its last one.

@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/paygraph/paygraph/clock"
 	"github.com/paygraph/paygraph/event"
 )
 
@@ -27,7 +28,7 @@ func inBubble(t *testing.T, test func(t *testing.T, h *event.Hub, m *memory)) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		m := newMemory()
-		h := event.NewHub(m, silent)
+		h := event.NewHub(clock.Real, m, silent)
 		defer h.Close()
 		test(t, h, m)
 	})
@@ -298,7 +299,7 @@ func TestCloseInEveryPhase(t *testing.T) {
 			for _, at := range []time.Duration{0, time.Millisecond, 500 * time.Millisecond, 2500 * time.Millisecond} {
 				synctest.Test(t, func(t *testing.T) {
 					m := newMemory()
-					h := event.NewHub(m, silent)
+					h := event.NewHub(clock.Real, m, silent)
 					prepare(m)
 					var all sync.WaitGroup
 					for n := range 4 {

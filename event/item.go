@@ -2,6 +2,7 @@ package event
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"github.com/paygraph/paygraph/answer"
 )
@@ -30,40 +31,71 @@ type Item struct {
 	Snapshot bool   // how things stand with this number, for a subscriber that begins; nothing has happened
 
 	mu     sync.Mutex
-	common frame                 // what the first subscriber asked for, and mostly all others
-	more   map[any]func() []byte // what the others did
+	common *frame         // what the first subscriber asked for, and mostly all others
+	more   map[any]*frame // what the others did
 }
 
 // frame is an item in the form that a key stands for.
 type frame struct {
 	key  any
 	make func() []byte
+	made atomic.Pointer[[]byte] // nil until it is
+}
+
+func newFrame(key any, encode func() []byte) *frame {
+	f := &frame{key: key}
+	f.make = sync.OnceValue(func() []byte {
+		made := encode()
+		f.made.Store(&made)
+		return made
+	})
+	return f
 }
 
 // Frame is the item in the form that key stands for. It is made when the first subscriber asks; the others wait, and share it. Where
 // encode panics, each of them does.
 func (i *Item) Frame(key any, encode func() []byte) []byte {
-	return i.frame(key, encode)()
+	i.mu.Lock()
+	f := i.find(key)
+	if f == nil {
+		f = newFrame(key, encode)
+		i.keep(f)
+	}
+	i.mu.Unlock()
+	return f.make()
 }
 
-func (i *Item) frame(key any, encode func() []byte) func() []byte {
+// Made is the item in the form that key stands for, if that is made already, or else nil.
+func (i *Item) Made(key any) []byte {
 	i.mu.Lock()
-	defer i.mu.Unlock()
-	if i.common.make == nil {
-		i.common = frame{key, sync.OnceValue(encode)}
+	f := i.find(key)
+	i.mu.Unlock()
+	if f == nil {
+		return nil
 	}
-	if i.common.key == key {
-		return i.common.make
+	if made := f.made.Load(); made != nil {
+		return *made
 	}
-	made := i.more[key]
-	if made == nil {
-		if i.more == nil {
-			i.more = map[any]func() []byte{}
-		}
-		made = sync.OnceValue(encode)
-		i.more[key] = made
+	return nil
+}
+
+// find is the frame of a key, nil where nobody has asked for it. mu is held, as for keep.
+func (i *Item) find(key any) *frame {
+	if i.common != nil && i.common.key == key {
+		return i.common
 	}
-	return made
+	return i.more[key]
+}
+
+func (i *Item) keep(f *frame) {
+	switch {
+	case i.common == nil:
+		i.common = f
+	case i.more == nil:
+		i.more = map[any]*frame{f.key: f}
+	default:
+		i.more[f.key] = f
+	}
 }
 
 // Commit is what one batch, or several that follow one another, have committed.

@@ -10,6 +10,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/paygraph/paygraph/clock"
 	"github.com/paygraph/paygraph/event"
 )
 
@@ -86,7 +87,7 @@ func TestEverySubscriberGetsEveryNumberOnce(t *testing.T) {
 func live(history []act, slow time.Duration) error {
 	m := newMemory()
 	m.slow = slow
-	h := event.NewHub(m, silent)
+	h := event.NewHub(clock.Real, m, silent)
 	defer h.Close()
 	var followers []*follower
 	defer func() {

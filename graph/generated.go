@@ -40,6 +40,8 @@ type Config = graphql.Config[ResolverRoot, DirectiveRoot, ComplexityRoot]
 type ResolverRoot interface {
 	Account() AccountResolver
 	AccountActivityEvent() AccountActivityEventResolver
+	Capture() CaptureResolver
+	CapturePaymentSuccess() CapturePaymentSuccessResolver
 	Customer() CustomerResolver
 	Entry() EntryResolver
 	Event() EventResolver
@@ -51,6 +53,8 @@ type ResolverRoot interface {
 	PaymentStatusEvent() PaymentStatusEventResolver
 	PlaceHoldSuccess() PlaceHoldSuccessResolver
 	Query() QueryResolver
+	Refund() RefundResolver
+	RefundPaymentSuccess() RefundPaymentSuccessResolver
 	ReleaseHoldSuccess() ReleaseHoldSuccessResolver
 	Subscription() SubscriptionResolver
 	Transaction() TransactionResolver
@@ -116,6 +120,33 @@ type ComplexityRoot struct {
 		Retryable  func(childComplexity int) int
 	}
 
+	AmountExceedsCapturable struct {
+		Capturable func(childComplexity int) int
+		Code       func(childComplexity int) int
+		Message    func(childComplexity int) int
+		Path       func(childComplexity int) int
+		Requested  func(childComplexity int) int
+		ResourceID func(childComplexity int) int
+		Retryable  func(childComplexity int) int
+	}
+
+	AmountExceedsRefundable struct {
+		Code       func(childComplexity int) int
+		Message    func(childComplexity int) int
+		Path       func(childComplexity int) int
+		Refundable func(childComplexity int) int
+		Requested  func(childComplexity int) int
+		ResourceID func(childComplexity int) int
+		Retryable  func(childComplexity int) int
+	}
+
+	AvailableAction struct {
+		Action  func(childComplexity int) int
+		Allowed func(childComplexity int) int
+		Max     func(childComplexity int) int
+		Reason  func(childComplexity int) int
+	}
+
 	Balance struct {
 		Available  func(childComplexity int) int
 		PendingIn  func(childComplexity int) int
@@ -129,6 +160,38 @@ type ComplexityRoot struct {
 		Path       func(childComplexity int) int
 		ResourceID func(childComplexity int) int
 		Retryable  func(childComplexity int) int
+	}
+
+	CancelPaymentSuccess struct {
+		Payment  func(childComplexity int) int
+		Replayed func(childComplexity int) int
+	}
+
+	Capture struct {
+		Amount      func(childComplexity int) int
+		CreatedAt   func(childComplexity int) int
+		Final       func(childComplexity int) int
+		ID          func(childComplexity int) int
+		Payment     func(childComplexity int) int
+		Status      func(childComplexity int) int
+		Transaction func(childComplexity int) int
+	}
+
+	CaptureConnection struct {
+		Edges    func(childComplexity int) int
+		Nodes    func(childComplexity int) int
+		PageInfo func(childComplexity int) int
+	}
+
+	CaptureEdge struct {
+		Cursor func(childComplexity int) int
+		Node   func(childComplexity int) int
+	}
+
+	CapturePaymentSuccess struct {
+		Capture  func(childComplexity int) int
+		Payment  func(childComplexity int) int
+		Replayed func(childComplexity int) int
 	}
 
 	ConfirmPaymentSuccess struct {
@@ -314,12 +377,13 @@ type ComplexityRoot struct {
 	}
 
 	InvalidState struct {
-		Code       func(childComplexity int) int
-		Message    func(childComplexity int) int
-		Path       func(childComplexity int) int
-		ResourceID func(childComplexity int) int
-		Retryable  func(childComplexity int) int
-		Status     func(childComplexity int) int
+		AvailableActions func(childComplexity int) int
+		Code             func(childComplexity int) int
+		Message          func(childComplexity int) int
+		Path             func(childComplexity int) int
+		ResourceID       func(childComplexity int) int
+		Retryable        func(childComplexity int) int
+		Status           func(childComplexity int) int
 	}
 
 	Merchant struct {
@@ -335,13 +399,17 @@ type ComplexityRoot struct {
 	}
 
 	Mutation struct {
+		CancelPayment    func(childComplexity int, input payment.CancelInput) int
+		CapturePayment   func(childComplexity int, input payment.CaptureInput) int
 		ConfirmPayment   func(childComplexity int, input payment.ConfirmInput) int
 		CreateCustomer   func(childComplexity int, input merchant.CreateCustomerInput) int
 		CreatePayment    func(childComplexity int, input payment.CreateInput) int
 		DepositFunds     func(childComplexity int, input ledger.DepositFundsInput) int
 		OpenAccount      func(childComplexity int, input ledger.OpenAccountInput) int
 		PlaceHold        func(childComplexity int, input ledger.PlaceHoldInput) int
+		RefundPayment    func(childComplexity int, input payment.RefundInput) int
 		ReleaseHold      func(childComplexity int, input ledger.ReleaseHoldInput) int
+		ReverseTransfer  func(childComplexity int, input ledger.ReverseTransferInput) int
 		SetAccountStatus func(childComplexity int, input ledger.SetAccountStatusInput) int
 		TransferFunds    func(childComplexity int, input ledger.TransferFundsInput) int
 	}
@@ -352,6 +420,16 @@ type ComplexityRoot struct {
 		Path       func(childComplexity int) int
 		ResourceID func(childComplexity int) int
 		Retryable  func(childComplexity int) int
+	}
+
+	NotReversible struct {
+		Code       func(childComplexity int) int
+		Kind       func(childComplexity int) int
+		Message    func(childComplexity int) int
+		Path       func(childComplexity int) int
+		ResourceID func(childComplexity int) int
+		Retryable  func(childComplexity int) int
+		ReversedBy func(childComplexity int) int
 	}
 
 	OpenAccountSuccess struct {
@@ -367,20 +445,29 @@ type ComplexityRoot struct {
 	}
 
 	Payment struct {
-		Amount        func(childComplexity int) int
-		CaptureMethod func(childComplexity int) int
-		Captured      func(childComplexity int) int
-		CreatedAt     func(childComplexity int) int
-		Destination   func(childComplexity int) int
-		Events        func(childComplexity int, first int32, after *string) int
-		ID            func(childComplexity int) int
-		Metadata      func(childComplexity int) int
-		Reference     func(childComplexity int) int
-		Source        func(childComplexity int) int
-		Status        func(childComplexity int) int
-		Transactions  func(childComplexity int, first int32, after *string) int
-		UpdatedAt     func(childComplexity int) int
-		Version       func(childComplexity int) int
+		Amount           func(childComplexity int) int
+		Authorized       func(childComplexity int) int
+		AvailableActions func(childComplexity int) int
+		Capturable       func(childComplexity int) int
+		CaptureMethod    func(childComplexity int) int
+		Captured         func(childComplexity int) int
+		Captures         func(childComplexity int, first int32, after *string) int
+		CreatedAt        func(childComplexity int) int
+		Destination      func(childComplexity int) int
+		Events           func(childComplexity int, first int32, after *string) int
+		ExpiresAt        func(childComplexity int) int
+		Fee              func(childComplexity int) int
+		ID               func(childComplexity int) int
+		Metadata         func(childComplexity int) int
+		Net              func(childComplexity int) int
+		Reference        func(childComplexity int) int
+		Refunded         func(childComplexity int) int
+		Refunds          func(childComplexity int, first int32, after *string) int
+		Source           func(childComplexity int) int
+		Status           func(childComplexity int) int
+		Transactions     func(childComplexity int, first int32, after *string) int
+		UpdatedAt        func(childComplexity int) int
+		Version          func(childComplexity int) int
 	}
 
 	PaymentConnection struct {
@@ -427,8 +514,40 @@ type ComplexityRoot struct {
 		Viewer            func(childComplexity int) int
 	}
 
+	Refund struct {
+		Amount      func(childComplexity int) int
+		CreatedAt   func(childComplexity int) int
+		ID          func(childComplexity int) int
+		Payment     func(childComplexity int) int
+		Reason      func(childComplexity int) int
+		Status      func(childComplexity int) int
+		Transaction func(childComplexity int) int
+	}
+
+	RefundConnection struct {
+		Edges    func(childComplexity int) int
+		Nodes    func(childComplexity int) int
+		PageInfo func(childComplexity int) int
+	}
+
+	RefundEdge struct {
+		Cursor func(childComplexity int) int
+		Node   func(childComplexity int) int
+	}
+
+	RefundPaymentSuccess struct {
+		Payment  func(childComplexity int) int
+		Refund   func(childComplexity int) int
+		Replayed func(childComplexity int) int
+	}
+
 	ReleaseHoldSuccess struct {
 		Hold        func(childComplexity int) int
+		Replayed    func(childComplexity int) int
+		Transaction func(childComplexity int) int
+	}
+
+	ReverseTransferSuccess struct {
 		Replayed    func(childComplexity int) int
 		Transaction func(childComplexity int) int
 	}
@@ -445,15 +564,17 @@ type ComplexityRoot struct {
 	}
 
 	Transaction struct {
-		Amount    func(childComplexity int) int
-		CreatedAt func(childComplexity int) int
-		Entries   func(childComplexity int) int
-		ID        func(childComplexity int) int
-		Kind      func(childComplexity int) int
-		Payment   func(childComplexity int) int
-		Reference func(childComplexity int) int
-		Status    func(childComplexity int) int
-		ValueDate func(childComplexity int) int
+		Amount     func(childComplexity int) int
+		CreatedAt  func(childComplexity int) int
+		Entries    func(childComplexity int) int
+		ID         func(childComplexity int) int
+		Kind       func(childComplexity int) int
+		Payment    func(childComplexity int) int
+		Reference  func(childComplexity int) int
+		ReversedBy func(childComplexity int) int
+		Reverses   func(childComplexity int) int
+		Status     func(childComplexity int) int
+		ValueDate  func(childComplexity int) int
 	}
 
 	TransactionConnection struct {
@@ -478,6 +599,16 @@ type ComplexityRoot struct {
 		Path       func(childComplexity int) int
 		Retryable  func(childComplexity int) int
 		Violations func(childComplexity int) int
+	}
+
+	VersionConflict struct {
+		Code            func(childComplexity int) int
+		CurrentVersion  func(childComplexity int) int
+		ExpectedVersion func(childComplexity int) int
+		Message         func(childComplexity int) int
+		Path            func(childComplexity int) int
+		ResourceID      func(childComplexity int) int
+		Retryable       func(childComplexity int) int
 	}
 
 	Viewer struct {
@@ -509,6 +640,13 @@ type AccountActivityEventResolver interface {
 	Cursor(ctx context.Context, obj *ledger.Activity) (string, error)
 
 	Account(ctx context.Context, obj *ledger.Activity) (*ledger.Account, error)
+}
+type CaptureResolver interface {
+	Payment(ctx context.Context, obj *payment.Capture) (*payment.Payment, error)
+	Transaction(ctx context.Context, obj *payment.Capture) (*ledger.Transaction, error)
+}
+type CapturePaymentSuccessResolver interface {
+	Payment(ctx context.Context, obj *payment.CaptureSuccess) (*payment.Payment, error)
 }
 type CustomerResolver interface {
 	Accounts(ctx context.Context, obj *merchant.Customer, first int32, after *string) (*answer.Page[*ledger.Account], error)
@@ -544,16 +682,22 @@ type MutationResolver interface {
 	SetAccountStatus(ctx context.Context, input ledger.SetAccountStatusInput) (answer.Outcome, error)
 	DepositFunds(ctx context.Context, input ledger.DepositFundsInput) (answer.Outcome, error)
 	TransferFunds(ctx context.Context, input ledger.TransferFundsInput) (answer.Outcome, error)
+	ReverseTransfer(ctx context.Context, input ledger.ReverseTransferInput) (answer.Outcome, error)
 	PlaceHold(ctx context.Context, input ledger.PlaceHoldInput) (answer.Outcome, error)
 	ReleaseHold(ctx context.Context, input ledger.ReleaseHoldInput) (answer.Outcome, error)
 	CreatePayment(ctx context.Context, input payment.CreateInput) (answer.Outcome, error)
 	ConfirmPayment(ctx context.Context, input payment.ConfirmInput) (answer.Outcome, error)
+	CapturePayment(ctx context.Context, input payment.CaptureInput) (answer.Outcome, error)
+	CancelPayment(ctx context.Context, input payment.CancelInput) (answer.Outcome, error)
+	RefundPayment(ctx context.Context, input payment.RefundInput) (answer.Outcome, error)
 }
 type PaymentResolver interface {
 	Source(ctx context.Context, obj *payment.Payment) (answer.Node, error)
 	Destination(ctx context.Context, obj *payment.Payment) (answer.Node, error)
 
 	Transactions(ctx context.Context, obj *payment.Payment, first int32, after *string) (*answer.Page[*ledger.Transaction], error)
+	Captures(ctx context.Context, obj *payment.Payment, first int32, after *string) (*answer.Page[*payment.Capture], error)
+	Refunds(ctx context.Context, obj *payment.Payment, first int32, after *string) (*answer.Page[*payment.Refund], error)
 	Events(ctx context.Context, obj *payment.Payment, first int32, after *string) (*answer.Page[*event.Event], error)
 }
 type PaymentStatusEventResolver interface {
@@ -581,6 +725,13 @@ type QueryResolver interface {
 	EventHead(ctx context.Context) (*event.Head, error)
 	IdempotentRequest(ctx context.Context, key string) (*command.Record, error)
 }
+type RefundResolver interface {
+	Payment(ctx context.Context, obj *payment.Refund) (*payment.Payment, error)
+	Transaction(ctx context.Context, obj *payment.Refund) (*ledger.Transaction, error)
+}
+type RefundPaymentSuccessResolver interface {
+	Payment(ctx context.Context, obj *payment.RefundSuccess) (*payment.Payment, error)
+}
 type ReleaseHoldSuccessResolver interface {
 	Hold(ctx context.Context, obj *ledger.ReleaseHoldSuccess) (*ledger.Hold, error)
 }
@@ -590,7 +741,12 @@ type SubscriptionResolver interface {
 	Events(ctx context.Context, after *string, types []event.Type) (<-chan *event.Event, error)
 }
 type TransactionResolver interface {
+	Status(ctx context.Context, obj *ledger.Transaction) (ledger.TransactionStatus, error)
+
 	Payment(ctx context.Context, obj *ledger.Transaction) (*payment.Payment, error)
+
+	Reverses(ctx context.Context, obj *ledger.Transaction) (*ledger.Transaction, error)
+	ReversedBy(ctx context.Context, obj *ledger.Transaction) (*ledger.Transaction, error)
 }
 type ViewerResolver interface {
 	Merchant(ctx context.Context, obj *auth.Principal) (*merchant.Merchant, error)
@@ -858,6 +1014,117 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.AccountNotEmpty.Retryable(childComplexity), true
 
+	case "AmountExceedsCapturable.capturable":
+		if e.ComplexityRoot.AmountExceedsCapturable.Capturable == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AmountExceedsCapturable.Capturable(childComplexity), true
+	case "AmountExceedsCapturable.code":
+		if e.ComplexityRoot.AmountExceedsCapturable.Code == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AmountExceedsCapturable.Code(childComplexity), true
+	case "AmountExceedsCapturable.message":
+		if e.ComplexityRoot.AmountExceedsCapturable.Message == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AmountExceedsCapturable.Message(childComplexity), true
+	case "AmountExceedsCapturable.path":
+		if e.ComplexityRoot.AmountExceedsCapturable.Path == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AmountExceedsCapturable.Path(childComplexity), true
+	case "AmountExceedsCapturable.requested":
+		if e.ComplexityRoot.AmountExceedsCapturable.Requested == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AmountExceedsCapturable.Requested(childComplexity), true
+	case "AmountExceedsCapturable.resourceId":
+		if e.ComplexityRoot.AmountExceedsCapturable.ResourceID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AmountExceedsCapturable.ResourceID(childComplexity), true
+	case "AmountExceedsCapturable.retryable":
+		if e.ComplexityRoot.AmountExceedsCapturable.Retryable == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AmountExceedsCapturable.Retryable(childComplexity), true
+
+	case "AmountExceedsRefundable.code":
+		if e.ComplexityRoot.AmountExceedsRefundable.Code == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AmountExceedsRefundable.Code(childComplexity), true
+	case "AmountExceedsRefundable.message":
+		if e.ComplexityRoot.AmountExceedsRefundable.Message == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AmountExceedsRefundable.Message(childComplexity), true
+	case "AmountExceedsRefundable.path":
+		if e.ComplexityRoot.AmountExceedsRefundable.Path == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AmountExceedsRefundable.Path(childComplexity), true
+	case "AmountExceedsRefundable.refundable":
+		if e.ComplexityRoot.AmountExceedsRefundable.Refundable == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AmountExceedsRefundable.Refundable(childComplexity), true
+	case "AmountExceedsRefundable.requested":
+		if e.ComplexityRoot.AmountExceedsRefundable.Requested == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AmountExceedsRefundable.Requested(childComplexity), true
+	case "AmountExceedsRefundable.resourceId":
+		if e.ComplexityRoot.AmountExceedsRefundable.ResourceID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AmountExceedsRefundable.ResourceID(childComplexity), true
+	case "AmountExceedsRefundable.retryable":
+		if e.ComplexityRoot.AmountExceedsRefundable.Retryable == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AmountExceedsRefundable.Retryable(childComplexity), true
+
+	case "AvailableAction.action":
+		if e.ComplexityRoot.AvailableAction.Action == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AvailableAction.Action(childComplexity), true
+	case "AvailableAction.allowed":
+		if e.ComplexityRoot.AvailableAction.Allowed == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AvailableAction.Allowed(childComplexity), true
+	case "AvailableAction.max":
+		if e.ComplexityRoot.AvailableAction.Max == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AvailableAction.Max(childComplexity), true
+	case "AvailableAction.reason":
+		if e.ComplexityRoot.AvailableAction.Reason == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AvailableAction.Reason(childComplexity), true
+
 	case "Balance.available":
 		if e.ComplexityRoot.Balance.Available == nil {
 			break
@@ -913,6 +1180,113 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.BalanceOutOfRange.Retryable(childComplexity), true
+
+	case "CancelPaymentSuccess.payment":
+		if e.ComplexityRoot.CancelPaymentSuccess.Payment == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CancelPaymentSuccess.Payment(childComplexity), true
+	case "CancelPaymentSuccess.replayed":
+		if e.ComplexityRoot.CancelPaymentSuccess.Replayed == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CancelPaymentSuccess.Replayed(childComplexity), true
+
+	case "Capture.amount":
+		if e.ComplexityRoot.Capture.Amount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Capture.Amount(childComplexity), true
+	case "Capture.createdAt":
+		if e.ComplexityRoot.Capture.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Capture.CreatedAt(childComplexity), true
+	case "Capture.final":
+		if e.ComplexityRoot.Capture.Final == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Capture.Final(childComplexity), true
+	case "Capture.id":
+		if e.ComplexityRoot.Capture.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Capture.ID(childComplexity), true
+	case "Capture.payment":
+		if e.ComplexityRoot.Capture.Payment == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Capture.Payment(childComplexity), true
+	case "Capture.status":
+		if e.ComplexityRoot.Capture.Status == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Capture.Status(childComplexity), true
+	case "Capture.transaction":
+		if e.ComplexityRoot.Capture.Transaction == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Capture.Transaction(childComplexity), true
+
+	case "CaptureConnection.edges":
+		if e.ComplexityRoot.CaptureConnection.Edges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CaptureConnection.Edges(childComplexity), true
+	case "CaptureConnection.nodes":
+		if e.ComplexityRoot.CaptureConnection.Nodes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CaptureConnection.Nodes(childComplexity), true
+	case "CaptureConnection.pageInfo":
+		if e.ComplexityRoot.CaptureConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CaptureConnection.PageInfo(childComplexity), true
+
+	case "CaptureEdge.cursor":
+		if e.ComplexityRoot.CaptureEdge.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CaptureEdge.Cursor(childComplexity), true
+	case "CaptureEdge.node":
+		if e.ComplexityRoot.CaptureEdge.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CaptureEdge.Node(childComplexity), true
+
+	case "CapturePaymentSuccess.capture":
+		if e.ComplexityRoot.CapturePaymentSuccess.Capture == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CapturePaymentSuccess.Capture(childComplexity), true
+	case "CapturePaymentSuccess.payment":
+		if e.ComplexityRoot.CapturePaymentSuccess.Payment == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CapturePaymentSuccess.Payment(childComplexity), true
+	case "CapturePaymentSuccess.replayed":
+		if e.ComplexityRoot.CapturePaymentSuccess.Replayed == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CapturePaymentSuccess.Replayed(childComplexity), true
 
 	case "ConfirmPaymentSuccess.payment":
 		if e.ComplexityRoot.ConfirmPaymentSuccess.Payment == nil {
@@ -1603,6 +1977,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.InsufficientFunds.Retryable(childComplexity), true
 
+	case "InvalidState.availableActions":
+		if e.ComplexityRoot.InvalidState.AvailableActions == nil {
+			break
+		}
+
+		return e.ComplexityRoot.InvalidState.AvailableActions(childComplexity), true
 	case "InvalidState.code":
 		if e.ComplexityRoot.InvalidState.Code == nil {
 			break
@@ -1678,6 +2058,28 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Money.MinorUnits(childComplexity), true
 
+	case "Mutation.cancelPayment":
+		if e.ComplexityRoot.Mutation.CancelPayment == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_cancelPayment_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.CancelPayment(childComplexity, args["input"].(payment.CancelInput)), true
+	case "Mutation.capturePayment":
+		if e.ComplexityRoot.Mutation.CapturePayment == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_capturePayment_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.CapturePayment(childComplexity, args["input"].(payment.CaptureInput)), true
 	case "Mutation.confirmPayment":
 		if e.ComplexityRoot.Mutation.ConfirmPayment == nil {
 			break
@@ -1744,6 +2146,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.PlaceHold(childComplexity, args["input"].(ledger.PlaceHoldInput)), true
+	case "Mutation.refundPayment":
+		if e.ComplexityRoot.Mutation.RefundPayment == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_refundPayment_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.RefundPayment(childComplexity, args["input"].(payment.RefundInput)), true
 	case "Mutation.releaseHold":
 		if e.ComplexityRoot.Mutation.ReleaseHold == nil {
 			break
@@ -1755,6 +2168,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.ReleaseHold(childComplexity, args["input"].(ledger.ReleaseHoldInput)), true
+	case "Mutation.reverseTransfer":
+		if e.ComplexityRoot.Mutation.ReverseTransfer == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_reverseTransfer_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.ReverseTransfer(childComplexity, args["input"].(ledger.ReverseTransferInput)), true
 	case "Mutation.setAccountStatus":
 		if e.ComplexityRoot.Mutation.SetAccountStatus == nil {
 			break
@@ -1809,6 +2233,49 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.NotFound.Retryable(childComplexity), true
 
+	case "NotReversible.code":
+		if e.ComplexityRoot.NotReversible.Code == nil {
+			break
+		}
+
+		return e.ComplexityRoot.NotReversible.Code(childComplexity), true
+	case "NotReversible.kind":
+		if e.ComplexityRoot.NotReversible.Kind == nil {
+			break
+		}
+
+		return e.ComplexityRoot.NotReversible.Kind(childComplexity), true
+	case "NotReversible.message":
+		if e.ComplexityRoot.NotReversible.Message == nil {
+			break
+		}
+
+		return e.ComplexityRoot.NotReversible.Message(childComplexity), true
+	case "NotReversible.path":
+		if e.ComplexityRoot.NotReversible.Path == nil {
+			break
+		}
+
+		return e.ComplexityRoot.NotReversible.Path(childComplexity), true
+	case "NotReversible.resourceId":
+		if e.ComplexityRoot.NotReversible.ResourceID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.NotReversible.ResourceID(childComplexity), true
+	case "NotReversible.retryable":
+		if e.ComplexityRoot.NotReversible.Retryable == nil {
+			break
+		}
+
+		return e.ComplexityRoot.NotReversible.Retryable(childComplexity), true
+	case "NotReversible.reversedBy":
+		if e.ComplexityRoot.NotReversible.ReversedBy == nil {
+			break
+		}
+
+		return e.ComplexityRoot.NotReversible.ReversedBy(childComplexity), true
+
 	case "OpenAccountSuccess.account":
 		if e.ComplexityRoot.OpenAccountSuccess.Account == nil {
 			break
@@ -1853,6 +2320,24 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Payment.Amount(childComplexity), true
+	case "Payment.authorized":
+		if e.ComplexityRoot.Payment.Authorized == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Payment.Authorized(childComplexity), true
+	case "Payment.availableActions":
+		if e.ComplexityRoot.Payment.AvailableActions == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Payment.AvailableActions(childComplexity), true
+	case "Payment.capturable":
+		if e.ComplexityRoot.Payment.Capturable == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Payment.Capturable(childComplexity), true
 	case "Payment.captureMethod":
 		if e.ComplexityRoot.Payment.CaptureMethod == nil {
 			break
@@ -1865,6 +2350,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Payment.Captured(childComplexity), true
+	case "Payment.captures":
+		if e.ComplexityRoot.Payment.Captures == nil {
+			break
+		}
+
+		args, err := ec.field_Payment_captures_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Payment.Captures(childComplexity, args["first"].(int32), args["after"].(*string)), true
 	case "Payment.createdAt":
 		if e.ComplexityRoot.Payment.CreatedAt == nil {
 			break
@@ -1888,6 +2384,18 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Payment.Events(childComplexity, args["first"].(int32), args["after"].(*string)), true
+	case "Payment.expiresAt":
+		if e.ComplexityRoot.Payment.ExpiresAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Payment.ExpiresAt(childComplexity), true
+	case "Payment.fee":
+		if e.ComplexityRoot.Payment.Fee == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Payment.Fee(childComplexity), true
 	case "Payment.id":
 		if e.ComplexityRoot.Payment.ID == nil {
 			break
@@ -1900,12 +2408,35 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Payment.Metadata(childComplexity), true
+	case "Payment.net":
+		if e.ComplexityRoot.Payment.Net == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Payment.Net(childComplexity), true
 	case "Payment.reference":
 		if e.ComplexityRoot.Payment.Reference == nil {
 			break
 		}
 
 		return e.ComplexityRoot.Payment.Reference(childComplexity), true
+	case "Payment.refunded":
+		if e.ComplexityRoot.Payment.Refunded == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Payment.Refunded(childComplexity), true
+	case "Payment.refunds":
+		if e.ComplexityRoot.Payment.Refunds == nil {
+			break
+		}
+
+		args, err := ec.field_Payment_refunds_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Payment.Refunds(childComplexity, args["first"].(int32), args["after"].(*string)), true
 	case "Payment.source":
 		if e.ComplexityRoot.Payment.Source == nil {
 			break
@@ -2182,6 +2713,100 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Query.Viewer(childComplexity), true
 
+	case "Refund.amount":
+		if e.ComplexityRoot.Refund.Amount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Refund.Amount(childComplexity), true
+	case "Refund.createdAt":
+		if e.ComplexityRoot.Refund.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Refund.CreatedAt(childComplexity), true
+	case "Refund.id":
+		if e.ComplexityRoot.Refund.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Refund.ID(childComplexity), true
+	case "Refund.payment":
+		if e.ComplexityRoot.Refund.Payment == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Refund.Payment(childComplexity), true
+	case "Refund.reason":
+		if e.ComplexityRoot.Refund.Reason == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Refund.Reason(childComplexity), true
+	case "Refund.status":
+		if e.ComplexityRoot.Refund.Status == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Refund.Status(childComplexity), true
+	case "Refund.transaction":
+		if e.ComplexityRoot.Refund.Transaction == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Refund.Transaction(childComplexity), true
+
+	case "RefundConnection.edges":
+		if e.ComplexityRoot.RefundConnection.Edges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RefundConnection.Edges(childComplexity), true
+	case "RefundConnection.nodes":
+		if e.ComplexityRoot.RefundConnection.Nodes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RefundConnection.Nodes(childComplexity), true
+	case "RefundConnection.pageInfo":
+		if e.ComplexityRoot.RefundConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RefundConnection.PageInfo(childComplexity), true
+
+	case "RefundEdge.cursor":
+		if e.ComplexityRoot.RefundEdge.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RefundEdge.Cursor(childComplexity), true
+	case "RefundEdge.node":
+		if e.ComplexityRoot.RefundEdge.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RefundEdge.Node(childComplexity), true
+
+	case "RefundPaymentSuccess.payment":
+		if e.ComplexityRoot.RefundPaymentSuccess.Payment == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RefundPaymentSuccess.Payment(childComplexity), true
+	case "RefundPaymentSuccess.refund":
+		if e.ComplexityRoot.RefundPaymentSuccess.Refund == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RefundPaymentSuccess.Refund(childComplexity), true
+	case "RefundPaymentSuccess.replayed":
+		if e.ComplexityRoot.RefundPaymentSuccess.Replayed == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RefundPaymentSuccess.Replayed(childComplexity), true
+
 	case "ReleaseHoldSuccess.hold":
 		if e.ComplexityRoot.ReleaseHoldSuccess.Hold == nil {
 			break
@@ -2200,6 +2825,19 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.ReleaseHoldSuccess.Transaction(childComplexity), true
+
+	case "ReverseTransferSuccess.replayed":
+		if e.ComplexityRoot.ReverseTransferSuccess.Replayed == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReverseTransferSuccess.Replayed(childComplexity), true
+	case "ReverseTransferSuccess.transaction":
+		if e.ComplexityRoot.ReverseTransferSuccess.Transaction == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReverseTransferSuccess.Transaction(childComplexity), true
 
 	case "SetAccountStatusSuccess.account":
 		if e.ComplexityRoot.SetAccountStatusSuccess.Account == nil {
@@ -2290,6 +2928,18 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Transaction.Reference(childComplexity), true
+	case "Transaction.reversedBy":
+		if e.ComplexityRoot.Transaction.ReversedBy == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Transaction.ReversedBy(childComplexity), true
+	case "Transaction.reverses":
+		if e.ComplexityRoot.Transaction.Reverses == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Transaction.Reverses(childComplexity), true
 	case "Transaction.status":
 		if e.ComplexityRoot.Transaction.Status == nil {
 			break
@@ -2379,6 +3029,49 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.ValidationFailed.Violations(childComplexity), true
 
+	case "VersionConflict.code":
+		if e.ComplexityRoot.VersionConflict.Code == nil {
+			break
+		}
+
+		return e.ComplexityRoot.VersionConflict.Code(childComplexity), true
+	case "VersionConflict.currentVersion":
+		if e.ComplexityRoot.VersionConflict.CurrentVersion == nil {
+			break
+		}
+
+		return e.ComplexityRoot.VersionConflict.CurrentVersion(childComplexity), true
+	case "VersionConflict.expectedVersion":
+		if e.ComplexityRoot.VersionConflict.ExpectedVersion == nil {
+			break
+		}
+
+		return e.ComplexityRoot.VersionConflict.ExpectedVersion(childComplexity), true
+	case "VersionConflict.message":
+		if e.ComplexityRoot.VersionConflict.Message == nil {
+			break
+		}
+
+		return e.ComplexityRoot.VersionConflict.Message(childComplexity), true
+	case "VersionConflict.path":
+		if e.ComplexityRoot.VersionConflict.Path == nil {
+			break
+		}
+
+		return e.ComplexityRoot.VersionConflict.Path(childComplexity), true
+	case "VersionConflict.resourceId":
+		if e.ComplexityRoot.VersionConflict.ResourceID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.VersionConflict.ResourceID(childComplexity), true
+	case "VersionConflict.retryable":
+		if e.ComplexityRoot.VersionConflict.Retryable == nil {
+			break
+		}
+
+		return e.ComplexityRoot.VersionConflict.Retryable(childComplexity), true
+
 	case "Viewer.expiresAt":
 		if e.ComplexityRoot.Viewer.ExpiresAt == nil {
 			break
@@ -2434,6 +3127,8 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		return graphql.NewInputUnmarshalerIndex(
 			graphql.NewInputUnmarshaler("AccountFilter", ec.unmarshalInputAccountFilter),
 			graphql.NewInputUnmarshaler("AmountRange", ec.unmarshalInputAmountRange),
+			graphql.NewInputUnmarshaler("CancelPaymentInput", ec.unmarshalInputCancelPaymentInput),
+			graphql.NewInputUnmarshaler("CapturePaymentInput", ec.unmarshalInputCapturePaymentInput),
 			graphql.NewInputUnmarshaler("ConfirmPaymentInput", ec.unmarshalInputConfirmPaymentInput),
 			graphql.NewInputUnmarshaler("CreateCustomerInput", ec.unmarshalInputCreateCustomerInput),
 			graphql.NewInputUnmarshaler("CreatePaymentInput", ec.unmarshalInputCreatePaymentInput),
@@ -2447,7 +3142,9 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("PaymentFilter", ec.unmarshalInputPaymentFilter),
 			graphql.NewInputUnmarshaler("PaymentSourceInput", ec.unmarshalInputPaymentSourceInput),
 			graphql.NewInputUnmarshaler("PlaceHoldInput", ec.unmarshalInputPlaceHoldInput),
+			graphql.NewInputUnmarshaler("RefundPaymentInput", ec.unmarshalInputRefundPaymentInput),
 			graphql.NewInputUnmarshaler("ReleaseHoldInput", ec.unmarshalInputReleaseHoldInput),
+			graphql.NewInputUnmarshaler("ReverseTransferInput", ec.unmarshalInputReverseTransferInput),
 			graphql.NewInputUnmarshaler("SetAccountStatusInput", ec.unmarshalInputSetAccountStatusInput),
 			graphql.NewInputUnmarshaler("TransactionFilter", ec.unmarshalInputTransactionFilter),
 			graphql.NewInputUnmarshaler("TransferFundsInput", ec.unmarshalInputTransferFundsInput),
@@ -2576,7 +3273,7 @@ enum Scope {
   LEDGER_ADJUST
   "See payments, and what became of a request."
   PAYMENTS_READ
-  "Create and confirm payments."
+  "Create, confirm, capture, cancel and refund payments."
   PAYMENTS_WRITE
   "Move money between accounts, and set it aside."
   TRANSFERS_WRITE
@@ -2710,6 +3407,8 @@ enum AccountKind {
   BANK_CASH
   "What is not yet anybody's: what holds without a destination are for. One a currency."
   SUSPENSE
+  "What the merchant was charged for payments. One a currency."
+  FEES
 }
 
 "What requests may do with an account."
@@ -2825,6 +3524,10 @@ enum TransactionKind {
   HOLD
   "Nothing has moved: what was set aside is free again."
   RELEASE
+  "A payment's money went back."
+  REFUND
+  "A transfer was undone."
+  REVERSAL
 }
 
 "What became of a hold."
@@ -2867,6 +3570,8 @@ type Hold implements Node @requiresScope(scope: ACCOUNTS_READ) {
 enum TransactionStatus {
   "It stands."
   POSTED
+  "A later transaction has undone it."
+  REVERSED
 }
 
 "One balanced posting in the ledger: its debits equal its credits."
@@ -2877,7 +3582,7 @@ type Transaction implements Node @requiresScope(scope: ACCOUNTS_READ) {
   kind: TransactionKind!
   "Whether it still stands."
   status: TransactionStatus!
-  "How much moved: the sum of its debits; where it is a HOLD what was set aside, where it is a RELEASE what is free again."
+  "How much moved, beside a fee; where it is a HOLD what was set aside, where it is a RELEASE what is free again."
   amount: Money!
   "Its legs, at least two; who sees only some of the accounts, sees their legs alone."
   entries: [Entry!]!
@@ -2885,6 +3590,10 @@ type Transaction implements Node @requiresScope(scope: ACCOUNTS_READ) {
   payment: Payment
   "The word of the client who asked for it."
   reference: String
+  "The transaction that it undoes; mostly null."
+  reverses: Transaction
+  "The transaction that has undone it; mostly null."
+  reversedBy: Transaction
   "The day from which it counts."
   valueDate: Date!
   "When it was booked."
@@ -2897,14 +3606,96 @@ enum PaymentStatus {
   REQUIRES_PAYMENT_METHOD
   "It has a source, and waits for confirmation."
   REQUIRES_CONFIRMATION
-  "The money has moved. Final."
+  "The money is set aside, and waits for captures."
+  AUTHORIZED
+  "A part of the money was captured; the rest is still set aside."
+  PARTIALLY_CAPTURED
+  "The money has moved, all that will. Final: what is given back later is in ` + "`" + `refunded` + "`" + `."
   SUCCEEDED
+  "It was canceled before anything was taken. Final."
+  CANCELED
+  "Its time was up before anything was taken. Final."
+  EXPIRED
 }
 
 "When the amount of a payment is taken."
 enum CaptureMethod {
   "With the confirmation."
   AUTOMATIC
+  "Later, by ` + "`" + `capturePayment` + "`" + `, in one or several parts. The confirmation sets it aside, for 7 days."
+  MANUAL
+}
+
+"What a client may do with a payment."
+enum PaymentAction {
+  "` + "`" + `confirmPayment` + "`" + `"
+  CONFIRM
+  "` + "`" + `capturePayment` + "`" + `"
+  CAPTURE
+  "` + "`" + `cancelPayment` + "`" + `"
+  CANCEL
+  "` + "`" + `refundPayment` + "`" + `"
+  REFUND
+}
+
+"Whether something can be done with a payment as it is. Balances are not looked at: they may have changed when it is asked for."
+type AvailableAction {
+  "What."
+  action: PaymentAction!
+  "Whether it can be done."
+  allowed: Boolean!
+  "The largest amount, where one can be named; else null."
+  max: Money
+  "Why it cannot be done, in a sentence for people; null where it can."
+  reason: String
+}
+
+"What became of a capture."
+enum CaptureStatus {
+  "The money has moved."
+  SUCCEEDED
+}
+
+"One taking of money that was set aside for a payment."
+type Capture implements Node @requiresScope(scope: PAYMENTS_READ) {
+  "The capture's identifier: ` + "`" + `cap_…` + "`" + `."
+  id: ID!
+  "What became of it."
+  status: CaptureStatus!
+  "How much was taken."
+  amount: Money!
+  "Whether nothing more is captured after it."
+  final: Boolean!
+  "The payment."
+  payment: Payment
+  "The transaction that moved the money."
+  transaction: Transaction
+  "When."
+  createdAt: DateTime!
+}
+
+"What became of a refund."
+enum RefundStatus {
+  "The money has moved."
+  SUCCEEDED
+}
+
+"One giving back of a payment's money."
+type Refund implements Node @requiresScope(scope: PAYMENTS_READ) {
+  "The refund's identifier: ` + "`" + `ref_…` + "`" + `."
+  id: ID!
+  "What became of it."
+  status: RefundStatus!
+  "How much was given back."
+  amount: Money!
+  "The word of the client who asked for it."
+  reason: String
+  "The payment."
+  payment: Payment
+  "The transaction that moved the money."
+  transaction: Transaction
+  "When."
+  createdAt: DateTime!
 }
 
 "Where a payment takes its money from."
@@ -2921,14 +3712,28 @@ type Payment implements Node @requiresScope(scope: PAYMENTS_READ) {
   status: PaymentStatus!
   "How much is to be moved."
   amount: Money!
+  "What the source has agreed to: what was set aside or, without that, what was taken at once."
+  authorized: Money!
+  "How much can still be captured."
+  capturable: Money!
   "How much has been taken from the source."
   captured: Money!
+  "How much of that has been given back."
+  refunded: Money!
+  "What the merchant was charged for it; given back with nothing."
+  fee: Money!
+  "How much was taken and not given back, without the fee."
+  net: Money!
   "Where the money comes from; null before it is known."
   source: PaymentSource
   "Where the money goes."
   destination: PaymentDestination
   "When the amount is taken."
   captureMethod: CaptureMethod!
+  "What a client can do with it now."
+  availableActions: [AvailableAction!]!
+  "When its time is up: 24 hours for the confirmation, 7 days for captures; null where it waits for nobody."
+  expiresAt: DateTime
   "The merchant's own name for the payment."
   reference: String
   "What the merchant keeps with the payment."
@@ -2940,6 +3745,20 @@ type Payment implements Node @requiresScope(scope: PAYMENTS_READ) {
     "The cursor after which to begin."
     after: Cursor
   ): TransactionConnection
+  "What ` + "`" + `capturePayment` + "`" + ` took, the oldest first. Empty where the amount was taken with the confirmation."
+  captures(
+    "How many at most: 1 to 100."
+    first: Int! = 20
+    "The cursor after which to begin."
+    after: Cursor
+  ): CaptureConnection
+  "What was given back, the oldest first."
+  refunds(
+    "How many at most: 1 to 100."
+    first: Int! = 20
+    "The cursor after which to begin."
+    after: Cursor
+  ): RefundConnection
   "What happened to it, the oldest first."
   events(
     "How many at most: 1 to 100."
@@ -2971,10 +3790,26 @@ enum EventType {
   FUNDS_HELD
   "A hold was ended, and nothing has moved."
   HOLD_RELEASED
+  "A transfer was undone."
+  TRANSFER_REVERSED
   "A payment was created, and waits for a source or for confirmation."
   PAYMENT_CREATED
-  "A payment's money has moved."
+  "A payment's money was set aside, and waits for captures."
+  PAYMENT_AUTHORIZED
+  "A part of a payment's money was captured; the rest is still set aside."
+  PAYMENT_PARTIALLY_CAPTURED
+  "A payment's money has moved, all that will."
   PAYMENT_SUCCEEDED
+  "A payment was canceled."
+  PAYMENT_CANCELED
+  "A payment's time was up."
+  PAYMENT_EXPIRED
+  "Money of a payment was given back."
+  PAYMENT_REFUNDED
+  "Money that was set aside for a payment was taken."
+  CAPTURE_SUCCEEDED
+  "Money of a payment was given back."
+  REFUND_SUCCEEDED
 }
 
 """
@@ -3196,6 +4031,42 @@ type AccountEdge {
   cursor: Cursor!
   "The object."
   node: Account!
+}
+
+"A page of a list: Capture objects."
+type CaptureConnection {
+  "The objects with their cursors."
+  edges: [CaptureEdge!]!
+  "The objects alone."
+  nodes: [Capture!]!
+  "Where the page stands in the list."
+  pageInfo: PageInfo!
+}
+
+"One object of a page: Capture."
+type CaptureEdge {
+  "The object's place in the list."
+  cursor: Cursor!
+  "The object."
+  node: Capture!
+}
+
+"A page of a list: Refund objects."
+type RefundConnection {
+  "The objects with their cursors."
+  edges: [RefundEdge!]!
+  "The objects alone."
+  nodes: [Refund!]!
+  "Where the page stands in the list."
+  pageInfo: PageInfo!
+}
+
+"One object of a page: Refund."
+type RefundEdge {
+  "The object's place in the list."
+  cursor: Cursor!
+  "The object."
+  node: Refund!
 }
 
 "A page of a list: Entry objects."
@@ -3447,6 +4318,11 @@ type Mutation {
     "The transfer, and the key."
     input: TransferFundsInput!
   ): TransferFundsResult @requiresScope(scope: TRANSFERS_WRITE)
+  "Undo a transfer, by a transaction the other way round."
+  reverseTransfer(
+    "The transfer, and the key."
+    input: ReverseTransferInput!
+  ): ReverseTransferResult @requiresScope(scope: TRANSFERS_WRITE)
   "Set money of a wallet aside, so that nothing else can take it, until the hold is released."
   placeHold(
     "The hold, and the key."
@@ -3457,16 +4333,31 @@ type Mutation {
     "The hold, and the key."
     input: ReleaseHoldInput!
   ): ReleaseHoldResult @requiresScope(scope: TRANSFERS_WRITE)
-  "Create a payment, and with ` + "`" + `confirm: true` + "`" + ` take the money at once."
+  "Create a payment, and with ` + "`" + `confirm: true` + "`" + ` take the money at once, or set it aside where it is captured later."
   createPayment(
     "The payment, and the key."
     input: CreatePaymentInput!
   ): CreatePaymentResult @requiresScope(scope: PAYMENTS_WRITE)
-  "Take the money of a payment that was created before."
+  "Take the money of a payment that was created before, or set it aside where it is captured later."
   confirmPayment(
     "The payment, and the key."
     input: ConfirmPaymentInput!
   ): ConfirmPaymentResult @requiresScope(scope: PAYMENTS_WRITE)
+  "Take money that is set aside for a payment, all of it or a part."
+  capturePayment(
+    "The capture, and the key."
+    input: CapturePaymentInput!
+  ): CapturePaymentResult @requiresScope(scope: PAYMENTS_WRITE)
+  "End a payment: what is set aside for it is free again. One of which a part was captured has succeeded with that."
+  cancelPayment(
+    "The payment, and the key."
+    input: CancelPaymentInput!
+  ): CancelPaymentResult @requiresScope(scope: PAYMENTS_WRITE)
+  "Give back what a payment has taken, all of it or a part, from where it went."
+  refundPayment(
+    "The refund, and the key."
+    input: RefundPaymentInput!
+  ): RefundPaymentResult @requiresScope(scope: PAYMENTS_WRITE)
 }
 
 "A customer to be created."
@@ -3501,6 +4392,8 @@ input SetAccountStatusInput {
   accountId: ID!
   "Its status from now on. CLOSED is final, and needs an empty account without open holds."
   status: AccountStatus!
+  "The version that the account has to have: a VersionConflict where it has changed since it was read. Null: any."
+  expectedVersion: Int
   "Why: at most 500 characters. The account shows it as statusReason; the log has a salted hash of it."
   reason: String!
 }
@@ -3529,6 +4422,16 @@ input TransferFundsInput {
   amount: MoneyInput!
   "A word to be kept with the transaction: at most 200 characters."
   reference: String
+}
+
+"A transfer that is to be undone."
+input ReverseTransferInput {
+  "Names this attempt."
+  idempotencyKey: IdempotencyKey!
+  "The transaction of the transfer."
+  transactionId: ID!
+  "Why: at most 500 characters. It is kept as the new transaction's reference."
+  reason: String!
 }
 
 "Money of a wallet that is to be set aside."
@@ -3587,6 +4490,46 @@ input ConfirmPaymentInput {
   paymentId: ID!
   "Where the money comes from; needed where the payment has no source yet, else it takes that one's place."
   source: PaymentSourceInput
+  "The version that the payment has to have: a VersionConflict where it has changed since it was read. Null: any."
+  expectedVersion: Int
+}
+
+"A capture of a payment."
+input CapturePaymentInput {
+  "Names this attempt."
+  idempotencyKey: IdempotencyKey!
+  "The payment."
+  paymentId: ID!
+  "How much; null: all that is set aside."
+  amount: MoneyInput
+  "Whether what is left after it is free again. With ` + "`" + `false` + "`" + ` it is captured later."
+  final: Boolean! = true
+  "The version that the payment has to have: a VersionConflict where it has changed since it was read. Null: any."
+  expectedVersion: Int
+}
+
+"A payment that is to end."
+input CancelPaymentInput {
+  "Names this attempt."
+  idempotencyKey: IdempotencyKey!
+  "The payment."
+  paymentId: ID!
+  "The version that the payment has to have: a VersionConflict where it has changed since it was read. Null: any."
+  expectedVersion: Int
+}
+
+"A refund of a payment."
+input RefundPaymentInput {
+  "Names this attempt."
+  idempotencyKey: IdempotencyKey!
+  "The payment."
+  paymentId: ID!
+  "How much; null: all that has not been given back."
+  amount: MoneyInput
+  "Why: at most 500 characters. The log has a salted hash of it."
+  reason: String
+  "The version that the payment has to have: a VersionConflict where it has changed since it was read. Null: any."
+  expectedVersion: Int
 }
 
 "What ` + "`" + `createCustomer` + "`" + ` answers."
@@ -3625,6 +4568,7 @@ union SetAccountStatusResult =
   | SetAccountStatusSuccess
   | ValidationFailed
   | NotFound
+  | VersionConflict
   | AccountNotActive
   | AccountNotEmpty
   | IdempotencyKeyReused
@@ -3744,6 +4688,7 @@ union ConfirmPaymentResult =
   | ConfirmPaymentSuccess
   | ValidationFailed
   | NotFound
+  | VersionConflict
   | InvalidState
   | AccountNotActive
   | CurrencyMismatch
@@ -3756,6 +4701,91 @@ union ConfirmPaymentResult =
 type ConfirmPaymentSuccess {
   "The payment, as the request left it; for a replay, as it is now."
   payment: Payment
+  "Whether the key was known: nothing was done again."
+  replayed: Boolean!
+}
+
+"What ` + "`" + `capturePayment` + "`" + ` answers."
+union CapturePaymentResult =
+  | CapturePaymentSuccess
+  | ValidationFailed
+  | NotFound
+  | VersionConflict
+  | InvalidState
+  | CurrencyMismatch
+  | AmountExceedsCapturable
+  | BalanceOutOfRange
+  | IdempotencyKeyReused
+  | IdempotencyInProgress
+
+"The money was taken."
+type CapturePaymentSuccess {
+  "The capture."
+  capture: Capture
+  "The payment, as it is now."
+  payment: Payment
+  "Whether the key was known: nothing was done again."
+  replayed: Boolean!
+}
+
+"What ` + "`" + `cancelPayment` + "`" + ` answers."
+union CancelPaymentResult =
+  | CancelPaymentSuccess
+  | NotFound
+  | VersionConflict
+  | InvalidState
+  | IdempotencyKeyReused
+  | IdempotencyInProgress
+
+"The payment has ended."
+type CancelPaymentSuccess {
+  "The payment, as the request left it; for a replay, as it is now."
+  payment: Payment
+  "Whether the key was known: nothing was done again."
+  replayed: Boolean!
+}
+
+"What ` + "`" + `refundPayment` + "`" + ` answers."
+union RefundPaymentResult =
+  | RefundPaymentSuccess
+  | ValidationFailed
+  | NotFound
+  | VersionConflict
+  | InvalidState
+  | CurrencyMismatch
+  | AmountExceedsRefundable
+  | AccountNotActive
+  | InsufficientFunds
+  | BalanceOutOfRange
+  | IdempotencyKeyReused
+  | IdempotencyInProgress
+
+"The money was given back."
+type RefundPaymentSuccess {
+  "The refund."
+  refund: Refund
+  "The payment, as it is now."
+  payment: Payment
+  "Whether the key was known: nothing was done again."
+  replayed: Boolean!
+}
+
+"What ` + "`" + `reverseTransfer` + "`" + ` answers."
+union ReverseTransferResult =
+  | ReverseTransferSuccess
+  | ValidationFailed
+  | NotFound
+  | NotReversible
+  | AccountNotActive
+  | InsufficientFunds
+  | BalanceOutOfRange
+  | IdempotencyKeyReused
+  | IdempotencyInProgress
+
+"The transfer is undone."
+type ReverseTransferSuccess {
+  "The new transaction, as the request left it; for a replay, as it is now."
+  transaction: Transaction
   "Whether the key was known: nothing was done again."
   replayed: Boolean!
 }
@@ -3778,8 +4808,16 @@ enum ErrorCode {
   VALIDATION_FAILED
   "The token sees no such object."
   NOT_FOUND
-  "The payment cannot be moved so: its status does not allow it, or its source is missing or its destination."
+  "It has changed since the client read it."
+  VERSION_CONFLICT
+  "The payment cannot be moved so: its status does not allow it, its time is up, or its source is missing or its destination."
   INVALID_STATE
+  "More is to be captured than is set aside."
+  AMOUNT_EXCEEDS_CAPTURABLE
+  "More is to be refunded than was taken and not given back."
+  AMOUNT_EXCEEDS_REFUNDABLE
+  "It is no transfer, or has been reversed."
+  NOT_REVERSIBLE
   "There is not enough in the account."
   INSUFFICIENT_FUNDS
   "The account is frozen or closed."
@@ -3788,7 +4826,7 @@ enum ErrorCode {
   ACCOUNT_NOT_EMPTY
   "The sums of an account would leave the range that the ledger can count."
   BALANCE_OUT_OF_RANGE
-  "The account is in another currency."
+  "The account, or the payment, is in another currency."
   CURRENCY_MISMATCH
   "The hold has ended."
   HOLD_NOT_OPEN
@@ -3842,6 +4880,80 @@ type InvalidState implements UserError {
   resourceId: ID!
   "Its status."
   status: PaymentStatus!
+  "What could be done with it then."
+  availableActions: [AvailableAction!]!
+}
+
+"It has changed since the client read it."
+type VersionConflict implements UserError {
+  "The machine-readable name of the refusal."
+  code: ErrorCode!
+  "The refusal in a sentence, for people."
+  message: String!
+  "Leads to the argument that caused it."
+  path: [String!]
+  "Whether the same request with the same key may yet succeed."
+  retryable: Boolean!
+  "The payment or account."
+  resourceId: ID!
+  "The version that the client expected."
+  expectedVersion: Int!
+  "The version that it had by then."
+  currentVersion: Int!
+}
+
+"More is to be captured than is set aside."
+type AmountExceedsCapturable implements UserError {
+  "The machine-readable name of the refusal."
+  code: ErrorCode!
+  "The refusal in a sentence, for people."
+  message: String!
+  "Leads to the argument that caused it."
+  path: [String!]
+  "Whether the same request with the same key may yet succeed."
+  retryable: Boolean!
+  "The payment."
+  resourceId: ID!
+  "What could be captured."
+  capturable: Money!
+  "What was asked for."
+  requested: Money!
+}
+
+"More is to be refunded than was taken and not given back."
+type AmountExceedsRefundable implements UserError {
+  "The machine-readable name of the refusal."
+  code: ErrorCode!
+  "The refusal in a sentence, for people."
+  message: String!
+  "Leads to the argument that caused it."
+  path: [String!]
+  "Whether the same request with the same key may yet succeed."
+  retryable: Boolean!
+  "The payment."
+  resourceId: ID!
+  "What could be refunded."
+  refundable: Money!
+  "What was asked for."
+  requested: Money!
+}
+
+"It is no transfer, or has been reversed."
+type NotReversible implements UserError {
+  "The machine-readable name of the refusal."
+  code: ErrorCode!
+  "The refusal in a sentence, for people."
+  message: String!
+  "Leads to the argument that caused it."
+  path: [String!]
+  "Whether the same request with the same key may yet succeed."
+  retryable: Boolean!
+  "The transaction."
+  resourceId: ID!
+  "What kind of transaction it is."
+  kind: TransactionKind!
+  "The transaction that has reversed it, where there is one."
+  reversedBy: ID
 }
 
 "There is not enough in the account."
@@ -3942,7 +5054,7 @@ type BalanceOutOfRange implements UserError {
   resourceId: ID!
 }
 
-"The account is in another currency than the amount."
+"The account, or the payment, is in another currency than the amount."
 type CurrencyMismatch implements UserError {
   "The machine-readable name of the refusal."
   code: ErrorCode!
@@ -3952,9 +5064,9 @@ type CurrencyMismatch implements UserError {
   path: [String!]
   "Whether the same request with the same key may yet succeed."
   retryable: Boolean!
-  "The account."
+  "The account or the payment."
   resourceId: ID!
-  "The account's currency."
+  "Its currency."
   expected: CurrencyCode!
   "The amount's currency."
   actual: CurrencyCode!
@@ -4101,6 +5213,20 @@ func (ec *executionContext) childFields_AccountEdge(ctx context.Context, field g
 	return nil, fmt.Errorf("no field named %q was found under type AccountEdge", field.Name)
 }
 
+func (ec *executionContext) childFields_AvailableAction(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "action":
+		return ec.fieldContext_AvailableAction_action(ctx, field)
+	case "allowed":
+		return ec.fieldContext_AvailableAction_allowed(ctx, field)
+	case "max":
+		return ec.fieldContext_AvailableAction_max(ctx, field)
+	case "reason":
+		return ec.fieldContext_AvailableAction_reason(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type AvailableAction", field.Name)
+}
+
 func (ec *executionContext) childFields_Balance(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "posted":
@@ -4113,6 +5239,48 @@ func (ec *executionContext) childFields_Balance(ctx context.Context, field graph
 		return ec.fieldContext_Balance_pendingOut(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Balance", field.Name)
+}
+
+func (ec *executionContext) childFields_Capture(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_Capture_id(ctx, field)
+	case "status":
+		return ec.fieldContext_Capture_status(ctx, field)
+	case "amount":
+		return ec.fieldContext_Capture_amount(ctx, field)
+	case "final":
+		return ec.fieldContext_Capture_final(ctx, field)
+	case "payment":
+		return ec.fieldContext_Capture_payment(ctx, field)
+	case "transaction":
+		return ec.fieldContext_Capture_transaction(ctx, field)
+	case "createdAt":
+		return ec.fieldContext_Capture_createdAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Capture", field.Name)
+}
+
+func (ec *executionContext) childFields_CaptureConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return ec.fieldContext_CaptureConnection_edges(ctx, field)
+	case "nodes":
+		return ec.fieldContext_CaptureConnection_nodes(ctx, field)
+	case "pageInfo":
+		return ec.fieldContext_CaptureConnection_pageInfo(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type CaptureConnection", field.Name)
+}
+
+func (ec *executionContext) childFields_CaptureEdge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "cursor":
+		return ec.fieldContext_CaptureEdge_cursor(ctx, field)
+	case "node":
+		return ec.fieldContext_CaptureEdge_node(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type CaptureEdge", field.Name)
 }
 
 func (ec *executionContext) childFields_Customer(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -4375,20 +5543,38 @@ func (ec *executionContext) childFields_Payment(ctx context.Context, field graph
 		return ec.fieldContext_Payment_status(ctx, field)
 	case "amount":
 		return ec.fieldContext_Payment_amount(ctx, field)
+	case "authorized":
+		return ec.fieldContext_Payment_authorized(ctx, field)
+	case "capturable":
+		return ec.fieldContext_Payment_capturable(ctx, field)
 	case "captured":
 		return ec.fieldContext_Payment_captured(ctx, field)
+	case "refunded":
+		return ec.fieldContext_Payment_refunded(ctx, field)
+	case "fee":
+		return ec.fieldContext_Payment_fee(ctx, field)
+	case "net":
+		return ec.fieldContext_Payment_net(ctx, field)
 	case "source":
 		return ec.fieldContext_Payment_source(ctx, field)
 	case "destination":
 		return ec.fieldContext_Payment_destination(ctx, field)
 	case "captureMethod":
 		return ec.fieldContext_Payment_captureMethod(ctx, field)
+	case "availableActions":
+		return ec.fieldContext_Payment_availableActions(ctx, field)
+	case "expiresAt":
+		return ec.fieldContext_Payment_expiresAt(ctx, field)
 	case "reference":
 		return ec.fieldContext_Payment_reference(ctx, field)
 	case "metadata":
 		return ec.fieldContext_Payment_metadata(ctx, field)
 	case "transactions":
 		return ec.fieldContext_Payment_transactions(ctx, field)
+	case "captures":
+		return ec.fieldContext_Payment_captures(ctx, field)
+	case "refunds":
+		return ec.fieldContext_Payment_refunds(ctx, field)
 	case "events":
 		return ec.fieldContext_Payment_events(ctx, field)
 	case "version":
@@ -4443,6 +5629,48 @@ func (ec *executionContext) childFields_PaymentStatusEvent(ctx context.Context, 
 	return nil, fmt.Errorf("no field named %q was found under type PaymentStatusEvent", field.Name)
 }
 
+func (ec *executionContext) childFields_Refund(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_Refund_id(ctx, field)
+	case "status":
+		return ec.fieldContext_Refund_status(ctx, field)
+	case "amount":
+		return ec.fieldContext_Refund_amount(ctx, field)
+	case "reason":
+		return ec.fieldContext_Refund_reason(ctx, field)
+	case "payment":
+		return ec.fieldContext_Refund_payment(ctx, field)
+	case "transaction":
+		return ec.fieldContext_Refund_transaction(ctx, field)
+	case "createdAt":
+		return ec.fieldContext_Refund_createdAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Refund", field.Name)
+}
+
+func (ec *executionContext) childFields_RefundConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return ec.fieldContext_RefundConnection_edges(ctx, field)
+	case "nodes":
+		return ec.fieldContext_RefundConnection_nodes(ctx, field)
+	case "pageInfo":
+		return ec.fieldContext_RefundConnection_pageInfo(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type RefundConnection", field.Name)
+}
+
+func (ec *executionContext) childFields_RefundEdge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "cursor":
+		return ec.fieldContext_RefundEdge_cursor(ctx, field)
+	case "node":
+		return ec.fieldContext_RefundEdge_node(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type RefundEdge", field.Name)
+}
+
 func (ec *executionContext) childFields_Transaction(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "id":
@@ -4459,6 +5687,10 @@ func (ec *executionContext) childFields_Transaction(ctx context.Context, field g
 		return ec.fieldContext_Transaction_payment(ctx, field)
 	case "reference":
 		return ec.fieldContext_Transaction_reference(ctx, field)
+	case "reverses":
+		return ec.fieldContext_Transaction_reverses(ctx, field)
+	case "reversedBy":
+		return ec.fieldContext_Transaction_reversedBy(ctx, field)
 	case "valueDate":
 		return ec.fieldContext_Transaction_valueDate(ctx, field)
 	case "createdAt":
@@ -4719,6 +5951,34 @@ func (ec *executionContext) field_Customer_accounts_args(ctx context.Context, ra
 	return args, nil
 }
 
+func (ec *executionContext) field_Mutation_cancelPayment_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (payment.CancelInput, error) {
+			return ec.unmarshalNCancelPaymentInput2githubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐCancelInput(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Mutation_capturePayment_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (payment.CaptureInput, error) {
+			return ec.unmarshalNCapturePaymentInput2githubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐCaptureInput(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
 func (ec *executionContext) field_Mutation_confirmPayment_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -4803,12 +6063,40 @@ func (ec *executionContext) field_Mutation_placeHold_args(ctx context.Context, r
 	return args, nil
 }
 
+func (ec *executionContext) field_Mutation_refundPayment_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (payment.RefundInput, error) {
+			return ec.unmarshalNRefundPaymentInput2githubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐRefundInput(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
 func (ec *executionContext) field_Mutation_releaseHold_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
 		func(ctx context.Context, v any) (ledger.ReleaseHoldInput, error) {
 			return ec.unmarshalNReleaseHoldInput2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐReleaseHoldInput(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Mutation_reverseTransfer_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (ledger.ReverseTransferInput, error) {
+			return ec.unmarshalNReverseTransferInput2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐReverseTransferInput(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -4845,7 +6133,51 @@ func (ec *executionContext) field_Mutation_transferFunds_args(ctx context.Contex
 	return args, nil
 }
 
+func (ec *executionContext) field_Payment_captures_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+		func(ctx context.Context, v any) (int32, error) {
+			return ec.unmarshalNInt2int32(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["first"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOCursor2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg1
+	return args, nil
+}
+
 func (ec *executionContext) field_Payment_events_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+		func(ctx context.Context, v any) (int32, error) {
+			return ec.unmarshalNInt2int32(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["first"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOCursor2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg1
+	return args, nil
+}
+
+func (ec *executionContext) field_Payment_refunds_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "first",
@@ -5935,6 +7267,209 @@ func (ec *executionContext) fieldContext_AccountNotEmpty_held(_ context.Context,
 	return fc, nil
 }
 
+func (ec *executionContext) _AmountExceedsCapturable_code(ctx context.Context, field graphql.CollectedField, obj *payment.AmountExceedsCapturable) (ret graphql.Marshaler) {
+	return ec.marshalNErrorCode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐCode(ctx, field.Selections, obj.Code())
+}
+func (ec *executionContext) fieldContext_AmountExceedsCapturable_code(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("AmountExceedsCapturable", field, true, false, "ErrorCode")
+}
+
+func (ec *executionContext) _AmountExceedsCapturable_message(ctx context.Context, field graphql.CollectedField, obj *payment.AmountExceedsCapturable) (ret graphql.Marshaler) {
+	return ec.marshalNString2string(ctx, field.Selections, obj.Message())
+}
+func (ec *executionContext) fieldContext_AmountExceedsCapturable_message(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("AmountExceedsCapturable", field, true, false, "String")
+}
+
+func (ec *executionContext) _AmountExceedsCapturable_path(ctx context.Context, field graphql.CollectedField, obj *payment.AmountExceedsCapturable) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AmountExceedsCapturable_path(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Path(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
+			return ec.marshalOString2ᚕstringᚄ(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_AmountExceedsCapturable_path(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("AmountExceedsCapturable", field, true, false, "String")
+}
+
+func (ec *executionContext) _AmountExceedsCapturable_retryable(ctx context.Context, field graphql.CollectedField, obj *payment.AmountExceedsCapturable) (ret graphql.Marshaler) {
+	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Retryable())
+}
+func (ec *executionContext) fieldContext_AmountExceedsCapturable_retryable(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("AmountExceedsCapturable", field, true, false, "Boolean")
+}
+
+func (ec *executionContext) _AmountExceedsCapturable_resourceId(ctx context.Context, field graphql.CollectedField, obj *payment.AmountExceedsCapturable) (ret graphql.Marshaler) {
+	return ec.marshalNID2string(ctx, field.Selections, obj.ResourceID)
+}
+func (ec *executionContext) fieldContext_AmountExceedsCapturable_resourceId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("AmountExceedsCapturable", field, false, false, "ID")
+}
+
+func (ec *executionContext) _AmountExceedsCapturable_capturable(ctx context.Context, field graphql.CollectedField, obj *payment.AmountExceedsCapturable) (ret graphql.Marshaler) {
+	return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, field.Selections, obj.Capturable)
+}
+func (ec *executionContext) fieldContext_AmountExceedsCapturable_capturable(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "AmountExceedsCapturable",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Money(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _AmountExceedsCapturable_requested(ctx context.Context, field graphql.CollectedField, obj *payment.AmountExceedsCapturable) (ret graphql.Marshaler) {
+	return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, field.Selections, obj.Requested)
+}
+func (ec *executionContext) fieldContext_AmountExceedsCapturable_requested(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "AmountExceedsCapturable",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Money(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _AmountExceedsRefundable_code(ctx context.Context, field graphql.CollectedField, obj *payment.AmountExceedsRefundable) (ret graphql.Marshaler) {
+	return ec.marshalNErrorCode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐCode(ctx, field.Selections, obj.Code())
+}
+func (ec *executionContext) fieldContext_AmountExceedsRefundable_code(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("AmountExceedsRefundable", field, true, false, "ErrorCode")
+}
+
+func (ec *executionContext) _AmountExceedsRefundable_message(ctx context.Context, field graphql.CollectedField, obj *payment.AmountExceedsRefundable) (ret graphql.Marshaler) {
+	return ec.marshalNString2string(ctx, field.Selections, obj.Message())
+}
+func (ec *executionContext) fieldContext_AmountExceedsRefundable_message(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("AmountExceedsRefundable", field, true, false, "String")
+}
+
+func (ec *executionContext) _AmountExceedsRefundable_path(ctx context.Context, field graphql.CollectedField, obj *payment.AmountExceedsRefundable) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AmountExceedsRefundable_path(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Path(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
+			return ec.marshalOString2ᚕstringᚄ(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_AmountExceedsRefundable_path(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("AmountExceedsRefundable", field, true, false, "String")
+}
+
+func (ec *executionContext) _AmountExceedsRefundable_retryable(ctx context.Context, field graphql.CollectedField, obj *payment.AmountExceedsRefundable) (ret graphql.Marshaler) {
+	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Retryable())
+}
+func (ec *executionContext) fieldContext_AmountExceedsRefundable_retryable(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("AmountExceedsRefundable", field, true, false, "Boolean")
+}
+
+func (ec *executionContext) _AmountExceedsRefundable_resourceId(ctx context.Context, field graphql.CollectedField, obj *payment.AmountExceedsRefundable) (ret graphql.Marshaler) {
+	return ec.marshalNID2string(ctx, field.Selections, obj.ResourceID)
+}
+func (ec *executionContext) fieldContext_AmountExceedsRefundable_resourceId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("AmountExceedsRefundable", field, false, false, "ID")
+}
+
+func (ec *executionContext) _AmountExceedsRefundable_refundable(ctx context.Context, field graphql.CollectedField, obj *payment.AmountExceedsRefundable) (ret graphql.Marshaler) {
+	return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, field.Selections, obj.Refundable)
+}
+func (ec *executionContext) fieldContext_AmountExceedsRefundable_refundable(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "AmountExceedsRefundable",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Money(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _AmountExceedsRefundable_requested(ctx context.Context, field graphql.CollectedField, obj *payment.AmountExceedsRefundable) (ret graphql.Marshaler) {
+	return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, field.Selections, obj.Requested)
+}
+func (ec *executionContext) fieldContext_AmountExceedsRefundable_requested(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "AmountExceedsRefundable",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Money(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _AvailableAction_action(ctx context.Context, field graphql.CollectedField, obj *payment.AvailableAction) (ret graphql.Marshaler) {
+	return ec.marshalNPaymentAction2githubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐAction(ctx, field.Selections, obj.Action)
+}
+func (ec *executionContext) fieldContext_AvailableAction_action(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("AvailableAction", field, false, false, "PaymentAction")
+}
+
+func (ec *executionContext) _AvailableAction_allowed(ctx context.Context, field graphql.CollectedField, obj *payment.AvailableAction) (ret graphql.Marshaler) {
+	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Allowed)
+}
+func (ec *executionContext) fieldContext_AvailableAction_allowed(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("AvailableAction", field, false, false, "Boolean")
+}
+
+func (ec *executionContext) _AvailableAction_max(ctx context.Context, field graphql.CollectedField, obj *payment.AvailableAction) (ret graphql.Marshaler) {
+	return ec.marshalOMoney2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, field.Selections, obj.Max)
+}
+func (ec *executionContext) fieldContext_AvailableAction_max(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "AvailableAction",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Money(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _AvailableAction_reason(ctx context.Context, field graphql.CollectedField, obj *payment.AvailableAction) (ret graphql.Marshaler) {
+	return ec.marshalOString2ᚖstring(ctx, field.Selections, obj.Reason)
+}
+func (ec *executionContext) fieldContext_AvailableAction_reason(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("AvailableAction", field, false, false, "String")
+}
+
 func (ec *executionContext) _Balance_posted(ctx context.Context, field graphql.CollectedField, obj *ledger.Balance) (ret graphql.Marshaler) {
 	return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, field.Selections, obj.Posted)
 }
@@ -6048,6 +7583,343 @@ func (ec *executionContext) _BalanceOutOfRange_resourceId(ctx context.Context, f
 }
 func (ec *executionContext) fieldContext_BalanceOutOfRange_resourceId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("BalanceOutOfRange", field, false, false, "ID")
+}
+
+func (ec *executionContext) _CancelPaymentSuccess_payment(ctx context.Context, field graphql.CollectedField, obj *payment.CancelSuccess) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_CancelPaymentSuccess_payment(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Payment, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *payment.Payment) graphql.Marshaler {
+			return ec.marshalOPayment2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐPayment(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_CancelPaymentSuccess_payment(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "CancelPaymentSuccess",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Payment(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _CancelPaymentSuccess_replayed(ctx context.Context, field graphql.CollectedField, obj *payment.CancelSuccess) (ret graphql.Marshaler) {
+	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Replayed)
+}
+func (ec *executionContext) fieldContext_CancelPaymentSuccess_replayed(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("CancelPaymentSuccess", field, false, false, "Boolean")
+}
+
+func (ec *executionContext) _Capture_id(ctx context.Context, field graphql.CollectedField, obj *payment.Capture) (ret graphql.Marshaler) {
+	return ec.marshalNID2githubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐCaptureID(ctx, field.Selections, obj.ID)
+}
+func (ec *executionContext) fieldContext_Capture_id(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Capture", field, false, false, "ID")
+}
+
+func (ec *executionContext) _Capture_status(ctx context.Context, field graphql.CollectedField, obj *payment.Capture) (ret graphql.Marshaler) {
+	return ec.marshalNCaptureStatus2githubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐCaptureStatus(ctx, field.Selections, obj.Status())
+}
+func (ec *executionContext) fieldContext_Capture_status(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Capture", field, true, false, "CaptureStatus")
+}
+
+func (ec *executionContext) _Capture_amount(ctx context.Context, field graphql.CollectedField, obj *payment.Capture) (ret graphql.Marshaler) {
+	return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, field.Selections, obj.Amount)
+}
+func (ec *executionContext) fieldContext_Capture_amount(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Capture",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Money(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Capture_final(ctx context.Context, field graphql.CollectedField, obj *payment.Capture) (ret graphql.Marshaler) {
+	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Final)
+}
+func (ec *executionContext) fieldContext_Capture_final(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Capture", field, false, false, "Boolean")
+}
+
+func (ec *executionContext) _Capture_payment(ctx context.Context, field graphql.CollectedField, obj *payment.Capture) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Capture_payment(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Capture().Payment(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *payment.Payment) graphql.Marshaler {
+			return ec.marshalOPayment2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐPayment(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Capture_payment(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Capture",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Payment(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Capture_transaction(ctx context.Context, field graphql.CollectedField, obj *payment.Capture) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Capture_transaction(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Capture().Transaction(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ledger.Transaction) graphql.Marshaler {
+			return ec.marshalOTransaction2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐTransaction(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Capture_transaction(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Capture",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Transaction(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Capture_createdAt(ctx context.Context, field graphql.CollectedField, obj *payment.Capture) (ret graphql.Marshaler) {
+	return ec.marshalNDateTime2timeᚐTime(ctx, field.Selections, obj.CreatedAt)
+}
+func (ec *executionContext) fieldContext_Capture_createdAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Capture", field, false, false, "DateTime")
+}
+
+func (ec *executionContext) _CaptureConnection_edges(ctx context.Context, field graphql.CollectedField, obj *answer.Page[*payment.Capture]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_CaptureConnection_edges(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Edges(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []answer.Edge[*payment.Capture]) graphql.Marshaler {
+			return ec.marshalNCaptureEdge2ᚕgithubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐEdgeᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_CaptureConnection_edges(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "CaptureConnection",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_CaptureEdge(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _CaptureConnection_nodes(ctx context.Context, field graphql.CollectedField, obj *answer.Page[*payment.Capture]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_CaptureConnection_nodes(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Nodes(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*payment.Capture) graphql.Marshaler {
+			return ec.marshalNCapture2ᚕᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐCaptureᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_CaptureConnection_nodes(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "CaptureConnection",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Capture(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _CaptureConnection_pageInfo(ctx context.Context, field graphql.CollectedField, obj *answer.Page[*payment.Capture]) (ret graphql.Marshaler) {
+	return ec.marshalNPageInfo2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐPageInfo(ctx, field.Selections, obj.PageInfo())
+}
+func (ec *executionContext) fieldContext_CaptureConnection_pageInfo(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "CaptureConnection",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_PageInfo(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _CaptureEdge_cursor(ctx context.Context, field graphql.CollectedField, obj *answer.Edge[*payment.Capture]) (ret graphql.Marshaler) {
+	return ec.marshalNCursor2string(ctx, field.Selections, obj.Cursor)
+}
+func (ec *executionContext) fieldContext_CaptureEdge_cursor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("CaptureEdge", field, false, false, "Cursor")
+}
+
+func (ec *executionContext) _CaptureEdge_node(ctx context.Context, field graphql.CollectedField, obj *answer.Edge[*payment.Capture]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_CaptureEdge_node(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Node, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *payment.Capture) graphql.Marshaler {
+			return ec.marshalNCapture2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐCapture(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_CaptureEdge_node(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "CaptureEdge",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Capture(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _CapturePaymentSuccess_capture(ctx context.Context, field graphql.CollectedField, obj *payment.CaptureSuccess) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_CapturePaymentSuccess_capture(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Capture, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *payment.Capture) graphql.Marshaler {
+			return ec.marshalOCapture2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐCapture(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_CapturePaymentSuccess_capture(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "CapturePaymentSuccess",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Capture(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _CapturePaymentSuccess_payment(ctx context.Context, field graphql.CollectedField, obj *payment.CaptureSuccess) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_CapturePaymentSuccess_payment(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.CapturePaymentSuccess().Payment(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *payment.Payment) graphql.Marshaler {
+			return ec.marshalOPayment2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐPayment(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_CapturePaymentSuccess_payment(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "CapturePaymentSuccess",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Payment(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _CapturePaymentSuccess_replayed(ctx context.Context, field graphql.CollectedField, obj *payment.CaptureSuccess) (ret graphql.Marshaler) {
+	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Replayed)
+}
+func (ec *executionContext) fieldContext_CapturePaymentSuccess_replayed(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("CapturePaymentSuccess", field, false, false, "Boolean")
 }
 
 func (ec *executionContext) _ConfirmPaymentSuccess_payment(ctx context.Context, field graphql.CollectedField, obj *payment.ConfirmSuccess) (ret graphql.Marshaler) {
@@ -7808,6 +9680,38 @@ func (ec *executionContext) fieldContext_InvalidState_status(_ context.Context, 
 	return graphql.NewScalarFieldContext("InvalidState", field, false, false, "PaymentStatus")
 }
 
+func (ec *executionContext) _InvalidState_availableActions(ctx context.Context, field graphql.CollectedField, obj *payment.InvalidState) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_InvalidState_availableActions(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.AvailableActions, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []payment.AvailableAction) graphql.Marshaler {
+			return ec.marshalNAvailableAction2ᚕgithubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐAvailableActionᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_InvalidState_availableActions(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "InvalidState",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_AvailableAction(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Merchant_id(ctx context.Context, field graphql.CollectedField, obj *merchant.Merchant) (ret graphql.Marshaler) {
 	return ec.marshalNID2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐMerchantID(ctx, field.Selections, obj.ID)
 }
@@ -8070,6 +9974,50 @@ func (ec *executionContext) fieldContext_Mutation_transferFunds(ctx context.Cont
 	return fc, nil
 }
 
+func (ec *executionContext) _Mutation_reverseTransfer(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_reverseTransfer(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().ReverseTransfer(ctx, fc.Args["input"].(ledger.ReverseTransferInput))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v answer.Outcome) graphql.Marshaler {
+			return ec.marshalOReverseTransferResult2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐOutcome(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_reverseTransfer(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return nil, errors.New("field of type ReverseTransferResult does not have child fields")
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_reverseTransfer_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Mutation_placeHold(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -8246,6 +10194,138 @@ func (ec *executionContext) fieldContext_Mutation_confirmPayment(ctx context.Con
 	return fc, nil
 }
 
+func (ec *executionContext) _Mutation_capturePayment(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_capturePayment(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().CapturePayment(ctx, fc.Args["input"].(payment.CaptureInput))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v answer.Outcome) graphql.Marshaler {
+			return ec.marshalOCapturePaymentResult2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐOutcome(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_capturePayment(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return nil, errors.New("field of type CapturePaymentResult does not have child fields")
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_capturePayment_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Mutation_cancelPayment(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_cancelPayment(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().CancelPayment(ctx, fc.Args["input"].(payment.CancelInput))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v answer.Outcome) graphql.Marshaler {
+			return ec.marshalOCancelPaymentResult2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐOutcome(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_cancelPayment(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return nil, errors.New("field of type CancelPaymentResult does not have child fields")
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_cancelPayment_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Mutation_refundPayment(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_refundPayment(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().RefundPayment(ctx, fc.Args["input"].(payment.RefundInput))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v answer.Outcome) graphql.Marshaler {
+			return ec.marshalORefundPaymentResult2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐOutcome(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_refundPayment(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return nil, errors.New("field of type RefundPaymentResult does not have child fields")
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_refundPayment_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _NotFound_code(ctx context.Context, field graphql.CollectedField, obj *answer.NotFound) (ret graphql.Marshaler) {
 	return ec.marshalNErrorCode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐCode(ctx, field.Selections, obj.Code())
 }
@@ -8295,6 +10375,71 @@ func (ec *executionContext) _NotFound_resourceId(ctx context.Context, field grap
 }
 func (ec *executionContext) fieldContext_NotFound_resourceId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("NotFound", field, false, false, "ID")
+}
+
+func (ec *executionContext) _NotReversible_code(ctx context.Context, field graphql.CollectedField, obj *ledger.NotReversible) (ret graphql.Marshaler) {
+	return ec.marshalNErrorCode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐCode(ctx, field.Selections, obj.Code())
+}
+func (ec *executionContext) fieldContext_NotReversible_code(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("NotReversible", field, true, false, "ErrorCode")
+}
+
+func (ec *executionContext) _NotReversible_message(ctx context.Context, field graphql.CollectedField, obj *ledger.NotReversible) (ret graphql.Marshaler) {
+	return ec.marshalNString2string(ctx, field.Selections, obj.Message())
+}
+func (ec *executionContext) fieldContext_NotReversible_message(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("NotReversible", field, true, false, "String")
+}
+
+func (ec *executionContext) _NotReversible_path(ctx context.Context, field graphql.CollectedField, obj *ledger.NotReversible) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_NotReversible_path(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Path(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
+			return ec.marshalOString2ᚕstringᚄ(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_NotReversible_path(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("NotReversible", field, true, false, "String")
+}
+
+func (ec *executionContext) _NotReversible_retryable(ctx context.Context, field graphql.CollectedField, obj *ledger.NotReversible) (ret graphql.Marshaler) {
+	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Retryable())
+}
+func (ec *executionContext) fieldContext_NotReversible_retryable(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("NotReversible", field, true, false, "Boolean")
+}
+
+func (ec *executionContext) _NotReversible_resourceId(ctx context.Context, field graphql.CollectedField, obj *ledger.NotReversible) (ret graphql.Marshaler) {
+	return ec.marshalNID2string(ctx, field.Selections, obj.ResourceID)
+}
+func (ec *executionContext) fieldContext_NotReversible_resourceId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("NotReversible", field, false, false, "ID")
+}
+
+func (ec *executionContext) _NotReversible_kind(ctx context.Context, field graphql.CollectedField, obj *ledger.NotReversible) (ret graphql.Marshaler) {
+	return ec.marshalNTransactionKind2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐTransactionKind(ctx, field.Selections, obj.Kind)
+}
+func (ec *executionContext) fieldContext_NotReversible_kind(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("NotReversible", field, false, false, "TransactionKind")
+}
+
+func (ec *executionContext) _NotReversible_reversedBy(ctx context.Context, field graphql.CollectedField, obj *ledger.NotReversible) (ret graphql.Marshaler) {
+	return ec.marshalOID2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐTransactionID(ctx, field.Selections, obj.ReversedBy)
+}
+func (ec *executionContext) fieldContext_NotReversible_reversedBy(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("NotReversible", field, false, false, "ID")
 }
 
 func (ec *executionContext) _OpenAccountSuccess_account(ctx context.Context, field graphql.CollectedField, obj *ledger.OpenAccountSuccess) (ret graphql.Marshaler) {
@@ -8394,10 +10539,90 @@ func (ec *executionContext) fieldContext_Payment_amount(_ context.Context, field
 	return fc, nil
 }
 
+func (ec *executionContext) _Payment_authorized(ctx context.Context, field graphql.CollectedField, obj *payment.Payment) (ret graphql.Marshaler) {
+	return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, field.Selections, obj.Authorized())
+}
+func (ec *executionContext) fieldContext_Payment_authorized(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Payment",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Money(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Payment_capturable(ctx context.Context, field graphql.CollectedField, obj *payment.Payment) (ret graphql.Marshaler) {
+	return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, field.Selections, obj.Capturable())
+}
+func (ec *executionContext) fieldContext_Payment_capturable(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Payment",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Money(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Payment_captured(ctx context.Context, field graphql.CollectedField, obj *payment.Payment) (ret graphql.Marshaler) {
 	return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, field.Selections, obj.Captured())
 }
 func (ec *executionContext) fieldContext_Payment_captured(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Payment",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Money(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Payment_refunded(ctx context.Context, field graphql.CollectedField, obj *payment.Payment) (ret graphql.Marshaler) {
+	return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, field.Selections, obj.Refunded())
+}
+func (ec *executionContext) fieldContext_Payment_refunded(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Payment",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Money(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Payment_fee(ctx context.Context, field graphql.CollectedField, obj *payment.Payment) (ret graphql.Marshaler) {
+	return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, field.Selections, obj.Fee())
+}
+func (ec *executionContext) fieldContext_Payment_fee(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Payment",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Money(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Payment_net(ctx context.Context, field graphql.CollectedField, obj *payment.Payment) (ret graphql.Marshaler) {
+	return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, field.Selections, obj.Net())
+}
+func (ec *executionContext) fieldContext_Payment_net(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "Payment",
 		Field:      field,
@@ -8457,10 +10682,49 @@ func (ec *executionContext) fieldContext_Payment_destination(_ context.Context, 
 }
 
 func (ec *executionContext) _Payment_captureMethod(ctx context.Context, field graphql.CollectedField, obj *payment.Payment) (ret graphql.Marshaler) {
-	return ec.marshalNCaptureMethod2githubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐCaptureMethod(ctx, field.Selections, obj.CaptureMethod())
+	return ec.marshalNCaptureMethod2githubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐCaptureMethod(ctx, field.Selections, obj.CaptureMethod)
 }
 func (ec *executionContext) fieldContext_Payment_captureMethod(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	return graphql.NewScalarFieldContext("Payment", field, true, false, "CaptureMethod")
+	return graphql.NewScalarFieldContext("Payment", field, false, false, "CaptureMethod")
+}
+
+func (ec *executionContext) _Payment_availableActions(ctx context.Context, field graphql.CollectedField, obj *payment.Payment) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Payment_availableActions(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.AvailableActions(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []payment.AvailableAction) graphql.Marshaler {
+			return ec.marshalNAvailableAction2ᚕgithubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐAvailableActionᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Payment_availableActions(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Payment",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_AvailableAction(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Payment_expiresAt(ctx context.Context, field graphql.CollectedField, obj *payment.Payment) (ret graphql.Marshaler) {
+	return ec.marshalODateTime2ᚖtimeᚐTime(ctx, field.Selections, obj.ExpiresAt)
+}
+func (ec *executionContext) fieldContext_Payment_expiresAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Payment", field, false, false, "DateTime")
 }
 
 func (ec *executionContext) _Payment_reference(ctx context.Context, field graphql.CollectedField, obj *payment.Payment) (ret graphql.Marshaler) {
@@ -8515,6 +10779,94 @@ func (ec *executionContext) fieldContext_Payment_transactions(ctx context.Contex
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
 	if fc.Args, err = ec.field_Payment_transactions_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Payment_captures(ctx context.Context, field graphql.CollectedField, obj *payment.Payment) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Payment_captures(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Payment().Captures(ctx, obj, fc.Args["first"].(int32), fc.Args["after"].(*string))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *answer.Page[*payment.Capture]) graphql.Marshaler {
+			return ec.marshalOCaptureConnection2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐPage(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Payment_captures(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Payment",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_CaptureConnection(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Payment_captures_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Payment_refunds(ctx context.Context, field graphql.CollectedField, obj *payment.Payment) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Payment_refunds(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Payment().Refunds(ctx, obj, fc.Args["first"].(int32), fc.Args["after"].(*string))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *answer.Page[*payment.Refund]) graphql.Marshaler {
+			return ec.marshalORefundConnection2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐPage(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Payment_refunds(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Payment",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_RefundConnection(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Payment_refunds_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
@@ -9550,6 +11902,304 @@ func (ec *executionContext) fieldContext_Query___schema(_ context.Context, field
 	return fc, nil
 }
 
+func (ec *executionContext) _Refund_id(ctx context.Context, field graphql.CollectedField, obj *payment.Refund) (ret graphql.Marshaler) {
+	return ec.marshalNID2githubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐRefundID(ctx, field.Selections, obj.ID)
+}
+func (ec *executionContext) fieldContext_Refund_id(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Refund", field, false, false, "ID")
+}
+
+func (ec *executionContext) _Refund_status(ctx context.Context, field graphql.CollectedField, obj *payment.Refund) (ret graphql.Marshaler) {
+	return ec.marshalNRefundStatus2githubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐRefundStatus(ctx, field.Selections, obj.Status())
+}
+func (ec *executionContext) fieldContext_Refund_status(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Refund", field, true, false, "RefundStatus")
+}
+
+func (ec *executionContext) _Refund_amount(ctx context.Context, field graphql.CollectedField, obj *payment.Refund) (ret graphql.Marshaler) {
+	return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, field.Selections, obj.Amount)
+}
+func (ec *executionContext) fieldContext_Refund_amount(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Refund",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Money(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Refund_reason(ctx context.Context, field graphql.CollectedField, obj *payment.Refund) (ret graphql.Marshaler) {
+	return ec.marshalOString2ᚖstring(ctx, field.Selections, obj.Reason)
+}
+func (ec *executionContext) fieldContext_Refund_reason(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Refund", field, false, false, "String")
+}
+
+func (ec *executionContext) _Refund_payment(ctx context.Context, field graphql.CollectedField, obj *payment.Refund) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Refund_payment(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Refund().Payment(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *payment.Payment) graphql.Marshaler {
+			return ec.marshalOPayment2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐPayment(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Refund_payment(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Refund",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Payment(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Refund_transaction(ctx context.Context, field graphql.CollectedField, obj *payment.Refund) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Refund_transaction(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Refund().Transaction(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ledger.Transaction) graphql.Marshaler {
+			return ec.marshalOTransaction2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐTransaction(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Refund_transaction(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Refund",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Transaction(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Refund_createdAt(ctx context.Context, field graphql.CollectedField, obj *payment.Refund) (ret graphql.Marshaler) {
+	return ec.marshalNDateTime2timeᚐTime(ctx, field.Selections, obj.CreatedAt)
+}
+func (ec *executionContext) fieldContext_Refund_createdAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Refund", field, false, false, "DateTime")
+}
+
+func (ec *executionContext) _RefundConnection_edges(ctx context.Context, field graphql.CollectedField, obj *answer.Page[*payment.Refund]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RefundConnection_edges(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Edges(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []answer.Edge[*payment.Refund]) graphql.Marshaler {
+			return ec.marshalNRefundEdge2ᚕgithubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐEdgeᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RefundConnection_edges(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "RefundConnection",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_RefundEdge(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _RefundConnection_nodes(ctx context.Context, field graphql.CollectedField, obj *answer.Page[*payment.Refund]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RefundConnection_nodes(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Nodes(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*payment.Refund) graphql.Marshaler {
+			return ec.marshalNRefund2ᚕᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐRefundᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RefundConnection_nodes(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "RefundConnection",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Refund(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _RefundConnection_pageInfo(ctx context.Context, field graphql.CollectedField, obj *answer.Page[*payment.Refund]) (ret graphql.Marshaler) {
+	return ec.marshalNPageInfo2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐPageInfo(ctx, field.Selections, obj.PageInfo())
+}
+func (ec *executionContext) fieldContext_RefundConnection_pageInfo(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "RefundConnection",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_PageInfo(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _RefundEdge_cursor(ctx context.Context, field graphql.CollectedField, obj *answer.Edge[*payment.Refund]) (ret graphql.Marshaler) {
+	return ec.marshalNCursor2string(ctx, field.Selections, obj.Cursor)
+}
+func (ec *executionContext) fieldContext_RefundEdge_cursor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("RefundEdge", field, false, false, "Cursor")
+}
+
+func (ec *executionContext) _RefundEdge_node(ctx context.Context, field graphql.CollectedField, obj *answer.Edge[*payment.Refund]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RefundEdge_node(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Node, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *payment.Refund) graphql.Marshaler {
+			return ec.marshalNRefund2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐRefund(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RefundEdge_node(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "RefundEdge",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Refund(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _RefundPaymentSuccess_refund(ctx context.Context, field graphql.CollectedField, obj *payment.RefundSuccess) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RefundPaymentSuccess_refund(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Refund, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *payment.Refund) graphql.Marshaler {
+			return ec.marshalORefund2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐRefund(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_RefundPaymentSuccess_refund(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "RefundPaymentSuccess",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Refund(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _RefundPaymentSuccess_payment(ctx context.Context, field graphql.CollectedField, obj *payment.RefundSuccess) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RefundPaymentSuccess_payment(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.RefundPaymentSuccess().Payment(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *payment.Payment) graphql.Marshaler {
+			return ec.marshalOPayment2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐPayment(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_RefundPaymentSuccess_payment(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "RefundPaymentSuccess",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Payment(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _RefundPaymentSuccess_replayed(ctx context.Context, field graphql.CollectedField, obj *payment.RefundSuccess) (ret graphql.Marshaler) {
+	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Replayed)
+}
+func (ec *executionContext) fieldContext_RefundPaymentSuccess_replayed(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("RefundPaymentSuccess", field, false, false, "Boolean")
+}
+
 func (ec *executionContext) _ReleaseHoldSuccess_hold(ctx context.Context, field graphql.CollectedField, obj *ledger.ReleaseHoldSuccess) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -9619,6 +12269,45 @@ func (ec *executionContext) _ReleaseHoldSuccess_replayed(ctx context.Context, fi
 }
 func (ec *executionContext) fieldContext_ReleaseHoldSuccess_replayed(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("ReleaseHoldSuccess", field, false, false, "Boolean")
+}
+
+func (ec *executionContext) _ReverseTransferSuccess_transaction(ctx context.Context, field graphql.CollectedField, obj *ledger.ReverseTransferSuccess) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ReverseTransferSuccess_transaction(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Transaction, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ledger.Transaction) graphql.Marshaler {
+			return ec.marshalOTransaction2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐTransaction(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ReverseTransferSuccess_transaction(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ReverseTransferSuccess",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Transaction(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _ReverseTransferSuccess_replayed(ctx context.Context, field graphql.CollectedField, obj *ledger.ReverseTransferSuccess) (ret graphql.Marshaler) {
+	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Replayed)
+}
+func (ec *executionContext) fieldContext_ReverseTransferSuccess_replayed(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ReverseTransferSuccess", field, false, false, "Boolean")
 }
 
 func (ec *executionContext) _SetAccountStatusSuccess_account(ctx context.Context, field graphql.CollectedField, obj *ledger.SetAccountStatusSuccess) (ret graphql.Marshaler) {
@@ -9807,10 +12496,26 @@ func (ec *executionContext) fieldContext_Transaction_kind(_ context.Context, fie
 }
 
 func (ec *executionContext) _Transaction_status(ctx context.Context, field graphql.CollectedField, obj *ledger.Transaction) (ret graphql.Marshaler) {
-	return ec.marshalNTransactionStatus2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐTransactionStatus(ctx, field.Selections, obj.Status())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Transaction_status(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Transaction().Status(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v ledger.TransactionStatus) graphql.Marshaler {
+			return ec.marshalNTransactionStatus2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐTransactionStatus(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_Transaction_status(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	return graphql.NewScalarFieldContext("Transaction", field, true, false, "TransactionStatus")
+	return graphql.NewScalarFieldContext("Transaction", field, true, true, "TransactionStatus")
 }
 
 func (ec *executionContext) _Transaction_amount(ctx context.Context, field graphql.CollectedField, obj *ledger.Transaction) (ret graphql.Marshaler) {
@@ -9898,6 +12603,70 @@ func (ec *executionContext) _Transaction_reference(ctx context.Context, field gr
 }
 func (ec *executionContext) fieldContext_Transaction_reference(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Transaction", field, false, false, "String")
+}
+
+func (ec *executionContext) _Transaction_reverses(ctx context.Context, field graphql.CollectedField, obj *ledger.Transaction) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Transaction_reverses(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Transaction().Reverses(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ledger.Transaction) graphql.Marshaler {
+			return ec.marshalOTransaction2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐTransaction(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Transaction_reverses(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Transaction",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Transaction(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Transaction_reversedBy(ctx context.Context, field graphql.CollectedField, obj *ledger.Transaction) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Transaction_reversedBy(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Transaction().ReversedBy(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ledger.Transaction) graphql.Marshaler {
+			return ec.marshalOTransaction2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐTransaction(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Transaction_reversedBy(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Transaction",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Transaction(ctx, field)
+		},
+	}
+	return fc, nil
 }
 
 func (ec *executionContext) _Transaction_valueDate(ctx context.Context, field graphql.CollectedField, obj *ledger.Transaction) (ret graphql.Marshaler) {
@@ -10146,6 +12915,71 @@ func (ec *executionContext) fieldContext_ValidationFailed_violations(_ context.C
 		},
 	}
 	return fc, nil
+}
+
+func (ec *executionContext) _VersionConflict_code(ctx context.Context, field graphql.CollectedField, obj *answer.VersionConflict) (ret graphql.Marshaler) {
+	return ec.marshalNErrorCode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐCode(ctx, field.Selections, obj.Code())
+}
+func (ec *executionContext) fieldContext_VersionConflict_code(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("VersionConflict", field, true, false, "ErrorCode")
+}
+
+func (ec *executionContext) _VersionConflict_message(ctx context.Context, field graphql.CollectedField, obj *answer.VersionConflict) (ret graphql.Marshaler) {
+	return ec.marshalNString2string(ctx, field.Selections, obj.Message())
+}
+func (ec *executionContext) fieldContext_VersionConflict_message(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("VersionConflict", field, true, false, "String")
+}
+
+func (ec *executionContext) _VersionConflict_path(ctx context.Context, field graphql.CollectedField, obj *answer.VersionConflict) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_VersionConflict_path(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Path(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
+			return ec.marshalOString2ᚕstringᚄ(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_VersionConflict_path(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("VersionConflict", field, true, false, "String")
+}
+
+func (ec *executionContext) _VersionConflict_retryable(ctx context.Context, field graphql.CollectedField, obj *answer.VersionConflict) (ret graphql.Marshaler) {
+	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Retryable())
+}
+func (ec *executionContext) fieldContext_VersionConflict_retryable(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("VersionConflict", field, true, false, "Boolean")
+}
+
+func (ec *executionContext) _VersionConflict_resourceId(ctx context.Context, field graphql.CollectedField, obj *answer.VersionConflict) (ret graphql.Marshaler) {
+	return ec.marshalNID2string(ctx, field.Selections, obj.ResourceID)
+}
+func (ec *executionContext) fieldContext_VersionConflict_resourceId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("VersionConflict", field, false, false, "ID")
+}
+
+func (ec *executionContext) _VersionConflict_expectedVersion(ctx context.Context, field graphql.CollectedField, obj *answer.VersionConflict) (ret graphql.Marshaler) {
+	return ec.marshalNInt2int32(ctx, field.Selections, obj.ExpectedVersion)
+}
+func (ec *executionContext) fieldContext_VersionConflict_expectedVersion(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("VersionConflict", field, false, false, "Int")
+}
+
+func (ec *executionContext) _VersionConflict_currentVersion(ctx context.Context, field graphql.CollectedField, obj *answer.VersionConflict) (ret graphql.Marshaler) {
+	return ec.marshalNInt2int32(ctx, field.Selections, obj.CurrentVersion)
+}
+func (ec *executionContext) fieldContext_VersionConflict_currentVersion(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("VersionConflict", field, false, false, "Int")
 }
 
 func (ec *executionContext) _Viewer_kind(ctx context.Context, field graphql.CollectedField, obj *auth.Principal) (ret graphql.Marshaler) {
@@ -11094,6 +13928,136 @@ func UnmarshalAmountRange(ctx context.Context, raw any) (money.Range, error) {
 	return out, err
 }
 
+func (ec *executionContext) unmarshalInputCancelPaymentInput(ctx context.Context, obj any) (payment.CancelInput, error) {
+	var it payment.CancelInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"idempotencyKey", "paymentId", "expectedVersion"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "idempotencyKey":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
+			data, err := ec.unmarshalNIdempotencyKey2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.IdempotencyKey = data
+		case "paymentId":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("paymentId"))
+			data, err := ec.unmarshalNID2githubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐID(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.PaymentID = data
+		case "expectedVersion":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("expectedVersion"))
+			data, err := ec.unmarshalOInt2ᚖint32(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.ExpectedVersion = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalCancelPaymentInput unmarshals raw into the CancelPaymentInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalCancelPaymentInput(ctx context.Context, raw any) (payment.CancelInput, error) {
+	var out payment.CancelInput
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "CancelPaymentInput", raw, &out)
+	return out, err
+}
+
+func (ec *executionContext) unmarshalInputCapturePaymentInput(ctx context.Context, obj any) (payment.CaptureInput, error) {
+	var it payment.CaptureInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	if _, present := asMap["final"]; !present {
+		asMap["final"] = true
+	}
+
+	fieldsInOrder := [...]string{"idempotencyKey", "paymentId", "amount", "final", "expectedVersion"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "idempotencyKey":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
+			data, err := ec.unmarshalNIdempotencyKey2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.IdempotencyKey = data
+		case "paymentId":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("paymentId"))
+			data, err := ec.unmarshalNID2githubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐID(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.PaymentID = data
+		case "amount":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("amount"))
+			data, err := ec.unmarshalOMoneyInput2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐInput(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Amount = data
+		case "final":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("final"))
+			data, err := ec.unmarshalNBoolean2bool(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Final = data
+		case "expectedVersion":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("expectedVersion"))
+			data, err := ec.unmarshalOInt2ᚖint32(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.ExpectedVersion = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalCapturePaymentInput unmarshals raw into the CapturePaymentInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalCapturePaymentInput(ctx context.Context, raw any) (payment.CaptureInput, error) {
+	var out payment.CaptureInput
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "CapturePaymentInput", raw, &out)
+	return out, err
+}
+
 func (ec *executionContext) unmarshalInputConfirmPaymentInput(ctx context.Context, obj any) (payment.ConfirmInput, error) {
 	var it payment.ConfirmInput
 	if obj == nil {
@@ -11105,7 +14069,7 @@ func (ec *executionContext) unmarshalInputConfirmPaymentInput(ctx context.Contex
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"idempotencyKey", "paymentId", "source"}
+	fieldsInOrder := [...]string{"idempotencyKey", "paymentId", "source", "expectedVersion"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -11133,6 +14097,13 @@ func (ec *executionContext) unmarshalInputConfirmPaymentInput(ctx context.Contex
 				return it, err
 			}
 			it.Source = data
+		case "expectedVersion":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("expectedVersion"))
+			data, err := ec.unmarshalOInt2ᚖint32(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.ExpectedVersion = data
 		}
 	}
 	return it, nil
@@ -11892,6 +14863,76 @@ func UnmarshalPlaceHoldInput(ctx context.Context, raw any) (ledger.PlaceHoldInpu
 	return out, err
 }
 
+func (ec *executionContext) unmarshalInputRefundPaymentInput(ctx context.Context, obj any) (payment.RefundInput, error) {
+	var it payment.RefundInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"idempotencyKey", "paymentId", "amount", "reason", "expectedVersion"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "idempotencyKey":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
+			data, err := ec.unmarshalNIdempotencyKey2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.IdempotencyKey = data
+		case "paymentId":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("paymentId"))
+			data, err := ec.unmarshalNID2githubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐID(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.PaymentID = data
+		case "amount":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("amount"))
+			data, err := ec.unmarshalOMoneyInput2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐInput(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Amount = data
+		case "reason":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("reason"))
+			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Reason = data
+		case "expectedVersion":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("expectedVersion"))
+			data, err := ec.unmarshalOInt2ᚖint32(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.ExpectedVersion = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalRefundPaymentInput unmarshals raw into the RefundPaymentInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalRefundPaymentInput(ctx context.Context, raw any) (payment.RefundInput, error) {
+	var out payment.RefundInput
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "RefundPaymentInput", raw, &out)
+	return out, err
+}
+
 func (ec *executionContext) unmarshalInputReleaseHoldInput(ctx context.Context, obj any) (ledger.ReleaseHoldInput, error) {
 	var it ledger.ReleaseHoldInput
 	if obj == nil {
@@ -11948,6 +14989,62 @@ func UnmarshalReleaseHoldInput(ctx context.Context, raw any) (ledger.ReleaseHold
 	return out, err
 }
 
+func (ec *executionContext) unmarshalInputReverseTransferInput(ctx context.Context, obj any) (ledger.ReverseTransferInput, error) {
+	var it ledger.ReverseTransferInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"idempotencyKey", "transactionId", "reason"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "idempotencyKey":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("idempotencyKey"))
+			data, err := ec.unmarshalNIdempotencyKey2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.IdempotencyKey = data
+		case "transactionId":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("transactionId"))
+			data, err := ec.unmarshalNID2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐTransactionID(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.TransactionID = data
+		case "reason":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("reason"))
+			data, err := ec.unmarshalNString2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Reason = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalReverseTransferInput unmarshals raw into the ReverseTransferInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalReverseTransferInput(ctx context.Context, raw any) (ledger.ReverseTransferInput, error) {
+	var out ledger.ReverseTransferInput
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "ReverseTransferInput", raw, &out)
+	return out, err
+}
+
 func (ec *executionContext) unmarshalInputSetAccountStatusInput(ctx context.Context, obj any) (ledger.SetAccountStatusInput, error) {
 	var it ledger.SetAccountStatusInput
 	if obj == nil {
@@ -11959,7 +15056,7 @@ func (ec *executionContext) unmarshalInputSetAccountStatusInput(ctx context.Cont
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"idempotencyKey", "accountId", "status", "reason"}
+	fieldsInOrder := [...]string{"idempotencyKey", "accountId", "status", "expectedVersion", "reason"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -11987,6 +15084,13 @@ func (ec *executionContext) unmarshalInputSetAccountStatusInput(ctx context.Cont
 				return it, err
 			}
 			it.Status = data
+		case "expectedVersion":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("expectedVersion"))
+			data, err := ec.unmarshalOInt2ᚖint32(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.ExpectedVersion = data
 		case "reason":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("reason"))
 			data, err := ec.unmarshalNString2string(ctx, v)
@@ -12162,10 +15266,155 @@ func UnmarshalTransferFundsInput(ctx context.Context, raw any) (ledger.TransferF
 
 // region    ************************** interface.gotpl ***************************
 
+func (ec *executionContext) _CancelPaymentResult(ctx context.Context, sel ast.SelectionSet, obj answer.Outcome) graphql.Marshaler {
+	switch obj := (obj).(type) {
+	case nil:
+		return graphql.Null
+	case answer.VersionConflict:
+		return ec._VersionConflict(ctx, sel, &obj)
+	case *answer.VersionConflict:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._VersionConflict(ctx, sel, obj)
+	case answer.NotFound:
+		return ec._NotFound(ctx, sel, &obj)
+	case *answer.NotFound:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._NotFound(ctx, sel, obj)
+	case payment.InvalidState:
+		return ec._InvalidState(ctx, sel, &obj)
+	case *payment.InvalidState:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._InvalidState(ctx, sel, obj)
+	case answer.IdempotencyKeyReused:
+		return ec._IdempotencyKeyReused(ctx, sel, &obj)
+	case *answer.IdempotencyKeyReused:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._IdempotencyKeyReused(ctx, sel, obj)
+	case answer.IdempotencyInProgress:
+		return ec._IdempotencyInProgress(ctx, sel, &obj)
+	case *answer.IdempotencyInProgress:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._IdempotencyInProgress(ctx, sel, obj)
+	case payment.CancelSuccess:
+		return ec._CancelPaymentSuccess(ctx, sel, &obj)
+	case *payment.CancelSuccess:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._CancelPaymentSuccess(ctx, sel, obj)
+	default:
+		if typedObj, ok := obj.(graphql.Marshaler); ok {
+			return typedObj
+		} else {
+			panic(fmt.Errorf("unexpected type %T; non-generated variants of CancelPaymentResult must implement graphql.Marshaler", obj))
+		}
+	}
+}
+
+func (ec *executionContext) _CapturePaymentResult(ctx context.Context, sel ast.SelectionSet, obj answer.Outcome) graphql.Marshaler {
+	switch obj := (obj).(type) {
+	case nil:
+		return graphql.Null
+	case answer.VersionConflict:
+		return ec._VersionConflict(ctx, sel, &obj)
+	case *answer.VersionConflict:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._VersionConflict(ctx, sel, obj)
+	case answer.ValidationFailed:
+		return ec._ValidationFailed(ctx, sel, &obj)
+	case *answer.ValidationFailed:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._ValidationFailed(ctx, sel, obj)
+	case answer.NotFound:
+		return ec._NotFound(ctx, sel, &obj)
+	case *answer.NotFound:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._NotFound(ctx, sel, obj)
+	case payment.InvalidState:
+		return ec._InvalidState(ctx, sel, &obj)
+	case *payment.InvalidState:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._InvalidState(ctx, sel, obj)
+	case answer.IdempotencyKeyReused:
+		return ec._IdempotencyKeyReused(ctx, sel, &obj)
+	case *answer.IdempotencyKeyReused:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._IdempotencyKeyReused(ctx, sel, obj)
+	case answer.IdempotencyInProgress:
+		return ec._IdempotencyInProgress(ctx, sel, &obj)
+	case *answer.IdempotencyInProgress:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._IdempotencyInProgress(ctx, sel, obj)
+	case ledger.CurrencyMismatch:
+		return ec._CurrencyMismatch(ctx, sel, &obj)
+	case *ledger.CurrencyMismatch:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._CurrencyMismatch(ctx, sel, obj)
+	case ledger.BalanceOutOfRange:
+		return ec._BalanceOutOfRange(ctx, sel, &obj)
+	case *ledger.BalanceOutOfRange:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._BalanceOutOfRange(ctx, sel, obj)
+	case payment.AmountExceedsCapturable:
+		return ec._AmountExceedsCapturable(ctx, sel, &obj)
+	case *payment.AmountExceedsCapturable:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._AmountExceedsCapturable(ctx, sel, obj)
+	case payment.CaptureSuccess:
+		return ec._CapturePaymentSuccess(ctx, sel, &obj)
+	case *payment.CaptureSuccess:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._CapturePaymentSuccess(ctx, sel, obj)
+	default:
+		if typedObj, ok := obj.(graphql.Marshaler); ok {
+			return typedObj
+		} else {
+			panic(fmt.Errorf("unexpected type %T; non-generated variants of CapturePaymentResult must implement graphql.Marshaler", obj))
+		}
+	}
+}
+
 func (ec *executionContext) _ConfirmPaymentResult(ctx context.Context, sel ast.SelectionSet, obj answer.Outcome) graphql.Marshaler {
 	switch obj := (obj).(type) {
 	case nil:
 		return graphql.Null
+	case answer.VersionConflict:
+		return ec._VersionConflict(ctx, sel, &obj)
+	case *answer.VersionConflict:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._VersionConflict(ctx, sel, obj)
 	case answer.ValidationFailed:
 		return ec._ValidationFailed(ctx, sel, &obj)
 	case *answer.ValidationFailed:
@@ -12442,6 +15691,13 @@ func (ec *executionContext) _Node(ctx context.Context, sel ast.SelectionSet, obj
 			return graphql.Null
 		}
 		return ec._Transaction(ctx, sel, obj)
+	case payment.Refund:
+		return ec._Refund(ctx, sel, &obj)
+	case *payment.Refund:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._Refund(ctx, sel, obj)
 	case payment.Payment:
 		return ec._Payment(ctx, sel, &obj)
 	case *payment.Payment:
@@ -12484,6 +15740,13 @@ func (ec *executionContext) _Node(ctx context.Context, sel ast.SelectionSet, obj
 			return graphql.Null
 		}
 		return ec._Customer(ctx, sel, obj)
+	case payment.Capture:
+		return ec._Capture(ctx, sel, &obj)
+	case *payment.Capture:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._Capture(ctx, sel, obj)
 	case ledger.Account:
 		return ec._Account(ctx, sel, &obj)
 	case *ledger.Account:
@@ -12671,6 +15934,103 @@ func (ec *executionContext) _PlaceHoldResult(ctx context.Context, sel ast.Select
 	}
 }
 
+func (ec *executionContext) _RefundPaymentResult(ctx context.Context, sel ast.SelectionSet, obj answer.Outcome) graphql.Marshaler {
+	switch obj := (obj).(type) {
+	case nil:
+		return graphql.Null
+	case answer.VersionConflict:
+		return ec._VersionConflict(ctx, sel, &obj)
+	case *answer.VersionConflict:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._VersionConflict(ctx, sel, obj)
+	case answer.ValidationFailed:
+		return ec._ValidationFailed(ctx, sel, &obj)
+	case *answer.ValidationFailed:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._ValidationFailed(ctx, sel, obj)
+	case answer.NotFound:
+		return ec._NotFound(ctx, sel, &obj)
+	case *answer.NotFound:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._NotFound(ctx, sel, obj)
+	case payment.InvalidState:
+		return ec._InvalidState(ctx, sel, &obj)
+	case *payment.InvalidState:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._InvalidState(ctx, sel, obj)
+	case ledger.InsufficientFunds:
+		return ec._InsufficientFunds(ctx, sel, &obj)
+	case *ledger.InsufficientFunds:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._InsufficientFunds(ctx, sel, obj)
+	case answer.IdempotencyKeyReused:
+		return ec._IdempotencyKeyReused(ctx, sel, &obj)
+	case *answer.IdempotencyKeyReused:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._IdempotencyKeyReused(ctx, sel, obj)
+	case answer.IdempotencyInProgress:
+		return ec._IdempotencyInProgress(ctx, sel, &obj)
+	case *answer.IdempotencyInProgress:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._IdempotencyInProgress(ctx, sel, obj)
+	case ledger.CurrencyMismatch:
+		return ec._CurrencyMismatch(ctx, sel, &obj)
+	case *ledger.CurrencyMismatch:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._CurrencyMismatch(ctx, sel, obj)
+	case ledger.BalanceOutOfRange:
+		return ec._BalanceOutOfRange(ctx, sel, &obj)
+	case *ledger.BalanceOutOfRange:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._BalanceOutOfRange(ctx, sel, obj)
+	case payment.AmountExceedsRefundable:
+		return ec._AmountExceedsRefundable(ctx, sel, &obj)
+	case *payment.AmountExceedsRefundable:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._AmountExceedsRefundable(ctx, sel, obj)
+	case ledger.AccountNotActive:
+		return ec._AccountNotActive(ctx, sel, &obj)
+	case *ledger.AccountNotActive:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._AccountNotActive(ctx, sel, obj)
+	case payment.RefundSuccess:
+		return ec._RefundPaymentSuccess(ctx, sel, &obj)
+	case *payment.RefundSuccess:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._RefundPaymentSuccess(ctx, sel, obj)
+	default:
+		if typedObj, ok := obj.(graphql.Marshaler); ok {
+			return typedObj
+		} else {
+			panic(fmt.Errorf("unexpected type %T; non-generated variants of RefundPaymentResult must implement graphql.Marshaler", obj))
+		}
+	}
+}
+
 func (ec *executionContext) _ReleaseHoldResult(ctx context.Context, sel ast.SelectionSet, obj answer.Outcome) graphql.Marshaler {
 	switch obj := (obj).(type) {
 	case nil:
@@ -12733,10 +16093,93 @@ func (ec *executionContext) _ReleaseHoldResult(ctx context.Context, sel ast.Sele
 	}
 }
 
+func (ec *executionContext) _ReverseTransferResult(ctx context.Context, sel ast.SelectionSet, obj answer.Outcome) graphql.Marshaler {
+	switch obj := (obj).(type) {
+	case nil:
+		return graphql.Null
+	case answer.ValidationFailed:
+		return ec._ValidationFailed(ctx, sel, &obj)
+	case *answer.ValidationFailed:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._ValidationFailed(ctx, sel, obj)
+	case ledger.NotReversible:
+		return ec._NotReversible(ctx, sel, &obj)
+	case *ledger.NotReversible:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._NotReversible(ctx, sel, obj)
+	case answer.NotFound:
+		return ec._NotFound(ctx, sel, &obj)
+	case *answer.NotFound:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._NotFound(ctx, sel, obj)
+	case ledger.InsufficientFunds:
+		return ec._InsufficientFunds(ctx, sel, &obj)
+	case *ledger.InsufficientFunds:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._InsufficientFunds(ctx, sel, obj)
+	case answer.IdempotencyKeyReused:
+		return ec._IdempotencyKeyReused(ctx, sel, &obj)
+	case *answer.IdempotencyKeyReused:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._IdempotencyKeyReused(ctx, sel, obj)
+	case answer.IdempotencyInProgress:
+		return ec._IdempotencyInProgress(ctx, sel, &obj)
+	case *answer.IdempotencyInProgress:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._IdempotencyInProgress(ctx, sel, obj)
+	case ledger.BalanceOutOfRange:
+		return ec._BalanceOutOfRange(ctx, sel, &obj)
+	case *ledger.BalanceOutOfRange:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._BalanceOutOfRange(ctx, sel, obj)
+	case ledger.AccountNotActive:
+		return ec._AccountNotActive(ctx, sel, &obj)
+	case *ledger.AccountNotActive:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._AccountNotActive(ctx, sel, obj)
+	case ledger.ReverseTransferSuccess:
+		return ec._ReverseTransferSuccess(ctx, sel, &obj)
+	case *ledger.ReverseTransferSuccess:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._ReverseTransferSuccess(ctx, sel, obj)
+	default:
+		if typedObj, ok := obj.(graphql.Marshaler); ok {
+			return typedObj
+		} else {
+			panic(fmt.Errorf("unexpected type %T; non-generated variants of ReverseTransferResult must implement graphql.Marshaler", obj))
+		}
+	}
+}
+
 func (ec *executionContext) _SetAccountStatusResult(ctx context.Context, sel ast.SelectionSet, obj answer.Outcome) graphql.Marshaler {
 	switch obj := (obj).(type) {
 	case nil:
 		return graphql.Null
+	case answer.VersionConflict:
+		return ec._VersionConflict(ctx, sel, &obj)
+	case *answer.VersionConflict:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._VersionConflict(ctx, sel, obj)
 	case answer.ValidationFailed:
 		return ec._ValidationFailed(ctx, sel, &obj)
 	case *answer.ValidationFailed:
@@ -12875,6 +16318,13 @@ func (ec *executionContext) _UserError(ctx context.Context, sel ast.SelectionSet
 	switch obj := (obj).(type) {
 	case nil:
 		return graphql.Null
+	case answer.VersionConflict:
+		return ec._VersionConflict(ctx, sel, &obj)
+	case *answer.VersionConflict:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._VersionConflict(ctx, sel, obj)
 	case answer.ValidationFailed:
 		return ec._ValidationFailed(ctx, sel, &obj)
 	case *answer.ValidationFailed:
@@ -12882,6 +16332,13 @@ func (ec *executionContext) _UserError(ctx context.Context, sel ast.SelectionSet
 			return graphql.Null
 		}
 		return ec._ValidationFailed(ctx, sel, obj)
+	case ledger.NotReversible:
+		return ec._NotReversible(ctx, sel, &obj)
+	case *ledger.NotReversible:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._NotReversible(ctx, sel, obj)
 	case answer.NotFound:
 		return ec._NotFound(ctx, sel, &obj)
 	case *answer.NotFound:
@@ -12945,6 +16402,20 @@ func (ec *executionContext) _UserError(ctx context.Context, sel ast.SelectionSet
 			return graphql.Null
 		}
 		return ec._BalanceOutOfRange(ctx, sel, obj)
+	case payment.AmountExceedsRefundable:
+		return ec._AmountExceedsRefundable(ctx, sel, &obj)
+	case *payment.AmountExceedsRefundable:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._AmountExceedsRefundable(ctx, sel, obj)
+	case payment.AmountExceedsCapturable:
+		return ec._AmountExceedsCapturable(ctx, sel, &obj)
+	case *payment.AmountExceedsCapturable:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._AmountExceedsCapturable(ctx, sel, obj)
 	case ledger.AccountNotEmpty:
 		return ec._AccountNotEmpty(ctx, sel, &obj)
 	case *ledger.AccountNotEmpty:
@@ -13210,7 +16681,7 @@ func (ec *executionContext) _AccountEdge(ctx context.Context, sel ast.SelectionS
 	return out
 }
 
-var accountNotActiveImplementors = []string{"AccountNotActive", "SetAccountStatusResult", "DepositFundsResult", "TransferFundsResult", "PlaceHoldResult", "CreatePaymentResult", "ConfirmPaymentResult", "UserError"}
+var accountNotActiveImplementors = []string{"AccountNotActive", "SetAccountStatusResult", "DepositFundsResult", "TransferFundsResult", "PlaceHoldResult", "CreatePaymentResult", "ConfirmPaymentResult", "RefundPaymentResult", "ReverseTransferResult", "UserError"}
 
 func (ec *executionContext) _AccountNotActive(ctx context.Context, sel ast.SelectionSet, obj *ledger.AccountNotActive) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, accountNotActiveImplementors)
@@ -13331,6 +16802,180 @@ func (ec *executionContext) _AccountNotEmpty(ctx context.Context, sel ast.Select
 	return out
 }
 
+var amountExceedsCapturableImplementors = []string{"AmountExceedsCapturable", "CapturePaymentResult", "UserError"}
+
+func (ec *executionContext) _AmountExceedsCapturable(ctx context.Context, sel ast.SelectionSet, obj *payment.AmountExceedsCapturable) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, amountExceedsCapturableImplementors)
+
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("AmountExceedsCapturable")
+		case "code":
+			out.Values[i] = ec._AmountExceedsCapturable_code(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "message":
+			out.Values[i] = ec._AmountExceedsCapturable_message(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "path":
+			out.Values[i] = ec._AmountExceedsCapturable_path(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "retryable":
+			out.Values[i] = ec._AmountExceedsCapturable_retryable(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "resourceId":
+			out.Values[i] = ec._AmountExceedsCapturable_resourceId(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "capturable":
+			out.Values[i] = ec._AmountExceedsCapturable_capturable(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "requested":
+			out.Values[i] = ec._AmountExceedsCapturable_requested(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var amountExceedsRefundableImplementors = []string{"AmountExceedsRefundable", "RefundPaymentResult", "UserError"}
+
+func (ec *executionContext) _AmountExceedsRefundable(ctx context.Context, sel ast.SelectionSet, obj *payment.AmountExceedsRefundable) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, amountExceedsRefundableImplementors)
+
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("AmountExceedsRefundable")
+		case "code":
+			out.Values[i] = ec._AmountExceedsRefundable_code(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "message":
+			out.Values[i] = ec._AmountExceedsRefundable_message(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "path":
+			out.Values[i] = ec._AmountExceedsRefundable_path(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "retryable":
+			out.Values[i] = ec._AmountExceedsRefundable_retryable(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "resourceId":
+			out.Values[i] = ec._AmountExceedsRefundable_resourceId(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "refundable":
+			out.Values[i] = ec._AmountExceedsRefundable_refundable(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "requested":
+			out.Values[i] = ec._AmountExceedsRefundable_requested(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var availableActionImplementors = []string{"AvailableAction"}
+
+func (ec *executionContext) _AvailableAction(ctx context.Context, sel ast.SelectionSet, obj *payment.AvailableAction) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, availableActionImplementors)
+
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("AvailableAction")
+		case "action":
+			out.Values[i] = ec._AvailableAction_action(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "allowed":
+			out.Values[i] = ec._AvailableAction_allowed(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "max":
+			out.Values[i] = ec._AvailableAction_max(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "reason":
+			out.Values[i] = ec._AvailableAction_reason(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
 var balanceImplementors = []string{"Balance"}
 
 func (ec *executionContext) _Balance(ctx context.Context, sel ast.SelectionSet, obj *ledger.Balance) graphql.Marshaler {
@@ -13379,7 +17024,7 @@ func (ec *executionContext) _Balance(ctx context.Context, sel ast.SelectionSet, 
 	return out
 }
 
-var balanceOutOfRangeImplementors = []string{"BalanceOutOfRange", "DepositFundsResult", "TransferFundsResult", "PlaceHoldResult", "CreatePaymentResult", "ConfirmPaymentResult", "UserError"}
+var balanceOutOfRangeImplementors = []string{"BalanceOutOfRange", "DepositFundsResult", "TransferFundsResult", "PlaceHoldResult", "CreatePaymentResult", "ConfirmPaymentResult", "CapturePaymentResult", "RefundPaymentResult", "ReverseTransferResult", "UserError"}
 
 func (ec *executionContext) _BalanceOutOfRange(ctx context.Context, sel ast.SelectionSet, obj *ledger.BalanceOutOfRange) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, balanceOutOfRangeImplementors)
@@ -13414,6 +17059,234 @@ func (ec *executionContext) _BalanceOutOfRange(ctx context.Context, sel ast.Sele
 			out.Values[i] = ec._BalanceOutOfRange_resourceId(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var cancelPaymentSuccessImplementors = []string{"CancelPaymentSuccess", "CancelPaymentResult"}
+
+func (ec *executionContext) _CancelPaymentSuccess(ctx context.Context, sel ast.SelectionSet, obj *payment.CancelSuccess) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, cancelPaymentSuccessImplementors)
+
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("CancelPaymentSuccess")
+		case "payment":
+			out.Values[i] = ec._CancelPaymentSuccess_payment(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "replayed":
+			out.Values[i] = ec._CancelPaymentSuccess_replayed(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var captureImplementors = []string{"Capture", "Node"}
+
+func (ec *executionContext) _Capture(ctx context.Context, sel ast.SelectionSet, obj *payment.Capture) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, captureImplementors)
+
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("Capture")
+		case "id":
+			out.Values[i] = ec._Capture_id(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "status":
+			out.Values[i] = ec._Capture_status(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "amount":
+			out.Values[i] = ec._Capture_amount(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "final":
+			out.Values[i] = ec._Capture_final(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "payment":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, false,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Capture_payment(ctx, field, obj)
+				})
+		case "transaction":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, false,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Capture_transaction(ctx, field, obj)
+				})
+		case "createdAt":
+			out.Values[i] = ec._Capture_createdAt(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var captureConnectionImplementors = []string{"CaptureConnection"}
+
+func (ec *executionContext) _CaptureConnection(ctx context.Context, sel ast.SelectionSet, obj *answer.Page[*payment.Capture]) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, captureConnectionImplementors)
+
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("CaptureConnection")
+		case "edges":
+			out.Values[i] = ec._CaptureConnection_edges(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "nodes":
+			out.Values[i] = ec._CaptureConnection_nodes(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "pageInfo":
+			out.Values[i] = ec._CaptureConnection_pageInfo(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var captureEdgeImplementors = []string{"CaptureEdge"}
+
+func (ec *executionContext) _CaptureEdge(ctx context.Context, sel ast.SelectionSet, obj *answer.Edge[*payment.Capture]) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, captureEdgeImplementors)
+
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("CaptureEdge")
+		case "cursor":
+			out.Values[i] = ec._CaptureEdge_cursor(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "node":
+			out.Values[i] = ec._CaptureEdge_node(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var capturePaymentSuccessImplementors = []string{"CapturePaymentSuccess", "CapturePaymentResult"}
+
+func (ec *executionContext) _CapturePaymentSuccess(ctx context.Context, sel ast.SelectionSet, obj *payment.CaptureSuccess) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, capturePaymentSuccessImplementors)
+
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("CapturePaymentSuccess")
+		case "capture":
+			out.Values[i] = ec._CapturePaymentSuccess_capture(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "payment":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, false,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._CapturePaymentSuccess_payment(ctx, field, obj)
+				})
+		case "replayed":
+			out.Values[i] = ec._CapturePaymentSuccess_replayed(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
 			}
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
@@ -13546,7 +17419,7 @@ func (ec *executionContext) _CreatePaymentSuccess(ctx context.Context, sel ast.S
 	return out
 }
 
-var currencyMismatchImplementors = []string{"CurrencyMismatch", "DepositFundsResult", "TransferFundsResult", "PlaceHoldResult", "CreatePaymentResult", "ConfirmPaymentResult", "UserError"}
+var currencyMismatchImplementors = []string{"CurrencyMismatch", "DepositFundsResult", "TransferFundsResult", "PlaceHoldResult", "CreatePaymentResult", "ConfirmPaymentResult", "CapturePaymentResult", "RefundPaymentResult", "UserError"}
 
 func (ec *executionContext) _CurrencyMismatch(ctx context.Context, sel ast.SelectionSet, obj *ledger.CurrencyMismatch) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, currencyMismatchImplementors)
@@ -14438,7 +18311,7 @@ func (ec *executionContext) _HoldOfPayment(ctx context.Context, sel ast.Selectio
 	return out
 }
 
-var idempotencyInProgressImplementors = []string{"IdempotencyInProgress", "CreateCustomerResult", "OpenAccountResult", "SetAccountStatusResult", "DepositFundsResult", "TransferFundsResult", "PlaceHoldResult", "ReleaseHoldResult", "CreatePaymentResult", "ConfirmPaymentResult", "UserError"}
+var idempotencyInProgressImplementors = []string{"IdempotencyInProgress", "CreateCustomerResult", "OpenAccountResult", "SetAccountStatusResult", "DepositFundsResult", "TransferFundsResult", "PlaceHoldResult", "ReleaseHoldResult", "CreatePaymentResult", "ConfirmPaymentResult", "CapturePaymentResult", "CancelPaymentResult", "RefundPaymentResult", "ReverseTransferResult", "UserError"}
 
 func (ec *executionContext) _IdempotencyInProgress(ctx context.Context, sel ast.SelectionSet, obj *answer.IdempotencyInProgress) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, idempotencyInProgressImplementors)
@@ -14486,7 +18359,7 @@ func (ec *executionContext) _IdempotencyInProgress(ctx context.Context, sel ast.
 	return out
 }
 
-var idempotencyKeyReusedImplementors = []string{"IdempotencyKeyReused", "CreateCustomerResult", "OpenAccountResult", "SetAccountStatusResult", "DepositFundsResult", "TransferFundsResult", "PlaceHoldResult", "ReleaseHoldResult", "CreatePaymentResult", "ConfirmPaymentResult", "UserError"}
+var idempotencyKeyReusedImplementors = []string{"IdempotencyKeyReused", "CreateCustomerResult", "OpenAccountResult", "SetAccountStatusResult", "DepositFundsResult", "TransferFundsResult", "PlaceHoldResult", "ReleaseHoldResult", "CreatePaymentResult", "ConfirmPaymentResult", "CapturePaymentResult", "CancelPaymentResult", "RefundPaymentResult", "ReverseTransferResult", "UserError"}
 
 func (ec *executionContext) _IdempotencyKeyReused(ctx context.Context, sel ast.SelectionSet, obj *answer.IdempotencyKeyReused) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, idempotencyKeyReusedImplementors)
@@ -14603,7 +18476,7 @@ func (ec *executionContext) _IdempotentRequest(ctx context.Context, sel ast.Sele
 	return out
 }
 
-var insufficientFundsImplementors = []string{"InsufficientFunds", "TransferFundsResult", "PlaceHoldResult", "CreatePaymentResult", "ConfirmPaymentResult", "UserError"}
+var insufficientFundsImplementors = []string{"InsufficientFunds", "TransferFundsResult", "PlaceHoldResult", "CreatePaymentResult", "ConfirmPaymentResult", "RefundPaymentResult", "ReverseTransferResult", "UserError"}
 
 func (ec *executionContext) _InsufficientFunds(ctx context.Context, sel ast.SelectionSet, obj *ledger.InsufficientFunds) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, insufficientFundsImplementors)
@@ -14666,7 +18539,7 @@ func (ec *executionContext) _InsufficientFunds(ctx context.Context, sel ast.Sele
 	return out
 }
 
-var invalidStateImplementors = []string{"InvalidState", "ConfirmPaymentResult", "UserError"}
+var invalidStateImplementors = []string{"InvalidState", "ConfirmPaymentResult", "CapturePaymentResult", "CancelPaymentResult", "RefundPaymentResult", "UserError"}
 
 func (ec *executionContext) _InvalidState(ctx context.Context, sel ast.SelectionSet, obj *payment.InvalidState) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, invalidStateImplementors)
@@ -14704,6 +18577,11 @@ func (ec *executionContext) _InvalidState(ctx context.Context, sel ast.Selection
 			}
 		case "status":
 			out.Values[i] = ec._InvalidState_status(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "availableActions":
+			out.Values[i] = ec._InvalidState_availableActions(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -14864,6 +18742,13 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
+		case "reverseTransfer":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_reverseTransfer(ctx, field)
+			})
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
 		case "placeHold":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_placeHold(ctx, field)
@@ -14892,6 +18777,27 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
+		case "capturePayment":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_capturePayment(ctx, field)
+			})
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "cancelPayment":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_cancelPayment(ctx, field)
+			})
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "refundPayment":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_refundPayment(ctx, field)
+			})
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
 		}
@@ -14909,7 +18815,7 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 	return out
 }
 
-var notFoundImplementors = []string{"NotFound", "OpenAccountResult", "SetAccountStatusResult", "DepositFundsResult", "TransferFundsResult", "PlaceHoldResult", "ReleaseHoldResult", "CreatePaymentResult", "ConfirmPaymentResult", "UserError"}
+var notFoundImplementors = []string{"NotFound", "OpenAccountResult", "SetAccountStatusResult", "DepositFundsResult", "TransferFundsResult", "PlaceHoldResult", "ReleaseHoldResult", "CreatePaymentResult", "ConfirmPaymentResult", "CapturePaymentResult", "CancelPaymentResult", "RefundPaymentResult", "ReverseTransferResult", "UserError"}
 
 func (ec *executionContext) _NotFound(ctx context.Context, sel ast.SelectionSet, obj *answer.NotFound) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, notFoundImplementors)
@@ -14943,6 +18849,69 @@ func (ec *executionContext) _NotFound(ctx context.Context, sel ast.SelectionSet,
 		case "resourceId":
 			out.Values[i] = ec._NotFound_resourceId(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var notReversibleImplementors = []string{"NotReversible", "ReverseTransferResult", "UserError"}
+
+func (ec *executionContext) _NotReversible(ctx context.Context, sel ast.SelectionSet, obj *ledger.NotReversible) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, notReversibleImplementors)
+
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("NotReversible")
+		case "code":
+			out.Values[i] = ec._NotReversible_code(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "message":
+			out.Values[i] = ec._NotReversible_message(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "path":
+			out.Values[i] = ec._NotReversible_path(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "retryable":
+			out.Values[i] = ec._NotReversible_retryable(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "resourceId":
+			out.Values[i] = ec._NotReversible_resourceId(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "kind":
+			out.Values[i] = ec._NotReversible_kind(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "reversedBy":
+			out.Values[i] = ec._NotReversible_reversedBy(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		default:
@@ -15074,8 +19043,33 @@ func (ec *executionContext) _Payment(ctx context.Context, sel ast.SelectionSet, 
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
+		case "authorized":
+			out.Values[i] = ec._Payment_authorized(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "capturable":
+			out.Values[i] = ec._Payment_capturable(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
 		case "captured":
 			out.Values[i] = ec._Payment_captured(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "refunded":
+			out.Values[i] = ec._Payment_refunded(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "fee":
+			out.Values[i] = ec._Payment_fee(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "net":
+			out.Values[i] = ec._Payment_net(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
@@ -15096,6 +19090,16 @@ func (ec *executionContext) _Payment(ctx context.Context, sel ast.SelectionSet, 
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
+		case "availableActions":
+			out.Values[i] = ec._Payment_availableActions(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "expiresAt":
+			out.Values[i] = ec._Payment_expiresAt(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
 		case "reference":
 			out.Values[i] = ec._Payment_reference(ctx, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
@@ -15111,6 +19115,18 @@ func (ec *executionContext) _Payment(ctx context.Context, sel ast.SelectionSet, 
 				true, false,
 				func(ctx context.Context) graphql.Marshaler {
 					return ec._Payment_transactions(ctx, field, obj)
+				})
+		case "captures":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, false,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Payment_captures(ctx, field, obj)
+				})
+		case "refunds":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, false,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Payment_refunds(ctx, field, obj)
 				})
 		case "events":
 			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
@@ -15475,6 +19491,196 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 	return out
 }
 
+var refundImplementors = []string{"Refund", "Node"}
+
+func (ec *executionContext) _Refund(ctx context.Context, sel ast.SelectionSet, obj *payment.Refund) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, refundImplementors)
+
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("Refund")
+		case "id":
+			out.Values[i] = ec._Refund_id(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "status":
+			out.Values[i] = ec._Refund_status(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "amount":
+			out.Values[i] = ec._Refund_amount(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "reason":
+			out.Values[i] = ec._Refund_reason(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "payment":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, false,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Refund_payment(ctx, field, obj)
+				})
+		case "transaction":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, false,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Refund_transaction(ctx, field, obj)
+				})
+		case "createdAt":
+			out.Values[i] = ec._Refund_createdAt(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var refundConnectionImplementors = []string{"RefundConnection"}
+
+func (ec *executionContext) _RefundConnection(ctx context.Context, sel ast.SelectionSet, obj *answer.Page[*payment.Refund]) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, refundConnectionImplementors)
+
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("RefundConnection")
+		case "edges":
+			out.Values[i] = ec._RefundConnection_edges(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "nodes":
+			out.Values[i] = ec._RefundConnection_nodes(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "pageInfo":
+			out.Values[i] = ec._RefundConnection_pageInfo(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var refundEdgeImplementors = []string{"RefundEdge"}
+
+func (ec *executionContext) _RefundEdge(ctx context.Context, sel ast.SelectionSet, obj *answer.Edge[*payment.Refund]) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, refundEdgeImplementors)
+
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("RefundEdge")
+		case "cursor":
+			out.Values[i] = ec._RefundEdge_cursor(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "node":
+			out.Values[i] = ec._RefundEdge_node(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var refundPaymentSuccessImplementors = []string{"RefundPaymentSuccess", "RefundPaymentResult"}
+
+func (ec *executionContext) _RefundPaymentSuccess(ctx context.Context, sel ast.SelectionSet, obj *payment.RefundSuccess) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, refundPaymentSuccessImplementors)
+
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("RefundPaymentSuccess")
+		case "refund":
+			out.Values[i] = ec._RefundPaymentSuccess_refund(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "payment":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, false,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._RefundPaymentSuccess_payment(ctx, field, obj)
+				})
+		case "replayed":
+			out.Values[i] = ec._RefundPaymentSuccess_replayed(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
 var releaseHoldSuccessImplementors = []string{"ReleaseHoldSuccess", "ReleaseHoldResult"}
 
 func (ec *executionContext) _ReleaseHoldSuccess(ctx context.Context, sel ast.SelectionSet, obj *ledger.ReleaseHoldSuccess) graphql.Marshaler {
@@ -15501,6 +19707,44 @@ func (ec *executionContext) _ReleaseHoldSuccess(ctx context.Context, sel ast.Sel
 			out.Values[i] = ec._ReleaseHoldSuccess_replayed(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var reverseTransferSuccessImplementors = []string{"ReverseTransferSuccess", "ReverseTransferResult"}
+
+func (ec *executionContext) _ReverseTransferSuccess(ctx context.Context, sel ast.SelectionSet, obj *ledger.ReverseTransferSuccess) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, reverseTransferSuccessImplementors)
+
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("ReverseTransferSuccess")
+		case "transaction":
+			out.Values[i] = ec._ReverseTransferSuccess_transaction(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "replayed":
+			out.Values[i] = ec._ReverseTransferSuccess_replayed(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
 			}
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
@@ -15603,10 +19847,11 @@ func (ec *executionContext) _Transaction(ctx context.Context, sel ast.SelectionS
 				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "status":
-			out.Values[i] = ec._Transaction_status(ctx, field, obj)
-			if out.Values[i] == graphql.Null {
-				atomic.AddUint32(&out.Invalids, 1)
-			}
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, true,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Transaction_status(ctx, field, obj)
+				})
 		case "amount":
 			out.Values[i] = ec._Transaction_amount(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
@@ -15628,6 +19873,18 @@ func (ec *executionContext) _Transaction(ctx context.Context, sel ast.SelectionS
 			if out.Values[i] == graphql.RequiredNull {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
+		case "reverses":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, false,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Transaction_reverses(ctx, field, obj)
+				})
+		case "reversedBy":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, false,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Transaction_reversedBy(ctx, field, obj)
+				})
 		case "valueDate":
 			out.Values[i] = ec._Transaction_valueDate(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
@@ -15774,7 +20031,7 @@ func (ec *executionContext) _TransferFundsSuccess(ctx context.Context, sel ast.S
 	return out
 }
 
-var validationFailedImplementors = []string{"ValidationFailed", "CreateCustomerResult", "OpenAccountResult", "SetAccountStatusResult", "DepositFundsResult", "TransferFundsResult", "PlaceHoldResult", "ReleaseHoldResult", "CreatePaymentResult", "ConfirmPaymentResult", "UserError"}
+var validationFailedImplementors = []string{"ValidationFailed", "CreateCustomerResult", "OpenAccountResult", "SetAccountStatusResult", "DepositFundsResult", "TransferFundsResult", "PlaceHoldResult", "ReleaseHoldResult", "CreatePaymentResult", "ConfirmPaymentResult", "CapturePaymentResult", "RefundPaymentResult", "ReverseTransferResult", "UserError"}
 
 func (ec *executionContext) _ValidationFailed(ctx context.Context, sel ast.SelectionSet, obj *answer.ValidationFailed) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, validationFailedImplementors)
@@ -15807,6 +20064,69 @@ func (ec *executionContext) _ValidationFailed(ctx context.Context, sel ast.Selec
 			}
 		case "violations":
 			out.Values[i] = ec._ValidationFailed_violations(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var versionConflictImplementors = []string{"VersionConflict", "SetAccountStatusResult", "ConfirmPaymentResult", "CapturePaymentResult", "CancelPaymentResult", "RefundPaymentResult", "UserError"}
+
+func (ec *executionContext) _VersionConflict(ctx context.Context, sel ast.SelectionSet, obj *answer.VersionConflict) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, versionConflictImplementors)
+
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("VersionConflict")
+		case "code":
+			out.Values[i] = ec._VersionConflict_code(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "message":
+			out.Values[i] = ec._VersionConflict_message(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "path":
+			out.Values[i] = ec._VersionConflict_path(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "retryable":
+			out.Values[i] = ec._VersionConflict_retryable(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "resourceId":
+			out.Values[i] = ec._VersionConflict_resourceId(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "expectedVersion":
+			out.Values[i] = ec._VersionConflict_expectedVersion(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "currentVersion":
+			out.Values[i] = ec._VersionConflict_currentVersion(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -16368,6 +20688,28 @@ func (ec *executionContext) marshalNAccountStatus2githubᚗcomᚋpaygraphᚋpayg
 	return res
 }
 
+func (ec *executionContext) marshalNAvailableAction2githubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐAvailableAction(ctx context.Context, sel ast.SelectionSet, v payment.AvailableAction) graphql.Marshaler {
+	return ec._AvailableAction(ctx, sel, &v)
+}
+
+func (ec *executionContext) marshalNAvailableAction2ᚕgithubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐAvailableActionᚄ(ctx context.Context, sel ast.SelectionSet, v []payment.AvailableAction) graphql.Marshaler {
+	ret := execution.MarshalObjects(ctx, len(v), func(w *execution.Writer, i int) {
+		ec.writeAvailableAction(ctx, w, sel, &v[i])
+	}, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNAvailableAction2githubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐAvailableAction(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
 func (ec *executionContext) marshalNBalance2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐBalance(ctx context.Context, sel ast.SelectionSet, v ledger.Balance) graphql.Marshaler {
 	return ec._Balance(ctx, sel, &v)
 }
@@ -16400,6 +20742,59 @@ func (ec *executionContext) marshalNBoolean2bool(ctx context.Context, sel ast.Se
 	return res
 }
 
+func (ec *executionContext) unmarshalNCancelPaymentInput2githubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐCancelInput(ctx context.Context, v any) (payment.CancelInput, error) {
+	res, err := ec.unmarshalInputCancelPaymentInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNCapture2ᚕᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐCaptureᚄ(ctx context.Context, sel ast.SelectionSet, v []*payment.Capture) graphql.Marshaler {
+	ret := execution.MarshalObjects(ctx, len(v), func(w *execution.Writer, i int) {
+		ec.writeCapture(ctx, w, sel, v[i])
+	}, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNCapture2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐCapture(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNCapture2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐCapture(ctx context.Context, sel ast.SelectionSet, v *payment.Capture) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "Capture!")
+		return graphql.Null
+	}
+	return ec._Capture(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalNCaptureEdge2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐEdge(ctx context.Context, sel ast.SelectionSet, v answer.Edge[*payment.Capture]) graphql.Marshaler {
+	return ec._CaptureEdge(ctx, sel, &v)
+}
+
+func (ec *executionContext) marshalNCaptureEdge2ᚕgithubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []answer.Edge[*payment.Capture]) graphql.Marshaler {
+	ret := execution.MarshalObjects(ctx, len(v), func(w *execution.Writer, i int) {
+		ec.writeCaptureEdge(ctx, w, sel, &v[i])
+	}, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNCaptureEdge2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐEdge(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
 func (ec *executionContext) unmarshalNCaptureMethod2githubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐCaptureMethod(ctx context.Context, v any) (payment.CaptureMethod, error) {
 	tmp, err := scalar.UnmarshalString(v)
 	res := payment.CaptureMethod(tmp)
@@ -16411,6 +20806,26 @@ func (ec *executionContext) marshalNCaptureMethod2githubᚗcomᚋpaygraphᚋpayg
 	res := scalar.MarshalString(string(v))
 	if res == graphql.Null {
 		graphql.AddInvalidNullFromMarshaler(ctx, "CaptureMethod!")
+	}
+	return res
+}
+
+func (ec *executionContext) unmarshalNCapturePaymentInput2githubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐCaptureInput(ctx context.Context, v any) (payment.CaptureInput, error) {
+	res, err := ec.unmarshalInputCapturePaymentInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) unmarshalNCaptureStatus2githubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐCaptureStatus(ctx context.Context, v any) (payment.CaptureStatus, error) {
+	tmp, err := scalar.UnmarshalString(v)
+	res := payment.CaptureStatus(tmp)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNCaptureStatus2githubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐCaptureStatus(ctx context.Context, sel ast.SelectionSet, v payment.CaptureStatus) graphql.Marshaler {
+	_ = sel
+	res := scalar.MarshalString(string(v))
+	if res == graphql.Null {
+		graphql.AddInvalidNullFromMarshaler(ctx, "CaptureStatus!")
 	}
 	return res
 }
@@ -16899,6 +21314,21 @@ func (ec *executionContext) marshalNID2githubᚗcomᚋpaygraphᚋpaygraphᚋmerc
 	return res
 }
 
+func (ec *executionContext) unmarshalNID2githubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐCaptureID(ctx context.Context, v any) (payment.CaptureID, error) {
+	tmp, err := scalar.UnmarshalString(v)
+	res := payment.CaptureID(tmp)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNID2githubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐCaptureID(ctx context.Context, sel ast.SelectionSet, v payment.CaptureID) graphql.Marshaler {
+	_ = sel
+	res := scalar.MarshalString(string(v))
+	if res == graphql.Null {
+		graphql.AddInvalidNullFromMarshaler(ctx, "ID!")
+	}
+	return res
+}
+
 func (ec *executionContext) unmarshalNID2githubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐID(ctx context.Context, v any) (payment.ID, error) {
 	tmp, err := scalar.UnmarshalString(v)
 	res := payment.ID(tmp)
@@ -16906,6 +21336,21 @@ func (ec *executionContext) unmarshalNID2githubᚗcomᚋpaygraphᚋpaygraphᚋpa
 }
 
 func (ec *executionContext) marshalNID2githubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐID(ctx context.Context, sel ast.SelectionSet, v payment.ID) graphql.Marshaler {
+	_ = sel
+	res := scalar.MarshalString(string(v))
+	if res == graphql.Null {
+		graphql.AddInvalidNullFromMarshaler(ctx, "ID!")
+	}
+	return res
+}
+
+func (ec *executionContext) unmarshalNID2githubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐRefundID(ctx context.Context, v any) (payment.RefundID, error) {
+	tmp, err := scalar.UnmarshalString(v)
+	res := payment.RefundID(tmp)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNID2githubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐRefundID(ctx context.Context, sel ast.SelectionSet, v payment.RefundID) graphql.Marshaler {
 	_ = sel
 	res := scalar.MarshalString(string(v))
 	if res == graphql.Null {
@@ -17064,6 +21509,21 @@ func (ec *executionContext) marshalNPayment2ᚖgithubᚗcomᚋpaygraphᚋpaygrap
 	return ec._Payment(ctx, sel, v)
 }
 
+func (ec *executionContext) unmarshalNPaymentAction2githubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐAction(ctx context.Context, v any) (payment.Action, error) {
+	tmp, err := scalar.UnmarshalString(v)
+	res := payment.Action(tmp)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNPaymentAction2githubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐAction(ctx context.Context, sel ast.SelectionSet, v payment.Action) graphql.Marshaler {
+	_ = sel
+	res := scalar.MarshalString(string(v))
+	if res == graphql.Null {
+		graphql.AddInvalidNullFromMarshaler(ctx, "PaymentAction!")
+	}
+	return res
+}
+
 func (ec *executionContext) marshalNPaymentEdge2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐEdge(ctx context.Context, sel ast.SelectionSet, v answer.Edge[*payment.Payment]) graphql.Marshaler {
 	return ec._PaymentEdge(ctx, sel, &v)
 }
@@ -17129,8 +21589,81 @@ func (ec *executionContext) marshalNPrincipalKind2githubᚗcomᚋpaygraphᚋpayg
 	return res
 }
 
+func (ec *executionContext) marshalNRefund2ᚕᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐRefundᚄ(ctx context.Context, sel ast.SelectionSet, v []*payment.Refund) graphql.Marshaler {
+	ret := execution.MarshalObjects(ctx, len(v), func(w *execution.Writer, i int) {
+		ec.writeRefund(ctx, w, sel, v[i])
+	}, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNRefund2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐRefund(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNRefund2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐRefund(ctx context.Context, sel ast.SelectionSet, v *payment.Refund) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "Refund!")
+		return graphql.Null
+	}
+	return ec._Refund(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalNRefundEdge2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐEdge(ctx context.Context, sel ast.SelectionSet, v answer.Edge[*payment.Refund]) graphql.Marshaler {
+	return ec._RefundEdge(ctx, sel, &v)
+}
+
+func (ec *executionContext) marshalNRefundEdge2ᚕgithubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []answer.Edge[*payment.Refund]) graphql.Marshaler {
+	ret := execution.MarshalObjects(ctx, len(v), func(w *execution.Writer, i int) {
+		ec.writeRefundEdge(ctx, w, sel, &v[i])
+	}, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNRefundEdge2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐEdge(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) unmarshalNRefundPaymentInput2githubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐRefundInput(ctx context.Context, v any) (payment.RefundInput, error) {
+	res, err := ec.unmarshalInputRefundPaymentInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) unmarshalNRefundStatus2githubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐRefundStatus(ctx context.Context, v any) (payment.RefundStatus, error) {
+	tmp, err := scalar.UnmarshalString(v)
+	res := payment.RefundStatus(tmp)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNRefundStatus2githubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐRefundStatus(ctx context.Context, sel ast.SelectionSet, v payment.RefundStatus) graphql.Marshaler {
+	_ = sel
+	res := scalar.MarshalString(string(v))
+	if res == graphql.Null {
+		graphql.AddInvalidNullFromMarshaler(ctx, "RefundStatus!")
+	}
+	return res
+}
+
 func (ec *executionContext) unmarshalNReleaseHoldInput2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐReleaseHoldInput(ctx context.Context, v any) (ledger.ReleaseHoldInput, error) {
 	res, err := ec.unmarshalInputReleaseHoldInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) unmarshalNReverseTransferInput2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐReverseTransferInput(ctx context.Context, v any) (ledger.ReverseTransferInput, error) {
+	res, err := ec.unmarshalInputReverseTransferInput(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
@@ -17618,6 +22151,34 @@ func (ec *executionContext) marshalOBoolean2ᚖbool(ctx context.Context, sel ast
 	return res
 }
 
+func (ec *executionContext) marshalOCancelPaymentResult2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐOutcome(ctx context.Context, sel ast.SelectionSet, v answer.Outcome) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._CancelPaymentResult(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalOCapture2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐCapture(ctx context.Context, sel ast.SelectionSet, v *payment.Capture) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._Capture(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalOCaptureConnection2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐPage(ctx context.Context, sel ast.SelectionSet, v *answer.Page[*payment.Capture]) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._CaptureConnection(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalOCapturePaymentResult2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐOutcome(ctx context.Context, sel ast.SelectionSet, v answer.Outcome) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._CapturePaymentResult(ctx, sel, v)
+}
+
 func (ec *executionContext) marshalOConfirmPaymentResult2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐOutcome(ctx context.Context, sel ast.SelectionSet, v answer.Outcome) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
@@ -17845,6 +22406,25 @@ func (ec *executionContext) marshalOID2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋl
 	return res
 }
 
+func (ec *executionContext) unmarshalOID2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐTransactionID(ctx context.Context, v any) (*ledger.TransactionID, error) {
+	if v == nil {
+		return nil, nil
+	}
+	tmp, err := scalar.UnmarshalString(v)
+	res := ledger.TransactionID(tmp)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalOID2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐTransactionID(ctx context.Context, sel ast.SelectionSet, v *ledger.TransactionID) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	_ = sel
+	_ = ctx
+	res := scalar.MarshalString(string(*v))
+	return res
+}
+
 func (ec *executionContext) unmarshalOID2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋmerchantᚐCustomerID(ctx context.Context, v any) (*merchant.CustomerID, error) {
 	if v == nil {
 		return nil, nil
@@ -17889,6 +22469,24 @@ func (ec *executionContext) marshalOIdempotentRequest2ᚖgithubᚗcomᚋpaygraph
 	return ec._IdempotentRequest(ctx, sel, v)
 }
 
+func (ec *executionContext) unmarshalOInt2ᚖint32(ctx context.Context, v any) (*int32, error) {
+	if v == nil {
+		return nil, nil
+	}
+	res, err := graphql.UnmarshalInt32(v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalOInt2ᚖint32(ctx context.Context, sel ast.SelectionSet, v *int32) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	_ = sel
+	_ = ctx
+	res := graphql.MarshalInt32(*v)
+	return res
+}
+
 func (ec *executionContext) marshalOMerchant2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋmerchantᚐMerchant(ctx context.Context, sel ast.SelectionSet, v *merchant.Merchant) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
@@ -17919,6 +22517,21 @@ func (ec *executionContext) unmarshalOMetadataFilter2ᚖgithubᚗcomᚋpaygraph�
 		return nil, nil
 	}
 	res, err := ec.unmarshalInputMetadataFilter(ctx, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalOMoney2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx context.Context, sel ast.SelectionSet, v *money.Amount) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._Money(ctx, sel, v)
+}
+
+func (ec *executionContext) unmarshalOMoneyInput2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐInput(ctx context.Context, v any) (*money.Input, error) {
+	if v == nil {
+		return nil, nil
+	}
+	res, err := ec.unmarshalInputMoneyInput(ctx, v)
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
@@ -18055,11 +22668,39 @@ func (ec *executionContext) marshalOPlaceHoldResult2githubᚗcomᚋpaygraphᚋpa
 	return ec._PlaceHoldResult(ctx, sel, v)
 }
 
+func (ec *executionContext) marshalORefund2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐRefund(ctx context.Context, sel ast.SelectionSet, v *payment.Refund) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._Refund(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalORefundConnection2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐPage(ctx context.Context, sel ast.SelectionSet, v *answer.Page[*payment.Refund]) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._RefundConnection(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalORefundPaymentResult2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐOutcome(ctx context.Context, sel ast.SelectionSet, v answer.Outcome) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._RefundPaymentResult(ctx, sel, v)
+}
+
 func (ec *executionContext) marshalOReleaseHoldResult2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐOutcome(ctx context.Context, sel ast.SelectionSet, v answer.Outcome) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
 	}
 	return ec._ReleaseHoldResult(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalOReverseTransferResult2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐOutcome(ctx context.Context, sel ast.SelectionSet, v answer.Outcome) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._ReverseTransferResult(ctx, sel, v)
 }
 
 func (ec *executionContext) marshalOSetAccountStatusResult2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐOutcome(ctx context.Context, sel ast.SelectionSet, v answer.Outcome) graphql.Marshaler {
@@ -18341,6 +22982,33 @@ func (ec *executionContext) writeAccountEdge(ctx context.Context, w *execution.W
 	w.Raw("}")
 }
 
+// writeAvailableAction writes an object none of whose selected fields waits for a resolver.
+func (ec *executionContext) writeAvailableAction(ctx context.Context, w *execution.Writer, sel ast.SelectionSet, obj *payment.AvailableAction) {
+	w.Raw("{")
+	for place, field := range w.Fields(ec.OperationContext, sel, availableActionImplementors) {
+		w.Name(place, field.Alias)
+		switch field.Name {
+		case "__typename":
+			w.Text("AvailableAction")
+		case "action":
+			w.Text(string(obj.Action))
+		case "allowed":
+			w.Value(ec.marshalNBoolean2bool(ctx, field.Selections, obj.Allowed))
+		case "max":
+			if v := obj.Max; v != nil {
+				ec.writeMoney(ctx, w, field.Selections, v)
+			} else {
+				w.Raw("null")
+			}
+		case "reason":
+			w.Value(ec.marshalOString2ᚖstring(ctx, field.Selections, obj.Reason))
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	w.Raw("}")
+}
+
 // writeBalance writes an object none of whose selected fields waits for a resolver.
 func (ec *executionContext) writeBalance(ctx context.Context, w *execution.Writer, sel ast.SelectionSet, obj *ledger.Balance) {
 	w.Raw("{")
@@ -18361,6 +23029,51 @@ func (ec *executionContext) writeBalance(ctx context.Context, w *execution.Write
 		case "pendingOut":
 			v := obj.PendingOut
 			ec.writeMoney(ctx, w, field.Selections, &v)
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	w.Raw("}")
+}
+
+// writeCapture writes an object none of whose selected fields waits for a resolver.
+func (ec *executionContext) writeCapture(ctx context.Context, w *execution.Writer, sel ast.SelectionSet, obj *payment.Capture) {
+	w.Raw("{")
+	for place, field := range w.Fields(ec.OperationContext, sel, captureImplementors) {
+		w.Name(place, field.Alias)
+		switch field.Name {
+		case "__typename":
+			w.Text("Capture")
+		case "id":
+			w.Text(string(obj.ID))
+		case "status":
+			w.Text(string(obj.Status()))
+		case "amount":
+			v := obj.Amount
+			ec.writeMoney(ctx, w, field.Selections, &v)
+		case "final":
+			w.Value(ec.marshalNBoolean2bool(ctx, field.Selections, obj.Final))
+		case "createdAt":
+			w.Value(ec.marshalNDateTime2timeᚐTime(ctx, field.Selections, obj.CreatedAt))
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	w.Raw("}")
+}
+
+// writeCaptureEdge writes an object none of whose selected fields waits for a resolver.
+func (ec *executionContext) writeCaptureEdge(ctx context.Context, w *execution.Writer, sel ast.SelectionSet, obj *answer.Edge[*payment.Capture]) {
+	w.Raw("{")
+	for place, field := range w.Fields(ec.OperationContext, sel, captureEdgeImplementors) {
+		w.Name(place, field.Alias)
+		switch field.Name {
+		case "__typename":
+			w.Text("CaptureEdge")
+		case "cursor":
+			w.Value(ec.marshalNCursor2string(ctx, field.Selections, obj.Cursor))
+		case "node":
+			ec.writeCapture(ctx, w, field.Selections, obj.Node)
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
 		}
@@ -18599,11 +23312,36 @@ func (ec *executionContext) writePayment(ctx context.Context, w *execution.Write
 		case "amount":
 			v := obj.Amount
 			ec.writeMoney(ctx, w, field.Selections, &v)
+		case "authorized":
+			v := obj.Authorized()
+			ec.writeMoney(ctx, w, field.Selections, &v)
+		case "capturable":
+			v := obj.Capturable()
+			ec.writeMoney(ctx, w, field.Selections, &v)
 		case "captured":
 			v := obj.Captured()
 			ec.writeMoney(ctx, w, field.Selections, &v)
+		case "refunded":
+			v := obj.Refunded()
+			ec.writeMoney(ctx, w, field.Selections, &v)
+		case "fee":
+			v := obj.Fee()
+			ec.writeMoney(ctx, w, field.Selections, &v)
+		case "net":
+			v := obj.Net()
+			ec.writeMoney(ctx, w, field.Selections, &v)
 		case "captureMethod":
-			w.Text(string(obj.CaptureMethod()))
+			w.Text(string(obj.CaptureMethod))
+		case "availableActions":
+			v := obj.AvailableActions()
+			w.Raw("[")
+			for i := range v {
+				w.Next(i)
+				ec.writeAvailableAction(ctx, w, field.Selections, &v[i])
+			}
+			w.Raw("]")
+		case "expiresAt":
+			w.Value(ec.marshalODateTime2ᚖtimeᚐTime(ctx, field.Selections, obj.ExpiresAt))
 		case "reference":
 			w.Value(ec.marshalOString2ᚖstring(ctx, field.Selections, obj.Reference))
 		case "metadata":
@@ -18640,6 +23378,51 @@ func (ec *executionContext) writePaymentEdge(ctx context.Context, w *execution.W
 	w.Raw("}")
 }
 
+// writeRefund writes an object none of whose selected fields waits for a resolver.
+func (ec *executionContext) writeRefund(ctx context.Context, w *execution.Writer, sel ast.SelectionSet, obj *payment.Refund) {
+	w.Raw("{")
+	for place, field := range w.Fields(ec.OperationContext, sel, refundImplementors) {
+		w.Name(place, field.Alias)
+		switch field.Name {
+		case "__typename":
+			w.Text("Refund")
+		case "id":
+			w.Text(string(obj.ID))
+		case "status":
+			w.Text(string(obj.Status()))
+		case "amount":
+			v := obj.Amount
+			ec.writeMoney(ctx, w, field.Selections, &v)
+		case "reason":
+			w.Value(ec.marshalOString2ᚖstring(ctx, field.Selections, obj.Reason))
+		case "createdAt":
+			w.Value(ec.marshalNDateTime2timeᚐTime(ctx, field.Selections, obj.CreatedAt))
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	w.Raw("}")
+}
+
+// writeRefundEdge writes an object none of whose selected fields waits for a resolver.
+func (ec *executionContext) writeRefundEdge(ctx context.Context, w *execution.Writer, sel ast.SelectionSet, obj *answer.Edge[*payment.Refund]) {
+	w.Raw("{")
+	for place, field := range w.Fields(ec.OperationContext, sel, refundEdgeImplementors) {
+		w.Name(place, field.Alias)
+		switch field.Name {
+		case "__typename":
+			w.Text("RefundEdge")
+		case "cursor":
+			w.Value(ec.marshalNCursor2string(ctx, field.Selections, obj.Cursor))
+		case "node":
+			ec.writeRefund(ctx, w, field.Selections, obj.Node)
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	w.Raw("}")
+}
+
 // writeTransaction writes an object none of whose selected fields waits for a resolver.
 func (ec *executionContext) writeTransaction(ctx context.Context, w *execution.Writer, sel ast.SelectionSet, obj *ledger.Transaction) {
 	w.Raw("{")
@@ -18652,8 +23435,6 @@ func (ec *executionContext) writeTransaction(ctx context.Context, w *execution.W
 			w.Text(string(obj.ID))
 		case "kind":
 			w.Text(string(obj.Kind))
-		case "status":
-			w.Text(string(obj.Status()))
 		case "amount":
 			v := obj.Amount
 			ec.writeMoney(ctx, w, field.Selections, &v)

@@ -25,6 +25,7 @@ const (
 	MerchantAvailable Kind = "MERCHANT_AVAILABLE" // what the merchant may pay out; one a currency
 	BankCash          Kind = "BANK_CASH"          // money at the bank; one a currency
 	Suspense          Kind = "SUSPENSE"           // what is not yet anybody's; one a currency
+	Fees              Kind = "FEES"               // what the merchant was charged; one a currency
 )
 
 // Status says what an account lets requests do.
@@ -57,6 +58,7 @@ var rules = map[Kind]rule{
 	MerchantAvailable: {side: Credit},
 	BankCash:          {side: Debit},
 	Suspense:          {side: Credit},
+	Fees:              {side: Credit},
 }
 
 // Account is a ledger account in one currency.

@@ -56,6 +56,7 @@ type Draft struct {
 	Amount    money.Amount
 	PaymentID *string
 	Reference *string
+	Reverses  *TransactionID
 	Legs      []Leg
 }
 
@@ -78,7 +79,8 @@ func Post(b Books, d Draft) (*Transaction, error) {
 	t := b.Time()
 	transaction := &Transaction{
 		ID: TransactionID(b.NewID(answer.TransactionPrefix)), Kind: d.Kind, Amount: d.Amount, PaymentID: d.PaymentID, Reference: d.Reference,
-		Entries: make([]Entry, len(d.Legs)), ValueDate: t.UTC().Truncate(24 * time.Hour), CreatedAt: t,
+		Reverses: d.Reverses,
+		Entries:  make([]Entry, len(d.Legs)), ValueDate: t.UTC().Truncate(24 * time.Hour), CreatedAt: t,
 	}
 	if d.Reference != nil {
 		transaction.Salt = b.Salt()

@@ -14,6 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/paygraph/paygraph/answer"
+	"github.com/paygraph/paygraph/command"
 	"github.com/paygraph/paygraph/event"
 	"github.com/paygraph/paygraph/ledger"
 	"github.com/paygraph/paygraph/merchant"
@@ -323,3 +324,8 @@ func TestPostKnowsLargeSums(t *testing.T) {
 func leg(a *ledger.Account, d ledger.Direction, posted int64) ledger.Leg {
 	return ledger.Leg{Account: a, Direction: d, Posted: posted}
 }
+
+func (b *books) AddTimer(command.Timer)                                {}
+func (b *books) Served(command.Timer)                                  {}
+func (b *books) Transaction(ledger.TransactionID) *ledger.Transaction  { return nil }
+func (b *books) ReversalOf(ledger.TransactionID) *ledger.TransactionID { return nil }

@@ -10,7 +10,7 @@ import (
 // Refusals lists what the ledger's commands may refuse.
 var Refusals = []answer.Refusal{
 	InsufficientFunds{}, AccountNotActive{}, CurrencyMismatch{}, AccountNotEmpty{}, BalanceOutOfRange{}, HoldNotOpen{}, HoldOfPayment{},
-	answer.NotFound{},
+	NotReversible{}, answer.NotFound{}, answer.VersionConflict{},
 }
 
 // InsufficientFunds refuses to take more from an account than is available.
@@ -49,8 +49,8 @@ func (r AccountNotActive) Error() string { return r.Message() }
 // CurrencyMismatch refuses an amount in another currency than the account's.
 type CurrencyMismatch struct {
 	answer.Recorded
-	ResourceID string         `json:"resourceId"` // the account
-	Expected   money.Currency `json:"expected"`   // the account's
+	ResourceID string         `json:"resourceId"` // the account or the payment
+	Expected   money.Currency `json:"expected"`   // its
 	Actual     money.Currency `json:"actual"`     // the amount's
 }
 
@@ -59,7 +59,7 @@ func (CurrencyMismatch) Code() answer.Code { return answer.CodeCurrencyMismatch 
 
 // Message names both currencies.
 func (r CurrencyMismatch) Message() string {
-	return fmt.Sprintf("The account is in %s, and the amount in %s.", r.Expected, r.Actual)
+	return fmt.Sprintf("%s is in %s, and the amount in %s.", r.ResourceID, r.Expected, r.Actual)
 }
 
 func (r CurrencyMismatch) Error() string { return r.Message() }

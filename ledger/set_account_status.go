@@ -11,10 +11,11 @@ import (
 
 // SetAccountStatusInput is the mutation's input.
 type SetAccountStatusInput struct {
-	IdempotencyKey string
-	AccountID      AccountID
-	Status         Status
-	Reason         string
+	IdempotencyKey  string
+	AccountID       AccountID
+	Status          Status
+	ExpectedVersion *int32
+	Reason          string
 }
 
 // SetAccountStatusSuccess is the mutation's success.
@@ -23,7 +24,7 @@ type SetAccountStatusSuccess struct {
 	Replayed bool
 }
 
-// SetAccountStatus freezes, thaws or closes a wallet. Refusals: ValidationFailed, NotFound, AccountNotActive (CLOSED is final),
+// SetAccountStatus freezes, thaws or closes a wallet. Refusals: ValidationFailed, NotFound, VersionConflict, AccountNotActive (CLOSED is final),
 // AccountNotEmpty, and those of the idempotency key.
 func (s *Service) SetAccountStatus(ctx context.Context, p auth.Principal, in SetAccountStatusInput) (SetAccountStatusSuccess, error) {
 	account, replayed, err := s.account(ctx, p, command.Command[Batch]{
@@ -32,6 +33,7 @@ func (s *Service) SetAccountStatus(ctx context.Context, p auth.Principal, in Set
 			Input: command.Input(nil).
 				Text("input.accountId", string(in.AccountID)).
 				Text("input.status", string(in.Status)).
+				Number("input.expectedVersion", in.ExpectedVersion).
 				Text("input.reason", in.Reason),
 		},
 		Needs:  command.Needs{Accounts: []string{string(in.AccountID)}},
@@ -52,6 +54,8 @@ func (in SetAccountStatusInput) decide(b Batch) (command.Object, error) {
 	switch {
 	case account == nil || !account.Kind.Nameable():
 		return nil, answer.NotFound{Recorded: path, ResourceID: string(in.AccountID)}
+	case in.ExpectedVersion != nil && *in.ExpectedVersion != account.Version:
+		return nil, answer.CheckVersion(string(in.AccountID), in.ExpectedVersion, account.Version)
 	case account.Status == Closed:
 		return nil, AccountNotActive{path, string(in.AccountID), account.Status}
 	case in.Status == Closed && (account.Posted() != 0 || account.OnHold()):

@@ -15,13 +15,23 @@ func Source(b Books, id AccountID, amount money.Amount, path ...string) (*Accoun
 	if account.Status != Active {
 		return nil, AccountNotActive{answer.Recorded{At: path}, string(id), account.Status}
 	}
-	if account.Available() < amount.MinorUnits {
-		return nil, InsufficientFunds{
-			Recorded: answer.Recorded{At: path}, ResourceID: string(id),
-			Available: account.Balance().Available, Required: amount,
-		}
+	return account, account.covers(amount, path...)
+}
+
+// InnerSource is the merchant's own account of a kind, which is open, for a request that takes money from it. Refusals: InsufficientFunds.
+func InnerSource(b Books, kind Kind, amount money.Amount, path ...string) (*Account, error) {
+	account := b.Inner(kind, amount.Currency)
+	return account, account.covers(amount, path...)
+}
+
+// covers refuses to take more than is available.
+func (a *Account) covers(amount money.Amount, path ...string) error {
+	if a.Available() >= amount.MinorUnits {
+		return nil
 	}
-	return account, nil
+	return InsufficientFunds{
+		Recorded: answer.Recorded{At: path}, ResourceID: string(a.ID), Available: a.Balance().Available, Required: amount,
+	}
 }
 
 // Destination finds the wallet that a request wants to bring money to: a frozen one too. Refusals: NotFound, CurrencyMismatch,
@@ -49,4 +59,15 @@ func OpenInner(b Books, kind Kind, currency money.Currency) *Account {
 		return account
 	}
 	return open(b, &Account{Kind: kind, Currency: currency})
+}
+
+// FeeAccounts are the accounts that a fee is moved between: the merchant's, which may fall below zero by it, and FEES. They are opened where
+// they are not yet there. Refusal: BalanceOutOfRange, before anything is opened.
+func FeeAccounts(b Books, fee money.Amount, path ...string) (merchant, fees *Account, err error) {
+	for _, kind := range []Kind{MerchantAvailable, Fees} {
+		if a := b.Inner(kind, fee.Currency); a != nil && !a.fits(fee.MinorUnits) {
+			return nil, nil, BalanceOutOfRange{answer.Recorded{At: path}, string(a.ID)}
+		}
+	}
+	return OpenInner(b, MerchantAvailable, fee.Currency), OpenInner(b, Fees, fee.Currency), nil
 }

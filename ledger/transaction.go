@@ -25,32 +25,35 @@ const (
 	Payment  TransactionKind = "PAYMENT"
 	Held     TransactionKind = "HOLD"
 	Released TransactionKind = "RELEASE"
+	Refund   TransactionKind = "REFUND"
+	Reversal TransactionKind = "REVERSAL"
 )
 
 // TransactionStatus says whether a transaction still stands.
 type TransactionStatus string
 
-// Posted is the status of a transaction that stands.
-const Posted TransactionStatus = "POSTED"
+// The statuses of a transaction.
+const (
+	Posted   TransactionStatus = "POSTED"   // it stands
+	Reversed TransactionStatus = "REVERSED" // a later one has undone it
+)
 
 // Transaction is one balanced posting: its debits equal its credits.
 type Transaction struct {
 	ID        TransactionID
 	Kind      TransactionKind
-	Amount    money.Amount // what moved; what was set aside where it is HOLD, what is free again where it is RELEASE
-	PaymentID *string      // the payment that it belongs to
-	Reference *string      // the client's word
-	Entries   []Entry      // in the order of their legs
-	ValueDate time.Time    // the day from which it counts, at midnight UTC
-	CreatedAt time.Time    // when it was booked: the batch's t
-	Salt      []byte       // hides the reference in the log; nil without one
+	Amount    money.Amount   // what moved; what was set aside where it is HOLD, what is free again where it is RELEASE
+	PaymentID *string        // the payment that it belongs to
+	Reference *string        // the client's word
+	Reverses  *TransactionID // the transaction that it undoes
+	Entries   []Entry        // in the order of their legs
+	ValueDate time.Time      // the day from which it counts, at midnight UTC
+	CreatedAt time.Time      // when it was booked: the batch's t
+	Salt      []byte         // hides the reference in the log; nil without one
 }
 
 // NodeID is the transaction's identifier.
 func (t *Transaction) NodeID() string { return string(t.ID) }
-
-// Status is derived: a transaction that no later one has reversed is POSTED.
-func (t *Transaction) Status() TransactionStatus { return Posted }
 
 // Entry is one leg of a transaction on one account.
 type Entry struct {
@@ -125,6 +128,7 @@ func (t *Transaction) State() event.State {
 		Text("currency", string(t.Amount.Currency)).
 		Text("payment", answer.Or(t.PaymentID)).
 		Salted("reference", t.Salt, answer.Or(t.Reference)).
+		Text("reverses", string(answer.Or(t.Reverses))).
 		Text("valueDate", t.ValueDate.Format(time.DateOnly)).
 		Time("createdAt", t.CreatedAt).
 		List("entries", entries)

@@ -10,9 +10,10 @@ import (
 
 // ConfirmInput is the input of confirmPayment.
 type ConfirmInput struct {
-	IdempotencyKey string
-	PaymentID      ID
-	Source         *Source // needed where the payment has none yet; else it takes the place of the one that it has
+	IdempotencyKey  string
+	PaymentID       ID
+	Source          *Source // needed where the payment has none yet; else it takes the place of the one that it has
+	ExpectedVersion *int32
 }
 
 // ConfirmSuccess is the success of confirmPayment.
@@ -21,8 +22,9 @@ type ConfirmSuccess struct {
 	Replayed bool
 }
 
-// Confirm takes the money of a payment that was created without. Refusals: NotFound, InvalidState,
-// CurrencyMismatch, AccountNotActive, InsufficientFunds, BalanceOutOfRange, and those of the idempotency key.
+// Confirm takes the money of a payment that was created without, or sets it aside where it is captured later. Refusals: NotFound,
+// VersionConflict, InvalidState, CurrencyMismatch, AccountNotActive, InsufficientFunds, BalanceOutOfRange, and those of the idempotency
+// key.
 func (s *Service) Confirm(ctx context.Context, p auth.Principal, in ConfirmInput) (ConfirmSuccess, error) {
 	needs := command.Needs{Payments: []string{string(in.PaymentID)}}
 	source := ""
@@ -33,7 +35,10 @@ func (s *Service) Confirm(ctx context.Context, p auth.Principal, in ConfirmInput
 	payment, replayed, err := s.commit(ctx, p, command.Command[Batch]{
 		Envelope: command.Envelope{
 			Principal: p, Operation: "confirmPayment", Key: in.IdempotencyKey,
-			Input: command.Input(nil).Text("input.paymentId", string(in.PaymentID)).Text("input.source.accountId", source),
+			Input: command.Input(nil).
+				Text("input.paymentId", string(in.PaymentID)).
+				Text("input.source.accountId", source).
+				Number("input.expectedVersion", in.ExpectedVersion),
 		},
 		Needs:  needs,
 		Decide: in.decide,
@@ -42,31 +47,22 @@ func (s *Service) Confirm(ctx context.Context, p auth.Principal, in ConfirmInput
 }
 
 func (in ConfirmInput) decide(b Batch) (command.Object, error) {
-	current := b.Payment(in.PaymentID)
-	if current == nil {
-		return nil, answer.NotFound{
-			Recorded: answer.Recorded{At: []string{"input", "paymentId"}}, ResourceID: string(in.PaymentID),
-		}
+	payment, err := find(b, in.PaymentID, in.ExpectedVersion, ToConfirm)
+	if err != nil {
+		return nil, err
 	}
-	payment := *current
 	if in.Source != nil {
 		payment.SourceAccountID = in.Source.AccountID
 	}
-	refuse := func(reason string, path ...string) (command.Object, error) {
-		return nil, InvalidState{answer.Recorded{At: path}, string(payment.ID), payment.Status, Confirm, reason}
-	}
-	if _, ok := Next(payment.Status, Confirm); !ok {
-		return refuse("", "input", "paymentId")
-	}
 	if payment.SourceAccountID == nil {
-		return refuse("It has no source yet: name one.", "input", "source")
+		return nil, payment.refuse(ToConfirm, "It has no source yet: name one.", "input", "source")
 	}
 	if payment.DestinationAccountID != nil && *payment.DestinationAccountID == *payment.SourceAccountID {
-		return refuse("The source is the destination.", "input", "source")
+		return nil, payment.refuse(ToConfirm, "The source is the destination.", "input", "source")
 	}
-	path := []string{"input", "paymentId"} // its source was named when it was created
+	path := pathOfPayment // its source was named when it was created
 	if in.Source != nil {
 		path = []string{"input", "source", "accountId"}
 	}
-	return &payment, confirm(b, &payment, false, path...)
+	return payment, confirm(b, payment, false, path...)
 }

@@ -1,12 +1,12 @@
 package payment
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/paygraph/paygraph/answer"
 	"github.com/paygraph/paygraph/auth"
 	"github.com/paygraph/paygraph/command"
-	"github.com/paygraph/paygraph/event"
 	"github.com/paygraph/paygraph/ledger"
 	"github.com/paygraph/paygraph/money"
 )
@@ -18,7 +18,7 @@ type CreateInput struct {
 	Source               *Source
 	DestinationAccountID *ledger.AccountID
 	Confirm              bool
-	CaptureMethod        CaptureMethod
+	CaptureMethod        CaptureMethod // empty: Automatic
 	Reference            *string
 	Metadata             answer.Metadata
 }
@@ -29,7 +29,7 @@ type CreateSuccess struct {
 	Replayed bool
 }
 
-// Create makes a payment, and with Confirm takes the money in the same commit. With Confirm a refusal leaves no payment behind.
+// Create makes a payment, and with Confirm takes the money in the same commit, or sets it aside where it is captured later. With Confirm a refusal leaves no payment behind.
 // Refusals: ValidationFailed, NotFound, CurrencyMismatch, AccountNotActive, InsufficientFunds, BalanceOutOfRange, and those of the
 // idempotency key.
 func (s *Service) Create(ctx context.Context, p auth.Principal, in CreateInput) (CreateSuccess, error) {
@@ -44,6 +44,7 @@ func (s *Service) Create(ctx context.Context, p auth.Principal, in CreateInput) 
 				Text("input.source.accountId", in.source()).
 				Text("input.destinationAccountId", string(answer.Or(in.DestinationAccountID))).
 				True("input.confirm", in.Confirm).
+				True("input.captureMethod", in.CaptureMethod == Manual).
 				Maybe("input.reference", in.Reference).
 				Map("input.metadata", in.Metadata),
 		},
@@ -72,7 +73,7 @@ func (in CreateInput) check(v *answer.Violations) {
 }
 
 func (in CreateInput) needs(amount money.Amount) command.Needs {
-	needs := command.Needs{Accounts: make([]string, 0, 2)}
+	needs := command.Needs{Accounts: make([]string, 0, 2), Fees: string(amount.Currency)}
 	if in.Source != nil {
 		needs.Accounts = append(needs.Accounts, in.source())
 	}
@@ -87,7 +88,7 @@ func (in CreateInput) needs(amount money.Amount) command.Needs {
 func (in CreateInput) decide(b Batch, amount money.Amount) (command.Object, error) {
 	payment := &Payment{
 		Status: RequiresConfirmation, Amount: amount, DestinationAccountID: in.DestinationAccountID,
-		Reference: in.Reference, Metadata: in.Metadata,
+		CaptureMethod: cmp.Or(in.CaptureMethod, Automatic), Reference: in.Reference, Metadata: in.Metadata,
 	}
 	if in.Reference != nil || len(in.Metadata) > 0 {
 		payment.Salt = b.Salt()
@@ -107,7 +108,8 @@ func (in CreateInput) decide(b Batch, amount money.Amount) (command.Object, erro
 		return nil, err
 	}
 	payment.ID = ID(b.NewID(answer.PaymentPrefix))
-	record(b, payment, true, event.PaymentCreated)
+	payment.expireAfter(b, UnconfirmedLifetime)
+	record(b, payment, true)
 	return payment, nil
 }
 

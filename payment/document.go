@@ -15,16 +15,24 @@ func Document() string {
 		fmt.Fprintf(&s, "    [*] --> %s\n", status)
 	}
 	for _, row := range Table {
-		fmt.Fprintf(&s, "    %s --> %s: %s\n", row.From, row.To, row.Action)
+		fmt.Fprintf(&s, "    %s --> %s: %s\n", row.From, row.To, row.label())
 	}
 	for _, status := range Statuses {
 		if Terminal(status) {
 			fmt.Fprintf(&s, "    %s --> [*]\n", status)
 		}
 	}
-	s.WriteString("```\n\n| from | action | to | who | ledger |\n|-|-|-|-|-|\n")
+	s.WriteString("```\n\n| from | action | where | to | who | ledger |\n|-|-|-|-|-|-|\n")
 	for _, row := range Table {
-		fmt.Fprintf(&s, "| %s | %s | %s | %s | %s |\n", row.From, row.Action, row.To, row.Who, row.Ledger)
+		fmt.Fprintf(&s, "| %s | %s | %s | %s | %s | %s |\n", row.From, row.Action, row.When, row.To, row.Who, row.Ledger)
 	}
 	return s.String()
+}
+
+// label is the action with its condition.
+func (t Transition) label() string {
+	if t.When == Always {
+		return string(t.Action)
+	}
+	return string(t.Action) + ", " + string(t.When)
 }

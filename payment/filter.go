@@ -19,8 +19,13 @@ type Filter struct {
 	Metadata   *answer.MetadataFilter
 }
 
-// The pages of lists of payments.
+// The pages of lists of payments, and of what belongs to them.
 type (
 	Page = answer.Page[*Payment]
 	Edge = answer.Edge[*Payment]
+
+	CapturePage = answer.Page[*Capture]
+	CaptureEdge = answer.Edge[*Capture]
+	RefundPage  = answer.Page[*Refund]
+	RefundEdge  = answer.Edge[*Refund]
 )

@@ -13,7 +13,7 @@ import (
 func TestRecordedRefusalsComeBack(t *testing.T) {
 	t.Parallel()
 	codec := answer.NewCodec(payment.Refusals)
-	if len(payment.Refusals) < 7 {
+	if len(payment.Refusals) < 12 {
 		t.Errorf("only %d refusals are listed", len(payment.Refusals))
 	}
 	for _, example := range payment.Refusals {
@@ -49,6 +49,13 @@ func fill(t *testing.T, v reflect.Value) {
 		for i := range v.NumField() {
 			fill(t, v.Field(i))
 		}
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		fill(t, v.Elem())
+	case reflect.Bool:
+		v.SetBool(true)
+	case reflect.Int32:
+		v.SetInt(1<<30 + 1)
 	case reflect.String:
 		v.SetString("USD")
 	case reflect.Int64:

@@ -8,25 +8,31 @@ import (
 	"github.com/paygraph/paygraph/command"
 	"github.com/paygraph/paygraph/event"
 	"github.com/paygraph/paygraph/ledger"
+	"github.com/paygraph/paygraph/money"
 )
-
-// Refusals lists what the commands on payments may refuse.
-var Refusals = append([]answer.Refusal{InvalidState{}}, ledger.Refusals...)
 
 // Batch is what decisions about payments may read and write.
 type Batch interface {
 	ledger.Books
-	// Payment is a payment that the command named in its needs, or nil.
+	// Payment is a payment that the command named in its needs, or nil. Its accounts are there too, and its hold.
 	Payment(ID) *Payment
+	// FeePlan is what the merchant is charged for payments in a currency.
+	FeePlan(money.Currency) FeePlan
 	// AddPayment adds a payment that the command creates.
 	AddPayment(*Payment)
 	// ChangedPayment notes that the command changed a payment.
 	ChangedPayment(*Payment)
+	// AddCapture adds a capture that the command makes.
+	AddCapture(*Capture)
+	// AddRefund adds a refund that the command makes.
+	AddRefund(*Refund)
 }
 
-// Reader finds payments outside a batch.
+// Reader finds payments and what belongs to them outside a batch.
 type Reader interface {
 	Payment(ctx context.Context, p auth.Principal, id ID) (*Payment, error)
+	Capture(ctx context.Context, p auth.Principal, id CaptureID) (*Capture, error)
+	Refund(ctx context.Context, p auth.Principal, id RefundID) (*Refund, error)
 }
 
 // Service runs the commands on payments.
@@ -40,6 +46,7 @@ type Source struct {
 	AccountID *ledger.AccountID
 }
 
+// commit runs a command whose object is a payment.
 func (s *Service) commit(ctx context.Context, p auth.Principal, c command.Command[Batch]) (*Payment, bool, error) {
 	result, err := s.Committer.Commit(ctx, c)
 	payment, err := command.Resolve(result, err, func(id string) (*Payment, error) {
@@ -48,10 +55,39 @@ func (s *Service) commit(ctx context.Context, p auth.Principal, c command.Comman
 	return payment, result.Replayed, err
 }
 
-// confirm moves a payment by the table and posts. The payment has a source and a status that can be confirmed. Nothing is written
+// pathOfPayment is where requests name the payment that they are about.
+var pathOfPayment = []string{"input", "paymentId"}
+
+// find is a copy of the payment that a request wants to act on. Refusals: NotFound, VersionConflict, InvalidState.
+func find(b Batch, id ID, expectedVersion *int32, action Action) (*Payment, error) {
+	current := b.Payment(id)
+	if current == nil {
+		return nil, answer.NotFound{Recorded: answer.Recorded{At: pathOfPayment}, ResourceID: string(id)}
+	}
+	if err := answer.CheckVersion(string(id), expectedVersion, current.Version); err != nil {
+		return nil, err
+	}
+	payment := *current
+	return &payment, payment.may(action, b.Time(), pathOfPayment...)
+}
+
+// amountOf is the amount that a request names, or else all that it may. Refusals: CurrencyMismatch, and tooMuch's where it is more.
+func amountOf(p *Payment, named *money.Input, amount, most money.Amount, tooMuch func(path answer.Recorded) error) (money.Amount, error) {
+	path := answer.Recorded{At: []string{"input", "amount"}}
+	switch {
+	case named == nil:
+		return most, nil
+	case amount.Currency != most.Currency:
+		return amount, ledger.CurrencyMismatch{Recorded: path, ResourceID: string(p.ID), Expected: most.Currency, Actual: amount.Currency}
+	case amount.MinorUnits > most.MinorUnits:
+		return amount, tooMuch(path)
+	}
+	return amount, nil
+}
+
+// confirm takes the money of a payment, or sets it aside. The payment has a source and a status that can be confirmed. Nothing is written
 // before everything is checked. path is where the request names the source.
 func confirm(b Batch, p *Payment, isNew bool, path ...string) error {
-	to, _ := Next(p.Status, Confirm)
 	destination, err := destinationOf(b, p, isNew)
 	if err != nil {
 		return err
@@ -66,16 +102,33 @@ func confirm(b Batch, p *Payment, isNew bool, path ...string) error {
 	if isNew {
 		p.ID = ID(b.NewID(answer.PaymentPrefix))
 	}
-	draft := ledger.Move(ledger.Payment, p.Amount, source, destination)
-	id := string(p.ID)
-	draft.PaymentID = &id
-	transaction, err := ledger.Post(b, draft)
+	when, draft := TakenAtOnce, ledger.Move(ledger.Payment, p.Amount, source, destination)
+	if p.CaptureMethod == Manual {
+		when, draft = TakenLater, ledger.Draft{Kind: ledger.Held, Amount: p.Amount, Legs: ledger.SetAside(p.Amount, source, destination)}
+	} else if err := p.charge(b, &draft, p.Amount); err != nil {
+		return err
+	}
+	transaction, err := p.post(b, draft)
 	if err != nil {
 		return err
 	}
-	p.Status, p.CapturedMinorUnits = to, p.Amount.MinorUnits
-	record(b, p, isNew, event.PaymentSucceeded, transaction.State())
+	p.waitNoMore(b)
+	if when == TakenAtOnce {
+		p.CapturedMinorUnits = p.Amount.MinorUnits
+	} else {
+		p.AuthorizedMinorUnits, p.HoldID = p.Amount.MinorUnits, &transaction.Made().ID
+		p.expireAfter(b, AuthorizationLifetime)
+	}
+	p.Status, _ = Next(p.Status, ToConfirm, when)
+	record(b, p, isNew, transaction.State())
 	return nil
+}
+
+// post makes a posting for the payment.
+func (p *Payment) post(b Batch, d ledger.Draft) (*ledger.Transaction, error) {
+	id := string(p.ID)
+	d.PaymentID = &id
+	return ledger.Post(b, d)
 }
 
 // destinationOf is the wallet that the payment goes to, or nil for the merchant. Only the request that creates it names the wallet.
@@ -90,8 +143,18 @@ func destinationOf(b Batch, p *Payment, isNew bool) (*ledger.Account, error) {
 	return ledger.Destination(b, *p.DestinationAccountID, p.Amount, "input", argument)
 }
 
-// record gives the payment its next version, adds it to the batch and appends its event.
-func record(b Batch, p *Payment, isNew bool, what event.Type, postings ...event.State) {
+// became is what has happened to a payment that has got a status.
+var became = map[Status]event.Type{
+	RequiresPaymentMethod: event.PaymentCreated, RequiresConfirmation: event.PaymentCreated, Authorized: event.PaymentAuthorized,
+	PartiallyCaptured: event.PaymentPartCaptured, Succeeded: event.PaymentSucceeded, Canceled: event.PaymentCanceled, Expired: event.PaymentExpired,
+}
+
+// record gives the payment its next version, adds it to the batch and appends the event that it has got its status.
+func record(b Batch, p *Payment, isNew bool, postings ...event.State) {
+	recordAs(b, p, isNew, became[p.Status], postings...)
+}
+
+func recordAs(b Batch, p *Payment, isNew bool, what event.Type, postings ...event.State) {
 	p.Version++
 	p.UpdatedAt = b.Time()
 	if isNew {

@@ -167,12 +167,66 @@ func (r customerReads) ListPayments(ctx context.Context, m merchant.ID, f paymen
 	return r.all.ListPayments(ctx, m, f, s)
 }
 
+// PaymentTransactions reads on where some of a full list are not the customer's.
 func (r customerReads) PaymentTransactions(ctx context.Context, m merchant.ID, payments []string, after answer.UUID, limit int) ([][]*ledger.Transaction, error) {
 	found, err := r.all.PaymentTransactions(ctx, m, payments, after, limit)
 	if err != nil {
 		return nil, err
 	}
-	return r.ownEntries(ctx, m, found)
+	own, err := r.ownEntries(ctx, m, found)
+	for i := 0; i < len(own) && err == nil; i++ {
+		if len(found[i]) < limit || len(own[i]) == limit {
+			continue
+		}
+		last, _ := answer.Decode(answer.TransactionPrefix, found[i][limit-1].NodeID())
+		var more [][]*ledger.Transaction
+		more, err = r.PaymentTransactions(ctx, m, payments[i:i+1], last, limit)
+		own[i] = append(own[i], slices.Concat(more...)...)
+		own[i] = own[i][:min(limit, len(own[i]))]
+	}
+	return own, err
+}
+
+func (r customerReads) Reversals(ctx context.Context, m merchant.ID, ids []string) (map[string]ledger.TransactionID, error) {
+	return r.all.Reversals(ctx, m, ids)
+}
+
+func (r customerReads) Captures(ctx context.Context, m merchant.ID, ids []string) ([]*payment.Capture, error) {
+	found, err := r.all.Captures(ctx, m, ids)
+	if err != nil {
+		return nil, err
+	}
+	return ofOwnPayments(ctx, r, m, found, func(c *payment.Capture) payment.ID { return c.PaymentID })
+}
+
+func (r customerReads) Refunds(ctx context.Context, m merchant.ID, ids []string) ([]*payment.Refund, error) {
+	found, err := r.all.Refunds(ctx, m, ids)
+	if err != nil {
+		return nil, err
+	}
+	return ofOwnPayments(ctx, r, m, found, func(f *payment.Refund) payment.ID { return f.PaymentID })
+}
+
+func (r customerReads) PaymentCaptures(ctx context.Context, m merchant.ID, payments []string, after answer.UUID, limit int) ([][]*payment.Capture, error) {
+	return r.all.PaymentCaptures(ctx, m, payments, after, limit)
+}
+
+func (r customerReads) PaymentRefunds(ctx context.Context, m merchant.ID, payments []string, after answer.UUID, limit int) ([][]*payment.Refund, error) {
+	return r.all.PaymentRefunds(ctx, m, payments, after, limit)
+}
+
+// ofOwnPayments are the objects whose payments the customer sees.
+func ofOwnPayments[T any](ctx context.Context, r customerReads, m merchant.ID, found []T, of func(T) payment.ID) ([]T, error) {
+	ids := make([]string, len(found))
+	for i, object := range found {
+		ids[i] = string(of(object))
+	}
+	payments, err := r.Payments(ctx, m, ids)
+	own := map[payment.ID]bool{}
+	for _, p := range payments {
+		own[p.ID] = true
+	}
+	return slices.DeleteFunc(found, func(object T) bool { return !own[of(object)] }), err
 }
 
 // PaymentEvents are what the stream of a payment is made of. As events they are not seen: no customer may read the log.

@@ -62,6 +62,8 @@ func prefixOf(path string) answer.Prefix {
 		return answer.PaymentPrefix
 	case strings.HasSuffix(name, "holdid"):
 		return answer.HoldPrefix
+	case strings.HasSuffix(name, "transactionid"):
+		return answer.TransactionPrefix
 	}
 	return map[string]answer.Prefix{"account": answer.AccountPrefix, "customer": answer.CustomerPrefix,
 		"payment": answer.PaymentPrefix, "transaction": answer.TransactionPrefix}[strings.Split(path, ".")[0]]
@@ -161,18 +163,18 @@ func (s *scene) told(t *testing.T, at slot, id string) string {
 func TestAnotherMerchantsObjectsAreUnknown(t *testing.T) {
 	t.Parallel()
 	g := start(t)
-	mine, theirs := newScene(t, g.merchant(t)), newScene(t, g.merchant(t))
+	mine, theirs := newScene(t, g.merchant(t)), newScene(t, g.merchant(t)).captured(t)
 	event := text(theirs.must(t, `{ events(first: 1) { nodes { id } } }`, nil), "events", "nodes", 0, "id")
 	entry := text(theirs.must(t, `query ($id: ID!) { transaction(id: $id) { entries { id } } }`, vars{"id": theirs.transaction}),
 		"transaction", "entries", 0, "id")
 	foreign := map[answer.Prefix]string{
 		answer.MerchantPrefix: string(theirs.principal.Merchant), answer.CustomerPrefix: theirs.customer, answer.AccountPrefix: theirs.from,
 		answer.PaymentPrefix: theirs.waiting, answer.TransactionPrefix: theirs.transaction, answer.EventPrefix: event,
-		answer.EntryPrefix: entry, answer.HoldPrefix: theirs.hold,
+		answer.EntryPrefix: entry, answer.HoldPrefix: theirs.hold, answer.CapturePrefix: theirs.capture, answer.RefundPrefix: theirs.refund,
 	}
 	found := slots()
 	for _, path := range []string{"createPayment.input.source.accountId", "paymentStatus.paymentId", "accountActivity.accountId",
-		"placeHold.input.accountId", "releaseHold.input.holdId"} {
+		"placeHold.input.accountId", "releaseHold.input.holdId", "capturePayment.input.paymentId", "reverseTransfer.input.transactionId"} {
 		if len(found) < 20 || !slices.ContainsFunc(found, func(s slot) bool { return s.path == path }) {
 			t.Fatalf("the schema's places for identifiers are %v", found)
 		}

@@ -10,7 +10,7 @@ const whatBecame = `query ($key: IdempotencyKey!) { idempotentRequest(key: $key)
 
 func TestAReplayIsTheSameObjectAsItIsNow(t *testing.T) {
 	t.Parallel()
-	s := newScene(t, start(t).merchant(t))
+	s := newScene(t, start(t).merchant(t)).captured(t)
 	inputs := map[string]vars{
 		"createCustomer":   {"name": "Grace", "metadata": vars{"b": "2", "a": "1"}},
 		"openAccount":      {"customerId": s.customer, "currency": "USD"},
@@ -21,6 +21,10 @@ func TestAReplayIsTheSameObjectAsItIsNow(t *testing.T) {
 		"releaseHold":      releasing(s.hold),
 		"createPayment":    paying(s.from, s.to, "4.00"),
 		"confirmPayment":   {"paymentId": s.waiting, "source": vars{"accountId": s.from}},
+		"capturePayment":   {"paymentId": s.authorized, "amount": usd("0.25"), "final": false},
+		"cancelPayment":    {"paymentId": s.authorize(t, s.from, s.to, "0.10")},
+		"refundPayment":    {"paymentId": s.authorized, "amount": usd("0.25")},
+		"reverseTransfer":  {"transactionId": s.transfer, "reason": "a mistake"},
 	}
 	for mutation := range objects {
 		input, ok := inputs[mutation]

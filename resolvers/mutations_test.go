@@ -14,23 +14,28 @@ const userError = `... on UserError { code message path retryable }`
 
 // refusalFields selects what single refusals have beyond that. Two unions may not have all of them, so they are taken by name.
 var refusalFields = map[string]string{
-	"ValidationFailed":     `violations { path code message }`,
-	"NotFound":             `notFound: resourceId`,
-	"InvalidState":         `payment: resourceId paymentStatus: status`,
-	"InsufficientFunds":    `source: resourceId available { amount currency } required { amount currency }`,
-	"AccountNotActive":     `account: resourceId accountStatus: status`,
-	"AccountNotEmpty":      `full: resourceId posted { amount currency } held { amount currency }`,
-	"BalanceOutOfRange":    `range: resourceId`,
-	"HoldNotOpen":          `hold: resourceId holdStatus: status`,
-	"HoldOfPayment":        `hold: resourceId holdPayment: paymentId`,
-	"CurrencyMismatch":     `mismatched: resourceId expected actual`,
-	"IdempotencyKeyReused": `conflictingPaths originalOperation firstSeenAt`,
+	"ValidationFailed":        `violations { path code message }`,
+	"NotFound":                `notFound: resourceId`,
+	"InvalidState":            `payment: resourceId paymentStatus: status`,
+	"InsufficientFunds":       `source: resourceId available { amount currency } required { amount currency }`,
+	"AccountNotActive":        `account: resourceId accountStatus: status`,
+	"AccountNotEmpty":         `full: resourceId posted { amount currency } held { amount currency }`,
+	"BalanceOutOfRange":       `range: resourceId`,
+	"VersionConflict":         `changed: resourceId expectedVersion currentVersion`,
+	"AmountExceedsCapturable": `payment: resourceId capturable { amount currency } asked: requested { amount currency }`,
+	"AmountExceedsRefundable": `payment: resourceId refundable { amount currency } asked: requested { amount currency }`,
+	"NotReversible":           `transfer: resourceId transactionKind: kind reversedBy`,
+	"HoldNotOpen":             `hold: resourceId holdStatus: status`,
+	"HoldOfPayment":           `hold: resourceId holdPayment: paymentId`,
+	"CurrencyMismatch":        `mismatched: resourceId expected actual`,
+	"IdempotencyKeyReused":    `conflictingPaths originalOperation firstSeenAt`,
 }
 
 // objects are what the mutations' successes hold.
 var objects = map[string]string{
 	"createCustomer": "customer", "openAccount": "account", "setAccountStatus": "account", "depositFunds": "transaction",
 	"transferFunds": "transaction", "placeHold": "transaction", "releaseHold": "transaction", "createPayment": "payment", "confirmPayment": "payment",
+	"capturePayment": "capture", "cancelPayment": "payment", "refundPayment": "refund", "reverseTransfer": "transaction",
 }
 
 // document runs one mutation, and selects everything of refusals and enough of successes.
@@ -119,6 +124,14 @@ func paying(from, to, amount string) vars {
 		input["destinationAccountId"] = to
 	}
 	return input
+}
+
+// authorize makes a payment that is to be captured later.
+func (c *client) authorize(t *testing.T, from, to, amount string) string {
+	t.Helper()
+	input := paying(from, to, amount)
+	input["captureMethod"] = "MANUAL"
+	return c.make(t, "createPayment", input)
 }
 
 func (c *client) setStatus(t *testing.T, account, status string) {

@@ -58,6 +58,10 @@ func load(ctx context.Context, id string) (answer.Node, error) {
 		return from(ctx).holds.Load(ctx, id)
 	case answer.PaymentPrefix:
 		return from(ctx).payments.Load(ctx, id)
+	case answer.CapturePrefix:
+		return from(ctx).captures.Load(ctx, id)
+	case answer.RefundPrefix:
+		return from(ctx).refunds.Load(ctx, id)
 	case answer.EventPrefix:
 		return from(ctx).events.Load(ctx, id)
 	}

@@ -27,6 +27,7 @@ type Reads interface {
 	transactionReads
 	holdReads
 	paymentReads
+	captureRefundReads
 	eventReads
 }
 
@@ -70,6 +71,9 @@ type reader struct {
 	accounts     *dataloadgen.Loader[string, *ledger.Account]
 	transactions *dataloadgen.Loader[string, *ledger.Transaction]
 	payments     *dataloadgen.Loader[string, *payment.Payment]
+	captures     *dataloadgen.Loader[string, *payment.Capture]
+	refunds      *dataloadgen.Loader[string, *payment.Refund]
+	reversals    *dataloadgen.Loader[string, ledger.TransactionID] // by what was reversed; empty: nothing has reversed it
 	entries      *dataloadgen.Loader[string, *ledger.Entry]
 	holds        *dataloadgen.Loader[string, *ledger.Hold]
 	events       *dataloadgen.Loader[string, *event.Event]
@@ -78,6 +82,8 @@ type reader struct {
 	accountHolds        *dataloadgen.Loader[part[answer.UUID], []*ledger.Hold]
 	accountTransactions *dataloadgen.Loader[ledger.Span, []*ledger.Transaction]
 	paymentTransactions *dataloadgen.Loader[part[answer.UUID], []*ledger.Transaction]
+	paymentCaptures     *dataloadgen.Loader[part[answer.UUID], []*payment.Capture]
+	paymentRefunds      *dataloadgen.Loader[part[answer.UUID], []*payment.Refund]
 	paymentEvents       *dataloadgen.Loader[part[int64], []*event.Event]
 	customerAccounts    *dataloadgen.Loader[part[answer.UUID], []*ledger.Account]
 }
@@ -127,6 +133,9 @@ func newReader(reads Reads, p auth.Principal, wait time.Duration) *reader {
 		accounts:            byID(p, wait, reads.Accounts),
 		transactions:        byID(p, wait, reads.Transactions),
 		payments:            byID(p, wait, reads.Payments),
+		captures:            byID(p, wait, reads.Captures),
+		refunds:             byID(p, wait, reads.Refunds),
+		reversals:           byReversed(p, wait, reads.Reversals),
 		entries:             byID(p, wait, entriesByID(reads)),
 		events:              byID(p, wait, reads.Events),
 		holds:               byID(p, wait, reads.Holds),
@@ -134,6 +143,8 @@ func newReader(reads Reads, p auth.Principal, wait time.Duration) *reader {
 		accountHolds:        byParent(p, wait, reads.AccountHolds),
 		accountTransactions: bySpan(p, wait, reads.AccountTransactions),
 		paymentTransactions: byParent(p, wait, reads.PaymentTransactions),
+		paymentCaptures:     byParent(p, wait, reads.PaymentCaptures),
+		paymentRefunds:      byParent(p, wait, reads.PaymentRefunds),
 		paymentEvents:       byParent(p, wait, reads.PaymentEvents),
 		customerAccounts:    byParent(p, wait, reads.CustomerAccounts),
 	}
@@ -183,6 +194,21 @@ func byID[T command.Object](p auth.Principal, wait time.Duration, find func(cont
 			objects[places[object.NodeID()]] = object
 		}
 		return objects, nil
+	}, dataloadgen.WithWait(wait))
+}
+
+// byReversed loads the transactions that have reversed others.
+func byReversed(p auth.Principal, wait time.Duration, find func(context.Context, merchant.ID, []string) (map[string]ledger.TransactionID, error)) *dataloadgen.Loader[string, ledger.TransactionID] {
+	return dataloadgen.NewLoader(func(ctx context.Context, ids []string) ([]ledger.TransactionID, []error) {
+		found, err := find(ctx, p.Merchant, ids)
+		if err != nil {
+			return nil, []error{err}
+		}
+		by := make([]ledger.TransactionID, len(ids))
+		for i, id := range ids {
+			by[i] = found[id]
+		}
+		return by, nil
 	}, dataloadgen.WithWait(wait))
 }
 

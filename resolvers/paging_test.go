@@ -92,7 +92,7 @@ func TestAWalkThroughAListMeetsEachObjectOnce(t *testing.T) {
 
 func TestAWalkThroughAnObjectsListMeetsEachObjectOnce(t *testing.T) {
 	t.Parallel()
-	s := newScene(t, start(t).merchant(t))
+	s := newScene(t, start(t).merchant(t)).captured(t)
 	for range 5 {
 		s.make(t, "openAccount", vars{"customerId": s.customer, "currency": "USD"})
 		s.pay(t, s.from, s.to, "0.01")
@@ -103,6 +103,12 @@ func TestAWalkThroughAnObjectsListMeetsEachObjectOnce(t *testing.T) {
 	}
 	s.make(t, "releaseHold", releasing(holds[1]))
 	s.make(t, "confirmPayment", vars{"paymentId": s.waiting, "source": vars{"accountId": s.from}})
+	for i := range 3 {
+		s.make(t, "capturePayment", vars{"paymentId": s.authorized, "amount": usd("0.10"), "final": false})
+		if i > 0 {
+			s.make(t, "refundPayment", vars{"paymentId": s.authorized, "amount": usd("0.10")})
+		}
+	}
 	for field, of := range map[string]struct {
 		root, id string
 		length   int
@@ -110,6 +116,7 @@ func TestAWalkThroughAnObjectsListMeetsEachObjectOnce(t *testing.T) {
 	}{
 		"accounts": {"customer", s.customer, 7, false}, "entries": {"account", s.from, 9, false},
 		"transactions": {"account", s.from, 15, false}, "holds": {"account", s.from, 4, false}, "events": {"payment", s.waiting, 2, true},
+		"captures": {"payment", s.authorized, 4, true}, "refunds": {"payment", s.authorized, 3, true},
 	} {
 		for _, first := range []int{1, 2, 100} {
 			document := fmt.Sprintf(`query ($id: ID!, $after: Cursor) { %s(id: $id) { %s(first: %d, after: $after) %s } }`,

@@ -82,15 +82,10 @@ func (r paymentResolver) Transactions(ctx context.Context, p *payment.Payment, f
 	if !may(ctx, auth.AccountsRead) {
 		return nil, nil
 	}
-	if err := checkFirst(first); err != nil {
-		return nil, err
-	}
-	c := r.cursors(auth.FromContext(ctx), "transactions of "+p.NodeID())
-	start, err := c.id(after)
+	wanted, c, err := r.partOf(ctx, p, "transactions of ", first, after)
 	if err != nil {
 		return nil, err
 	}
-	wanted := part[answer.UUID]{p.NodeID(), slice[answer.UUID]{answer.Or(start), int(first) + 1}}
 	found, err := from(ctx).paymentTransactions.Load(ctx, wanted)
 	return answer.Cut(found, int(first), after != nil, transactionCursor(c)), err
 }

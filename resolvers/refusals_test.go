@@ -23,9 +23,11 @@ type refusalCase struct {
 
 // stage holds what the refusals need.
 type stage struct {
-	customer, rich, poor, frozen, closed, yen, brimful, brimfulSource string
-	paid, sourceless, own, toClosed                                   string
-	released, paymentsHold                                            string
+	customer, rich, poor, frozen, closed, yen, brimful, brimfulSource           string
+	paid, sourceless, own, toClosed                                             string
+	released, paymentsHold                                                      string
+	authorized, toFrozen, toSpender, fromBrimful                                string // payments
+	deposit, reversed, transferToFrozen, transferToSpender, transferFromBrimful string
 }
 
 // unknown is a well-formed identifier that never was.
@@ -38,7 +40,7 @@ func newStage(t *testing.T) (*client, *stage) {
 	c := startAt(t, storetest.At(t, dsn)).merchant(t)
 	s := &stage{
 		customer: c.customer(t), rich: c.wallet(t, "1000.00"), poor: c.wallet(t, ""), frozen: c.wallet(t, "10.00"),
-		closed: c.wallet(t, ""), yen: c.walletIn(t, "JPY", "5000"), brimful: c.wallet(t, ""), brimfulSource: c.wallet(t, ""),
+		closed: c.wallet(t, ""), yen: c.walletIn(t, "JPY", "5000"), brimful: c.wallet(t, "500.00"), brimfulSource: c.wallet(t, ""),
 	}
 	s.paid = c.pay(t, s.rich, "", "1.00")
 	s.sourceless = c.make(t, "createPayment", vars{"amount": usd("5.00")})
@@ -46,6 +48,7 @@ func newStage(t *testing.T) (*client, *stage) {
 	s.toClosed = c.make(t, "createPayment", vars{"amount": usd("5.00"), "source": vars{"accountId": s.rich}, "destinationAccountId": s.closed})
 	s.released, s.paymentsHold = c.hold(t, s.rich, "1.00"), c.hold(t, s.rich, "1.00")
 	c.make(t, "releaseHold", vars{"holdId": s.released, "reason": "a test"})
+	s.paymentsAndTransfers(t, c)
 	c.setStatus(t, s.frozen, "FROZEN")
 	c.setStatus(t, s.closed, "CLOSED")
 	db := openDatabase(t, dsn)
@@ -67,6 +70,22 @@ func newStage(t *testing.T) (*client, *stage) {
 		t.Fatal(err)
 	}
 	return startAt(t, storetest.At(t, dsn)).as(c.principal), s // a second node, which remembers no sums
+}
+
+// paymentsAndTransfers makes what is to be captured, refunded and reversed.
+func (s *stage) paymentsAndTransfers(t *testing.T, c *client) {
+	t.Helper()
+	spender := c.wallet(t, "")
+	transfer := func(from, to, amount string) string {
+		return c.make(t, "transferFunds", vars{"fromAccountId": from, "toAccountId": to, "amount": usd(amount)})
+	}
+	s.authorized = c.authorize(t, s.rich, s.poor, "5.00")
+	s.toFrozen, s.toSpender, s.fromBrimful = c.pay(t, s.rich, s.frozen, "1.00"), c.pay(t, s.rich, spender, "1.00"), c.pay(t, s.brimful, "", "200.00")
+	s.deposit, s.reversed = c.deposit(t, s.rich, usd("1.00")), transfer(s.rich, s.poor, "1.00")
+	s.transferToFrozen, s.transferToSpender = transfer(s.rich, s.frozen, "1.00"), transfer(s.rich, spender, "1.00")
+	s.transferFromBrimful = transfer(s.brimful, s.rich, "200.00")
+	transfer(spender, s.rich, "2.00")
+	c.make(t, "reverseTransfer", vars{"transactionId": s.reversed, "reason": "a test"})
 }
 
 func openDatabase(t *testing.T, dsn string) *sql.DB {
@@ -115,7 +134,7 @@ func (s *stage) refusals() []refusalCase {
 		{"placeHold", "CurrencyMismatch", input + "accountId", holding(s.yen, "1.00")},
 		{"placeHold", "AccountNotActive", input + "accountId", holding(s.frozen, "1.00")},
 		{"placeHold", "AccountNotActive", input + "accountId", holding(s.closed, "1.00")},
-		{"placeHold", "InsufficientFunds", input + "accountId", holding(s.rich, "998.01")},
+		{"placeHold", "InsufficientFunds", input + "accountId", holding(s.rich, "99999.00")},
 		{"placeHold", "BalanceOutOfRange", input + "accountId", holding(s.brimfulSource, "100.00")},
 		{"releaseHold", "ValidationFailed", input + "reason", vars{"holdId": s.released, "reason": ""}},
 		{"releaseHold", "NotFound", input + "holdId", releasing(unknown(answer.HoldPrefix))},
@@ -126,6 +145,33 @@ func (s *stage) refusals() []refusalCase {
 		{"confirmPayment", "InvalidState", input + "source", vars{"paymentId": s.sourceless}},
 		{"confirmPayment", "InvalidState", input + "source", vars{"paymentId": s.own, "source": vars{"accountId": s.rich}}},
 		{"confirmPayment", "AccountNotActive", input + "paymentId", vars{"paymentId": s.toClosed}},
+		{"confirmPayment", "VersionConflict", input + "expectedVersion", vars{"paymentId": s.sourceless, "expectedVersion": 2}},
+		{"setAccountStatus", "VersionConflict", input + "expectedVersion", vars{"accountId": s.rich, "status": "FROZEN", "reason": "why", "expectedVersion": 2}},
+		{"capturePayment", "ValidationFailed", input + "amount.amount", vars{"paymentId": s.authorized, "amount": usd("0.00")}},
+		{"capturePayment", "NotFound", input + "paymentId", vars{"paymentId": unknown(answer.PaymentPrefix)}},
+		{"capturePayment", "VersionConflict", input + "expectedVersion", vars{"paymentId": s.authorized, "expectedVersion": 2}},
+		{"capturePayment", "InvalidState", input + "paymentId", vars{"paymentId": s.paid}},
+		{"capturePayment", "CurrencyMismatch", input + "amount", vars{"paymentId": s.authorized, "amount": vars{"amount": "1", "currency": "JPY"}}},
+		{"capturePayment", "AmountExceedsCapturable", input + "amount", vars{"paymentId": s.authorized, "amount": usd("5.01")}},
+		{"cancelPayment", "NotFound", input + "paymentId", vars{"paymentId": unknown(answer.PaymentPrefix)}},
+		{"cancelPayment", "VersionConflict", input + "expectedVersion", vars{"paymentId": s.authorized, "expectedVersion": 2}},
+		{"cancelPayment", "InvalidState", input + "paymentId", vars{"paymentId": s.paid}},
+		{"refundPayment", "ValidationFailed", input + "amount.amount", vars{"paymentId": s.paid, "amount": usd("0.00")}},
+		{"refundPayment", "NotFound", input + "paymentId", vars{"paymentId": unknown(answer.PaymentPrefix)}},
+		{"refundPayment", "VersionConflict", input + "expectedVersion", vars{"paymentId": s.paid, "expectedVersion": 2}},
+		{"refundPayment", "InvalidState", input + "paymentId", vars{"paymentId": s.authorized}},
+		{"refundPayment", "CurrencyMismatch", input + "amount", vars{"paymentId": s.paid, "amount": vars{"amount": "1", "currency": "JPY"}}},
+		{"refundPayment", "AmountExceedsRefundable", input + "amount", vars{"paymentId": s.paid, "amount": usd("1.01")}},
+		{"refundPayment", "AccountNotActive", input + "paymentId", vars{"paymentId": s.toFrozen}},
+		{"refundPayment", "InsufficientFunds", input + "paymentId", vars{"paymentId": s.toSpender}},
+		{"refundPayment", "BalanceOutOfRange", input + "paymentId", vars{"paymentId": s.fromBrimful}},
+		{"reverseTransfer", "ValidationFailed", input + "reason", vars{"transactionId": s.deposit, "reason": ""}},
+		{"reverseTransfer", "NotFound", input + "transactionId", reversing(unknown(answer.TransactionPrefix))},
+		{"reverseTransfer", "NotReversible", input + "transactionId", reversing(s.deposit)},
+		{"reverseTransfer", "NotReversible", input + "transactionId", reversing(s.reversed)},
+		{"reverseTransfer", "AccountNotActive", input + "transactionId", reversing(s.transferToFrozen)},
+		{"reverseTransfer", "InsufficientFunds", input + "transactionId", reversing(s.transferToSpender)},
+		{"reverseTransfer", "BalanceOutOfRange", input + "transactionId", reversing(s.transferFromBrimful)},
 		{"createPayment", "ValidationFailed", input + "source", vars{"amount": usd("1.00"), "confirm": true}},
 	}
 	cases = append(cases, moneyCases("depositFunds", "", input+"accountId", func(_, to string, amount vars) vars {
@@ -160,7 +206,12 @@ func status(account, status, reason string) vars {
 
 func holding(account, amount string) vars { return vars{"accountId": account, "amount": usd(amount)} }
 
+func reversing(transaction string) vars { return vars{"transactionId": transaction, "reason": "why"} }
+
 func releasing(hold string) vars { return vars{"holdId": hold, "reason": "why"} }
+
+// unseen are members of unions that this test does not bring about: one leaves room for inputs to come, and one is for fees that fill an account.
+var unseen = map[string]bool{"confirmPaymentValidationFailed": true, "capturePaymentBalanceOutOfRange": true}
 
 func TestEveryRefusalIsAMemberOfItsUnionWithItsPath(t *testing.T) {
 	t.Parallel()
@@ -184,7 +235,7 @@ func TestEveryRefusalIsAMemberOfItsUnionWithItsPath(t *testing.T) {
 	}
 	for mutation, refusals := range seen {
 		for _, member := range contract.Types[contract.Mutation.Fields.ForName(mutation).Type.Name()].Types {
-			if !strings.HasSuffix(member, "Success") && !refusals[member] && mutation+member != "confirmPaymentValidationFailed" { // room for inputs to come
+			if !strings.HasSuffix(member, "Success") && !refusals[member] && !unseen[mutation+member] {
 				t.Errorf("nothing made %s refuse with %s", mutation, member)
 			}
 		}

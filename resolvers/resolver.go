@@ -28,23 +28,27 @@ func (r *Resolver) now(p auth.Principal) Reads { return readsOf(p, r.Now) }
 var _ graph.ResolverRoot = (*Resolver)(nil)
 
 type (
-	accountResolver              struct{ *Resolver }
-	accountActivityEventResolver struct{ *Resolver }
-	customerResolver             struct{ *Resolver }
-	entryResolver                struct{ *Resolver }
-	eventResolver                struct{ *Resolver }
-	eventHeadResolver            struct{ *Resolver }
-	holdResolver                 struct{ *Resolver }
-	idempotentRequestResolver    struct{ *Resolver }
-	mutationResolver             struct{ *Resolver }
-	paymentResolver              struct{ *Resolver }
-	paymentStatusEventResolver   struct{ *Resolver }
-	placeHoldSuccessResolver     struct{ *Resolver }
-	queryResolver                struct{ *Resolver }
-	releaseHoldSuccessResolver   struct{ *Resolver }
-	subscriptionResolver         struct{ *Resolver }
-	transactionResolver          struct{ *Resolver }
-	viewerResolver               struct{ *Resolver }
+	accountResolver               struct{ *Resolver }
+	accountActivityEventResolver  struct{ *Resolver }
+	customerResolver              struct{ *Resolver }
+	entryResolver                 struct{ *Resolver }
+	eventResolver                 struct{ *Resolver }
+	eventHeadResolver             struct{ *Resolver }
+	holdResolver                  struct{ *Resolver }
+	idempotentRequestResolver     struct{ *Resolver }
+	mutationResolver              struct{ *Resolver }
+	paymentResolver               struct{ *Resolver }
+	paymentStatusEventResolver    struct{ *Resolver }
+	placeHoldSuccessResolver      struct{ *Resolver }
+	queryResolver                 struct{ *Resolver }
+	releaseHoldSuccessResolver    struct{ *Resolver }
+	subscriptionResolver          struct{ *Resolver }
+	transactionResolver           struct{ *Resolver }
+	viewerResolver                struct{ *Resolver }
+	captureResolver               struct{ *Resolver }
+	capturePaymentSuccessResolver struct{ *Resolver }
+	refundResolver                struct{ *Resolver }
+	refundPaymentSuccessResolver  struct{ *Resolver }
 )
 
 // Account answers fields of Account.
@@ -104,6 +108,22 @@ func (r *Resolver) Subscription() graph.SubscriptionResolver { return subscripti
 
 // Transaction answers fields of Transaction.
 func (r *Resolver) Transaction() graph.TransactionResolver { return transactionResolver{r} }
+
+// Capture answers fields of Capture.
+func (r *Resolver) Capture() graph.CaptureResolver { return captureResolver{r} }
+
+// CapturePaymentSuccess answers fields of CapturePaymentSuccess.
+func (r *Resolver) CapturePaymentSuccess() graph.CapturePaymentSuccessResolver {
+	return capturePaymentSuccessResolver{r}
+}
+
+// Refund answers fields of Refund.
+func (r *Resolver) Refund() graph.RefundResolver { return refundResolver{r} }
+
+// RefundPaymentSuccess answers fields of RefundPaymentSuccess.
+func (r *Resolver) RefundPaymentSuccess() graph.RefundPaymentSuccessResolver {
+	return refundPaymentSuccessResolver{r}
+}
 
 // Viewer answers fields of Viewer.
 func (r *Resolver) Viewer() graph.ViewerResolver { return viewerResolver{r} }

@@ -68,7 +68,8 @@ func TestNodesAskForTheScopeThatTheSchemaSays(t *testing.T) {
 	t.Parallel()
 	structs := map[string]any{
 		"Merchant": &merchant.Merchant{}, "Customer": &merchant.Customer{}, "Account": &ledger.Account{}, "Entry": &ledger.Entry{},
-		"Hold": &ledger.Hold{}, "Transaction": &ledger.Transaction{}, "Payment": &payment.Payment{}, "Event": &event.Event{},
+		"Hold": &ledger.Hold{}, "Transaction": &ledger.Transaction{}, "Payment": &payment.Payment{},
+		"Capture": &payment.Capture{}, "Refund": &payment.Refund{}, "Event": &event.Event{},
 	}
 	for _, def := range own() {
 		if !isNode(def) {
@@ -98,24 +99,29 @@ func TestNodesAskForTheScopeThatTheSchemaSays(t *testing.T) {
 // The resolvers that there are. gqlgen makes one of each field whose Go type does not fit, without a word: a new line here has to be
 // meant.
 var wantedResolvers = map[string]string{
-	"Account":              "Customer Entries Holds Transactions",
-	"AccountActivityEvent": "Account Cursor",
-	"Customer":             "Accounts",
-	"Entry":                "Account Hold Transaction",
-	"Event":                "Cursor Object",
-	"EventHead":            "Cursor",
-	"Hold":                 "Account EndTransaction Payment Transaction",
-	"IdempotentRequest":    "Object",
-	"Mutation": "ConfirmPayment CreateCustomer CreatePayment DepositFunds OpenAccount PlaceHold ReleaseHold SetAccountStatus " +
+	"Account":               "Customer Entries Holds Transactions",
+	"AccountActivityEvent":  "Account Cursor",
+	"Capture":               "Payment Transaction",
+	"CapturePaymentSuccess": "Payment",
+	"Refund":                "Payment Transaction",
+	"RefundPaymentSuccess":  "Payment",
+	"Customer":              "Accounts",
+	"Entry":                 "Account Hold Transaction",
+	"Event":                 "Cursor Object",
+	"EventHead":             "Cursor",
+	"Hold":                  "Account EndTransaction Payment Transaction",
+	"IdempotentRequest":     "Object",
+	"Mutation": "CancelPayment CapturePayment ConfirmPayment CreateCustomer CreatePayment DepositFunds OpenAccount PlaceHold RefundPayment ReleaseHold " +
+		"ReverseTransfer SetAccountStatus " +
 		"TransferFunds",
-	"Payment":            "Destination Events Source Transactions",
+	"Payment":            "Captures Destination Events Refunds Source Transactions",
 	"PaymentStatusEvent": "Cursor Payment PreviousStatus",
 	"PlaceHoldSuccess":   "Hold",
 	"Query": "Account Accounts Customer Customers EventHead Events IdempotentRequest Node Nodes Payment Payments Transaction Transactions " +
 		"Viewer",
 	"ReleaseHoldSuccess": "Hold",
 	"Subscription":       "AccountActivity Events PaymentStatus",
-	"Transaction":        "Payment",
+	"Transaction":        "Payment ReversedBy Reverses Status",
 	"Viewer":             "Merchant Scopes",
 }
 

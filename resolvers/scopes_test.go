@@ -51,13 +51,16 @@ func TestWhatAPrincipalMayNotSeeIsNull(t *testing.T) {
 
 func TestAMutationSucceedsWithoutTheScopeToSee(t *testing.T) {
 	t.Parallel()
-	s := newScene(t, start(t).merchant(t))
+	s := newScene(t, start(t).merchant(t)).captured(t)
 	inputs := map[string]vars{
 		"createCustomer": {"name": "Grace"}, "openAccount": {"customerId": s.customer, "currency": "USD"},
 		"setAccountStatus": {"accountId": s.to, "status": "ACTIVE", "reason": "why"},
 		"depositFunds":     {"accountId": s.from, "amount": usd("1.00"), "reason": "why"},
 		"transferFunds":    {"fromAccountId": s.from, "toAccountId": s.to, "amount": usd("1.00")},
 		"placeHold":        holding(s.from, "0.10"), "releaseHold": releasing(s.hold),
+		"reverseTransfer": {"transactionId": s.transfer, "reason": "why"},
+		"capturePayment":  {"paymentId": s.authorized, "amount": usd("0.25"), "final": false},
+		"refundPayment":   {"paymentId": s.payment, "amount": usd("0.25")}, "cancelPayment": {"paymentId": s.authorize(t, s.from, s.to, "0.10")},
 		"createPayment": paying(s.from, "", "1.00"), "confirmPayment": {"paymentId": s.waiting, "source": vars{"accountId": s.from}},
 	}
 	blind := s.with(auth.CustomersWrite, auth.AccountsWrite, auth.LedgerAdjust, auth.TransfersWrite, auth.PaymentsWrite)
@@ -78,13 +81,14 @@ func TestAMutationSucceedsWithoutTheScopeToSee(t *testing.T) {
 
 func TestNodesOfATypeWhoseScopeIsLackingAreNull(t *testing.T) {
 	t.Parallel()
-	s := newScene(t, start(t).merchant(t))
+	s := newScene(t, start(t).merchant(t)).captured(t)
 	event := text(s.must(t, `{ events(first: 1) { nodes { id } } }`, nil), "events", "nodes", 0, "id")
 	entry := text(s.must(t, `query ($id: ID!) { transaction(id: $id) { entries { id } } }`, vars{"id": s.transaction}),
 		"transaction", "entries", 0, "id")
 	ids := map[string]string{
 		"Merchant": string(s.principal.Merchant), "Customer": s.customer, "Account": s.from, "Entry": entry, "Event": event,
 		"Transaction": s.transaction, "Payment": s.payment, "Hold": s.hold,
+		"Capture": s.capture, "Refund": s.refund,
 	}
 	for _, def := range contract.GetPossibleTypes(contract.Types["Node"]) {
 		scope := auth.ScopeOfEnum(def.Directives.ForName("requiresScope").Arguments.ForName("scope").Value.Raw)

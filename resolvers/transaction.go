@@ -13,6 +13,7 @@ import (
 type transactionReads interface {
 	Transactions(ctx context.Context, m merchant.ID, ids []string) ([]*ledger.Transaction, error)
 	ListTransactions(ctx context.Context, m merchant.ID, f ledger.TransactionFilter, s answer.Slice) ([]*ledger.Transaction, error)
+	Reversals(ctx context.Context, m merchant.ID, ids []string) (map[string]ledger.TransactionID, error)
 	Entries(ctx context.Context, m merchant.ID, ids []ledger.EntryID) ([]*ledger.Entry, error)
 }
 
@@ -24,6 +25,12 @@ func (r mutationResolver) DepositFunds(ctx context.Context, in ledger.DepositFun
 
 func (r mutationResolver) TransferFunds(ctx context.Context, in ledger.TransferFundsInput) (answer.Outcome, error) {
 	success, err := r.Ledger.TransferFunds(ctx, auth.FromContext(ctx), in)
+	success.Transaction = visible(ctx, success.Transaction)
+	return outcome(ctx, success, err)
+}
+
+func (r mutationResolver) ReverseTransfer(ctx context.Context, in ledger.ReverseTransferInput) (answer.Outcome, error) {
+	success, err := r.Ledger.ReverseTransfer(ctx, auth.FromContext(ctx), in)
 	success.Transaction = visible(ctx, success.Transaction)
 	return outcome(ctx, success, err)
 }
@@ -60,4 +67,34 @@ func (r entryResolver) Account(ctx context.Context, e *ledger.Entry) (*ledger.Ac
 
 func (r entryResolver) Transaction(ctx context.Context, e *ledger.Entry) (*ledger.Transaction, error) {
 	return from(ctx).transactions.Load(ctx, string(e.TransactionID))
+}
+
+// reversalOf is the transaction that has reversed another, or empty. Only transfers are reversed.
+func reversalOf(ctx context.Context, t *ledger.Transaction) (ledger.TransactionID, error) {
+	if t.Kind != ledger.Transfer {
+		return "", nil
+	}
+	return from(ctx).reversals.Load(ctx, t.NodeID())
+}
+
+func (r transactionResolver) Status(ctx context.Context, t *ledger.Transaction) (ledger.TransactionStatus, error) {
+	if by, err := reversalOf(ctx, t); err != nil || by != "" {
+		return ledger.Reversed, err
+	}
+	return ledger.Posted, nil
+}
+
+func (r transactionResolver) Reverses(ctx context.Context, t *ledger.Transaction) (*ledger.Transaction, error) {
+	if t.Reverses == nil {
+		return nil, nil
+	}
+	return from(ctx).transactions.Load(ctx, string(*t.Reverses))
+}
+
+func (r transactionResolver) ReversedBy(ctx context.Context, t *ledger.Transaction) (*ledger.Transaction, error) {
+	by, err := reversalOf(ctx, t)
+	if by == "" || err != nil {
+		return nil, err
+	}
+	return from(ctx).transactions.Load(ctx, string(by))
 }

@@ -16,7 +16,7 @@ func scopeOf(object any) auth.Scope {
 	switch object.(type) {
 	case *merchant.Customer:
 		return auth.CustomersRead
-	case *payment.Payment:
+	case *payment.Payment, *payment.Capture, *payment.Refund:
 		return auth.PaymentsRead
 	case *event.Event:
 		return auth.EventsRead

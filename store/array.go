@@ -128,3 +128,15 @@ func (a *array) jsonb(text []byte) {
 var epoch = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 
 func (a *array) date(t time.Time) { a.int4(int32(t.Sub(epoch) / (24 * time.Hour))) }
+
+// time is microseconds since the epoch.
+func (a *array) time(t time.Time) { a.int8(t.Sub(epoch).Microseconds()) }
+
+func (a *array) bool(is bool) {
+	a.size(1)
+	if is {
+		a.bytes = append(a.bytes, 1)
+	} else {
+		a.bytes = append(a.bytes, 0)
+	}
+}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/lib/pq"
 
+	"github.com/paygraph/paygraph/clock"
 	"github.com/paygraph/paygraph/merchant"
 	"github.com/paygraph/paygraph/store/connector"
 )
@@ -32,7 +33,7 @@ func (w *writer) assume(m merchant.ID, items []*item) (refuted bool, err error) 
 
 // assumed is a batch that has everything in memory, or nil.
 func (w *writer) assumed(m merchant.ID, items []*item) *batch {
-	now, ok := w.clock.now()
+	now, ok := w.server.now()
 	if !ok {
 		return nil
 	}
@@ -63,9 +64,10 @@ const (
 	clockLate    = 50 * time.Millisecond // more than an answer takes from the database to us; a clock that was set back is taken as it is
 )
 
-// clock is the database's, as all writers have read it last, for batches that do not ask. An answer that came late shows it too early: so of
+// serverClock is the database's, as all writers have read it last, for batches that do not ask. An answer that came late shows it too early: so of
 // the readings of some time the one that was fastest counts.
-type clock struct {
+type serverClock struct {
+	own     clock.Clock // our clock
 	mu      sync.Mutex
 	read    time.Time // what the database's clock showed
 	at      time.Time // when, by ours
@@ -73,10 +75,10 @@ type clock struct {
 }
 
 // learn takes a reading that has just come.
-func (c *clock) learn(shows time.Time) {
+func (c *serverClock) learn(shows time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.checked = time.Now()
+	c.checked = c.own.Now()
 	late := c.read.Add(c.checked.Sub(c.at)).Sub(shows)
 	if late < 0 || late > clockLate || c.checked.Sub(c.at) > clockOld {
 		c.read, c.at = shows, c.checked
@@ -84,10 +86,10 @@ func (c *clock) learn(shows time.Time) {
 }
 
 // now is what the database's clock shows, or false where it has not been read for a while.
-func (c *clock) now() (time.Time, bool) {
+func (c *serverClock) now() (time.Time, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	now := time.Now()
+	now := c.own.Now()
 	age := now.Sub(c.checked)
 	stood := now.Round(0).Sub(c.checked.Round(0)) - age // while the machine slept
 	return c.read.Add(now.Sub(c.at)), age < clockGoodFor && stood.Abs() < clockLate

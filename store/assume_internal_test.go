@@ -4,12 +4,14 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/paygraph/paygraph/clock"
 )
 
 func TestTheClockOfTheDatabase(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		var c clock
+		c := serverClock{own: clock.Real}
 		ahead := 3 * time.Hour // of ours
 		learn := func(late time.Duration) { c.learn(time.Now().Add(ahead - late)) }
 		shows := func(what string, late time.Duration, fresh bool) {

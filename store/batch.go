@@ -31,16 +31,20 @@ type batch struct {
 	merchant merchant.ID
 	head     head
 	t        time.Time
-	minted   int  // identifiers made
-	assumed  bool // head and accounts are as this process left them, as far as it knows: the lock has not shown it
-	proven   int  // as in the merchant's cache, and
-	doubt    int  // likewise
+	shown    time.Time // what the database's clock showed under the lock
+	minted   int       // identifiers made
+	assumed  bool      // head and accounts are as this process left them, as far as it knows: the lock has not shown it
+	proven   int       // as in the merchant's cache, and
+	doubt    int       // likewise
 
 	customers map[merchant.CustomerID]*merchant.Customer
 	accounts  map[ledger.AccountID]*account // the merchant's cache
 	inner     map[command.Inner]*account    // likewise
 	payments  map[payment.ID]*payment.Payment
 	holds     map[ledger.HoldID]*ledger.Hold
+
+	transactions map[ledger.TransactionID]*ledger.Transaction
+	reversals    map[ledger.TransactionID]ledger.TransactionID // of these, and of others of this batch
 
 	cause event.Cause // of the command that is being decided
 
@@ -50,7 +54,14 @@ type batch struct {
 	balances        []*ledger.Account // filled by close
 	heldBalances    []*ledger.Account // likewise: what is pending on them has changed too
 	newPayments     []*payment.Payment
+	usualPayments   []*payment.Payment // filled by close, of the new ones
+	waitingPayments []*payment.Payment // likewise
 	changedPayments []*payment.Payment
+	newCaptures     []*payment.Capture
+	newRefunds      []*payment.Refund
+	newReversals    []*ledger.Transaction
+	newTimers       []command.Timer
+	served          []command.Timer
 	newEntries      []newEntry
 	usualEntries    []newEntry // filled by close
 	heldEntries     []newEntry // likewise: those that are not usual
@@ -83,6 +94,10 @@ func newBatch(m merchant.ID) *batch {
 		customers: map[merchant.CustomerID]*merchant.Customer{},
 		payments:  map[payment.ID]*payment.Payment{},
 		holds:     map[ledger.HoldID]*ledger.Hold{},
+
+		transactions: map[ledger.TransactionID]*ledger.Transaction{},
+		reversals:    map[ledger.TransactionID]ledger.TransactionID{},
+
 		paymentAt: map[payment.ID]*[]*payment.Payment{},
 	}
 }
@@ -179,6 +194,38 @@ func (b *batch) ChangedPayment(p *payment.Payment) {
 	b.payments[p.ID], b.paymentAt[p.ID] = p, list
 }
 
+// FeePlan is what the merchant is charged for payments in a currency.
+func (b *batch) FeePlan(c money.Currency) payment.FeePlan { return b.head.plans[c] }
+
+// AddCapture adds a capture that the command makes.
+func (b *batch) AddCapture(c *payment.Capture) { b.newCaptures = append(b.newCaptures, c) }
+
+// AddRefund adds a refund that the command makes.
+func (b *batch) AddRefund(r *payment.Refund) { b.newRefunds = append(b.newRefunds, r) }
+
+// AddTimer notes that something is to happen later.
+func (b *batch) AddTimer(t command.Timer) { b.newTimers = append(b.newTimers, t) }
+
+// Served notes that a timer is not needed any more. One of this batch is not written at all: its rows are all written at once.
+func (b *batch) Served(t command.Timer) {
+	if at := slices.Index(b.newTimers, t); at >= 0 {
+		b.newTimers = slices.Delete(b.newTimers, at, at+1)
+		return
+	}
+	b.served = append(b.served, t)
+}
+
+// Transaction is a transaction that a command named in its needs, or nil.
+func (b *batch) Transaction(id ledger.TransactionID) *ledger.Transaction { return b.transactions[id] }
+
+// ReversalOf is the transaction that has reversed one that a command named in its needs, or nil.
+func (b *batch) ReversalOf(id ledger.TransactionID) *ledger.TransactionID {
+	if by, ok := b.reversals[id]; ok {
+		return &by
+	}
+	return nil
+}
+
 // Hold is a hold that a command named in its needs, or nil.
 func (b *batch) Hold(id ledger.HoldID) *ledger.Hold { return b.holds[id] }
 
@@ -198,6 +245,10 @@ func (b *batch) EndedHold(h *ledger.Hold) {
 
 // AddTransaction adds a transaction with its entries.
 func (b *batch) AddTransaction(t *ledger.Transaction) {
+	if t.Reverses != nil {
+		b.reversals[*t.Reverses] = t.ID
+		b.newReversals = append(b.newReversals, t)
+	}
 	for i := range t.Entries {
 		b.mustKnow(&t.Entries[i].AccountID)
 		b.newEntries = append(b.newEntries, newEntry{t, &t.Entries[i]})
@@ -238,8 +289,15 @@ func (b *batch) close() {
 			b.writeBalance(a)
 		}
 	}
+	for _, p := range b.newPayments {
+		if p.CaptureMethod == payment.Automatic && p.ExpiresAt == nil && p.RefundedMinorUnits == 0 && p.FeeMinorUnits == 0 {
+			b.usualPayments = append(b.usualPayments, p)
+		} else {
+			b.waitingPayments = append(b.waitingPayments, p)
+		}
+	}
 	b.usualEntries = b.newEntries
-	if isHeld := func(e newEntry) bool { return !e.IsUsual() }; slices.ContainsFunc(b.newEntries, isHeld) {
+	if isHeld := func(e newEntry) bool { return !e.IsUsual() || e.of.Reverses != nil }; slices.ContainsFunc(b.newEntries, isHeld) {
 		b.usualEntries = slices.DeleteFunc(slices.Clone(b.newEntries), isHeld)
 		b.heldEntries = slices.DeleteFunc(slices.Clone(b.newEntries), func(e newEntry) bool { return !isHeld(e) })
 	}

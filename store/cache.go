@@ -82,7 +82,7 @@ func (c *caches) keep(b *batch, stamp int64) {
 	defer c.mu.Unlock()
 	c.of.Remove(b.merchant)
 	c.of.Add(b.merchant, &cache{
-		head: head{b.head.sequence, b.head.hash, b.t, stamp}, proven: b.proven, doubt: b.doubt,
+		head: head{b.head.sequence, b.head.hash, b.t, stamp, b.head.plans}, proven: b.proven, doubt: b.doubt,
 		counted: len(b.accounts), accounts: b.accounts, inner: b.inner,
 	})
 	c.accounts += len(b.accounts)

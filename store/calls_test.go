@@ -262,7 +262,10 @@ func confirmPayment(id, source string) call {
 			return nil, notFound(id, "input", "paymentId")
 		}
 		refused := func(reason string, path ...string) error {
-			return payment.InvalidState{Recorded: answer.Recorded{At: path}, ResourceID: id, Status: p.status, Action: payment.Confirm, Reason: reason}
+			return payment.InvalidState{
+				Recorded: answer.Recorded{At: path}, ResourceID: id, Status: p.status, Action: payment.ToConfirm, Reason: reason,
+				AvailableActions: p.now().AvailableActions(),
+			}
 		}
 		paid := *p
 		if source != "" {
@@ -270,7 +273,7 @@ func confirmPayment(id, source string) call {
 		}
 		switch {
 		case p.status == payment.Succeeded:
-			return nil, refused("", "input", "paymentId")
+			return nil, refused("A payment that is SUCCEEDED cannot be confirmed.", "input", "paymentId")
 		case paid.source == "":
 			return nil, refused("It has no source yet: name one.", "input", "source")
 		case paid.source == paid.destination:
@@ -287,6 +290,16 @@ func confirmPayment(id, source string) call {
 }
 
 func (a *modelAccount) state() string { return fmt.Sprint(a.status, a.version) }
+
+// now is the payment as the gateway has it.
+func (p *modelPayment) now() *payment.Payment {
+	now := &payment.Payment{Status: p.status, Amount: p.amount}
+	if p.status == payment.Succeeded {
+		now.CapturedMinorUnits = p.amount.MinorUnits
+	}
+	return now
+}
+
 func (p *modelPayment) state() string { return fmt.Sprint(p.status, p.version, p.amount) }
 
 func accountState(a *ledger.Account) string         { return fmt.Sprint(a.Status, a.Version) }

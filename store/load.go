@@ -18,14 +18,14 @@ import (
 type scanner func(...any) error
 
 // query asks on the writer's connection.
-func (w *writer) query(ctx context.Context, text string, visit func(scanner) error, arguments ...any) error {
-	rows, err := w.conn.QueryContext(ctx, text, arguments...)
+func (s *session) query(ctx context.Context, text string, visit func(scanner) error, arguments ...any) error {
+	rows, err := s.conn.QueryContext(ctx, text, arguments...)
 	return visitRows(rows, err, visit)
 }
 
 // byID asks with the merchant and the identifiers; those that are none are left out, and without any nothing is
 // asked.
-func (w *writer) byID(ctx context.Context, b *batch, prefix answer.Prefix, ids map[string]bool, text string, visit func(scanner) error) error {
+func (s *session) byID(ctx context.Context, b *batch, prefix answer.Prefix, ids map[string]bool, text string, visit func(scanner) error) error {
 	wanted := array{oid: oidUUID}
 	wanted.reset()
 	for _, id := range slices.Sorted(maps.Keys(ids)) {
@@ -36,7 +36,7 @@ func (w *writer) byID(ctx context.Context, b *batch, prefix answer.Prefix, ids m
 	if wanted.count == 0 {
 		return nil
 	}
-	return w.query(ctx, text, visit, b.id(), wanted.wire())
+	return s.query(ctx, text, visit, b.id(), wanted.wire())
 }
 
 // id is the merchant's UUID as a parameter.
@@ -64,11 +64,11 @@ const balanceColumns = `b.debits_posted, b.credits_posted, b.sequence, b.debits_
 
 const accountColumns = accountOwnColumns + `, ` + balanceColumns
 
-func (w *writer) loadAccounts(ctx context.Context, b *batch, ids map[string]bool) error {
-	return w.byID(ctx, b, answer.AccountPrefix, ids, accountsByID, b.addLoaded)
+func (s *session) loadAccounts(ctx context.Context, b *batch, ids map[string]bool) error {
+	return s.byID(ctx, b, answer.AccountPrefix, ids, accountsByID, b.addLoaded)
 }
 
-func (w *writer) loadInner(ctx context.Context, b *batch, inner map[command.Inner]bool) error {
+func (s *session) loadInner(ctx context.Context, b *batch, inner map[command.Inner]bool) error {
 	if len(inner) == 0 {
 		return nil
 	}
@@ -79,7 +79,7 @@ func (w *writer) loadInner(ctx context.Context, b *batch, inner map[command.Inne
 		kinds.text(i.Kind)
 		currencies.text(i.Currency)
 	}
-	return w.query(ctx, `SELECT `+accountColumns+` FROM unnest($2::text[], $3::text[]) AS u (kind, currency)`+
+	return s.query(ctx, `SELECT `+accountColumns+` FROM unnest($2::text[], $3::text[]) AS u (kind, currency)`+
 		lateral(accountOwnColumns, `account`, `a`, `a.kind = u.kind AND a.currency = u.currency AND a.customer_id IS NULL`, `LIMIT 1`)+withBalance,
 		b.addLoaded, b.id(), kinds.wire(), currencies.wire())
 }
@@ -113,8 +113,8 @@ func scanAccount(scan scanner) (*ledger.Account, error) {
 	return &a, err
 }
 
-func (w *writer) loadCustomers(ctx context.Context, b *batch, ids map[string]bool) error {
-	return w.byID(ctx, b, answer.CustomerPrefix, ids, customersByID, func(scan scanner) error {
+func (s *session) loadCustomers(ctx context.Context, b *batch, ids map[string]bool) error {
+	return s.byID(ctx, b, answer.CustomerPrefix, ids, customersByID, func(scan scanner) error {
 		c, err := scanCustomer(scan)
 		if err == nil {
 			b.customers[c.ID] = c
@@ -135,8 +135,8 @@ func scanCustomer(scan scanner) (*merchant.Customer, error) {
 	return &c, errors.Join(err, parseMetadata(metadata, &c.Metadata))
 }
 
-func (w *writer) loadPayments(ctx context.Context, b *batch, ids map[string]bool) error {
-	return w.byID(ctx, b, answer.PaymentPrefix, ids, paymentsByID, func(scan scanner) error {
+func (s *session) loadPayments(ctx context.Context, b *batch, ids map[string]bool) error {
+	return s.byID(ctx, b, answer.PaymentPrefix, ids, paymentsByID, func(scan scanner) error {
 		p, err := scanPayment(scan)
 		if err == nil {
 			b.payments[p.ID] = p
@@ -146,15 +146,26 @@ func (w *writer) loadPayments(ctx context.Context, b *batch, ids map[string]bool
 }
 
 const paymentColumns = `p.id, p.status, p.amount, p.currency, p.source_account_id, p.destination_account_id, p.captured, p.reference,
-	p.metadata, p.salt, p.version, p.created_at, p.updated_at`
+	p.metadata, p.salt, p.version, p.created_at, p.updated_at, p.capture_method, p.authorized, p.refunded, p.fee, p.hold_id, p.expires_at`
 
 func scanPayment(scan scanner) (*payment.Payment, error) {
 	var p payment.Payment
 	var id answer.UUID
-	var source, destination nullUUID
+	var source, destination, hold nullUUID
+	var method sql.NullString                   // null: AUTOMATIC
+	var authorized, refunded, fee sql.NullInt64 // null: 0
 	var metadata []byte
 	err := scan(&id, &p.Status, &p.Amount.MinorUnits, &p.Amount.Currency, &source, &destination, &p.CapturedMinorUnits,
-		&p.Reference, &metadata, &p.Salt, &p.Version, &p.CreatedAt, &p.UpdatedAt)
+		&p.Reference, &metadata, &p.Salt, &p.Version, &p.CreatedAt, &p.UpdatedAt, &method, &authorized, &refunded, &fee, &hold, &p.ExpiresAt)
+	p.CaptureMethod = payment.Automatic
+	if method.Valid {
+		p.CaptureMethod = payment.CaptureMethod(method.String)
+	}
+	p.AuthorizedMinorUnits, p.RefundedMinorUnits, p.FeeMinorUnits = authorized.Int64, refunded.Int64, fee.Int64
+	p.HoldID = maybe[ledger.HoldID](answer.HoldPrefix, hold)
+	if p.ExpiresAt != nil {
+		*p.ExpiresAt = p.ExpiresAt.UTC()
+	}
 	p.ID = payment.ID(answer.Encode(answer.PaymentPrefix, id))
 	p.SourceAccountID = maybe[ledger.AccountID](answer.AccountPrefix, source)
 	p.DestinationAccountID = maybe[ledger.AccountID](answer.AccountPrefix, destination)

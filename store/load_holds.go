@@ -14,8 +14,8 @@ const holdColumns = `h.id, h.account_id, h.counter_account_id, h.amount, h.curre
 
 var holdsByID = `SELECT ` + holdColumns + each + lateral(holdColumns, `hold`, `h`, `h.id = u.id`, `LIMIT 1`)
 
-func (w *writer) loadHolds(ctx context.Context, b *batch, ids map[string]bool) error {
-	return w.byID(ctx, b, answer.HoldPrefix, ids, holdsByID, func(scan scanner) error {
+func (s *session) loadHolds(ctx context.Context, b *batch, ids map[string]bool) error {
+	return s.byID(ctx, b, answer.HoldPrefix, ids, holdsByID, func(scan scanner) error {
 		h, err := scanHold(scan)
 		if err == nil {
 			b.holds[h.ID] = h

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"github.com/paygraph/paygraph/command"
 	"github.com/paygraph/paygraph/ledger"
 	"github.com/paygraph/paygraph/merchant"
+	"github.com/paygraph/paygraph/money"
 	"github.com/paygraph/paygraph/payment"
 )
 
@@ -23,7 +25,7 @@ import (
 // after it is granted, and see what was committed before. They are one statement, which gives at least one row, for the clock; a lone key
 // needs no arrays.
 var prepareLock = `
-PREPARE lock_head (uuid) AS SELECT sequence, hash, at, stamp FROM head WHERE merchant_id = $1 FOR NO KEY UPDATE;
+PREPARE lock_head (uuid) AS SELECT sequence, hash, at, stamp, fee_plans FROM head WHERE merchant_id = $1 FOR NO KEY UPDATE;
 PREPARE known_key (uuid, text, text) AS SELECT clock_timestamp(), ` + recordColumns + ` FROM (SELECT) AS one
 	LEFT JOIN idempotency i ON i.merchant_id = $1 AND i.owner = $2 AND i.key = $3;
 PREPARE known_keys (uuid, text[], text[]) AS SELECT clock_timestamp(), ` + recordColumns + ` FROM (SELECT) AS one
@@ -34,7 +36,7 @@ const recordColumns = `i.owner, i.key, i.operation, i.fingerprint, i.object_id, 
 
 // lock begins a transaction, locks the merchant's head, which is the only lock in the system, reads the clock, and finds which of the
 // commands' keys have a record already.
-func (w *writer) lock(ctx context.Context, m merchant.ID, items []*item) (*batch, map[key]*record, error) {
+func (s *session) lock(ctx context.Context, m merchant.ID, items []*item) (*batch, map[key]*record, error) {
 	id, err := answer.Decode(answer.MerchantPrefix, string(m))
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: merchant %q: %w", errPoison, m, err)
@@ -43,7 +45,7 @@ func (w *writer) lock(ctx context.Context, m merchant.ID, items []*item) (*batch
 	if err != nil {
 		return nil, nil, err
 	}
-	rows, err := w.conn.QueryContext(ctx, "BEGIN; EXECUTE lock_head('"+id.String()+"'); "+look)
+	rows, err := s.conn.QueryContext(ctx, "BEGIN; EXECUTE lock_head('"+id.String()+"'); "+look)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -53,14 +55,13 @@ func (w *writer) lock(ctx context.Context, m merchant.ID, items []*item) (*batch
 	if err != nil {
 		return nil, nil, err
 	}
-	known, err := w.scanRecords(b, rows)
+	known, err := s.scanRecords(b, rows)
 	if err != nil {
 		return nil, nil, err
 	}
 	if !found {
 		return nil, nil, fmt.Errorf("%w: there is no merchant %s", errPoison, m)
 	}
-	w.caches.current(b)
 	return b, known, nil
 }
 
@@ -85,11 +86,16 @@ func lookUp(merchant answer.UUID, items []*item) (string, error) {
 
 // scanHead reads the head, and says whether there is one.
 func (b *batch) scanHead(rows *sql.Rows) (found bool, err error) {
-	var hash []byte
+	var hash, plans []byte
 	for rows.Next() {
 		found = true
-		if err := rows.Scan(&b.head.sequence, &hash, &b.head.at, &b.head.stamp); err != nil {
+		if err := rows.Scan(&b.head.sequence, &hash, &b.head.at, &b.head.stamp, &plans); err != nil {
 			return false, err
+		}
+		if plans != nil {
+			if err := json.Unmarshal(plans, &b.head.plans); err != nil {
+				return false, err
+			}
 		}
 		copy(b.head.hash[:], hash)
 	}
@@ -100,7 +106,7 @@ func (b *batch) scanHead(rows *sql.Rows) (found bool, err error) {
 }
 
 // scanRecords reads the clock, of which it makes t, and the records of the keys that are known.
-func (w *writer) scanRecords(b *batch, rows *sql.Rows) (map[key]*record, error) {
+func (s *session) scanRecords(b *batch, rows *sql.Rows) (map[key]*record, error) {
 	known := map[key]*record{}
 	for rows.Next() {
 		var clock time.Time
@@ -113,9 +119,9 @@ func (w *writer) scanRecords(b *batch, rows *sql.Rows) (map[key]*record, error) 
 		if err != nil {
 			return nil, err
 		}
-		if b.t.IsZero() { // every row has the same
+		if b.shown.IsZero() { // every row has the same
+			b.shown = clock
 			b.setTime(clock)
-			w.clock.learn(clock)
 		}
 		if name != nil {
 			r.owner, r.key, r.operation, r.version, r.createdAt = *owner, *name, *operation, *version, *createdAt
@@ -125,7 +131,7 @@ func (w *writer) scanRecords(b *batch, rows *sql.Rows) (map[key]*record, error) 
 	if err := rows.Err(); err != nil {
 		return nil, err
 	}
-	if b.t.IsZero() {
+	if b.shown.IsZero() {
 		return nil, fmt.Errorf("no time after the lock: %w", io.ErrUnexpectedEOF)
 	}
 	return known, rows.Close()
@@ -140,33 +146,40 @@ func (b *batch) setTime(clock time.Time) {
 }
 
 // load reads what the commands name and the cache does not have: one query a table.
-func (w *writer) load(ctx context.Context, b *batch, items []*item, known map[key]*record) error {
+func (s *session) load(ctx context.Context, b *batch, items []*item, known map[key]*record) error {
 	needs := b.missing(items, known)
-	if err := w.loadCustomers(ctx, b, needs.customers); err != nil {
+	if err := s.loadCustomers(ctx, b, needs.customers); err != nil {
 		return err
 	}
-	if err := w.loadPayments(ctx, b, needs.payments); err != nil {
-		return err
-	}
-	if err := w.loadHolds(ctx, b, needs.holds); err != nil {
+	if err := s.loadPayments(ctx, b, needs.payments); err != nil {
 		return err
 	}
 	for _, p := range b.payments {
 		needs.addPayment(b, p)
 	}
+	if err := s.loadHolds(ctx, b, needs.holds); err != nil {
+		return err
+	}
+	if err := s.loadTransactions(ctx, b, needs.transactions); err != nil {
+		return err
+	}
 	for _, h := range b.holds {
 		needs.addHold(b, h)
 	}
-	if err := w.loadAccounts(ctx, b, needs.accounts); err != nil {
+	for _, t := range b.transactions {
+		needs.addTransaction(b, t)
+	}
+	if err := s.loadAccounts(ctx, b, needs.accounts); err != nil {
 		return err
 	}
-	return w.loadInner(ctx, b, needs.inner)
+	return s.loadInner(ctx, b, needs.inner)
 }
 
 // missing is what the commands name and the cache does not have.
 func (b *batch) missing(items []*item, known map[key]*record) missing {
 	needs := missing{
 		accounts: map[string]bool{}, inner: map[command.Inner]bool{}, customers: map[string]bool{}, payments: map[string]bool{}, holds: map[string]bool{},
+		transactions: map[string]bool{},
 	}
 	for _, i := range items {
 		if r := i.Command; known[r.key()] == nil && r.Invalid == nil {
@@ -178,12 +191,12 @@ func (b *batch) missing(items []*item, known map[key]*record) missing {
 
 // missing is what has to be loaded.
 type missing struct {
-	customers, accounts, payments, holds map[string]bool
-	inner                                map[command.Inner]bool
+	customers, accounts, payments, holds, transactions map[string]bool
+	inner                                              map[command.Inner]bool
 }
 
 func (n missing) nothing() bool {
-	return len(n.customers)+len(n.accounts)+len(n.payments)+len(n.holds)+len(n.inner) == 0
+	return len(n.customers)+len(n.accounts)+len(n.payments)+len(n.holds)+len(n.transactions)+len(n.inner) == 0
 }
 
 func (n missing) add(b *batch, needs command.Needs) {
@@ -196,9 +209,19 @@ func (n missing) add(b *batch, needs command.Needs) {
 	for _, id := range needs.Holds {
 		n.holds[id] = true
 	}
+	for _, id := range needs.Transactions {
+		n.transactions[id] = true
+	}
 	for _, id := range needs.Accounts {
 		if b.accounts[ledger.AccountID(id)] == nil {
 			n.accounts[id] = true
+		}
+	}
+	if _, charged := b.head.plans[money.Currency(needs.Fees)]; charged {
+		for _, kind := range []ledger.Kind{ledger.MerchantAvailable, ledger.Fees} {
+			if inner := (command.Inner{Kind: string(kind), Currency: needs.Fees}); b.inner[inner] == nil {
+				n.inner[inner] = true
+			}
 		}
 	}
 	for _, inner := range needs.Inner {
@@ -208,9 +231,9 @@ func (n missing) add(b *batch, needs command.Needs) {
 	}
 }
 
-// addPayment adds the accounts that a payment names.
+// addPayment adds the accounts that a payment names, and its hold.
 func (n missing) addPayment(b *batch, p *payment.Payment) {
-	var needs command.Needs
+	needs := command.Needs{Fees: string(p.Amount.Currency)}
 	for _, id := range []*ledger.AccountID{p.SourceAccountID, p.DestinationAccountID} {
 		if id != nil {
 			needs.Accounts = append(needs.Accounts, string(*id))
@@ -218,6 +241,9 @@ func (n missing) addPayment(b *batch, p *payment.Payment) {
 	}
 	if p.DestinationAccountID == nil {
 		needs.Inner = []command.Inner{{Kind: string(ledger.MerchantAvailable), Currency: string(p.Amount.Currency)}}
+	}
+	if p.HoldID != nil {
+		needs.Holds = []string{string(*p.HoldID)}
 	}
 	n.add(b, needs)
 }

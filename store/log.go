@@ -64,8 +64,8 @@ func (w *writer) publish(b *batch) {
 	if len(b.events) == 0 {
 		return
 	}
-	if w.hints != nil {
-		w.hints.note(b.merchant, b.head.sequence)
+	if w.hint != nil {
+		w.hint(b.merchant, b.head.sequence)
 	}
 	if !w.hub.Listens(b.merchant) {
 		return

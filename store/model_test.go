@@ -1,9 +1,11 @@
 package store_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -135,7 +137,7 @@ func (r modelRecord) expect(c call, got outcome) error {
 }
 
 func differ(what string, got, want any) error {
-	if fmt.Sprintf("%#v", got) != fmt.Sprintf("%#v", want) {
+	if shown := func(v any) string { return fmt.Sprintf("%#v %s", v, asJSON(v)) }; pointers.ReplaceAllString(shown(got), "") != pointers.ReplaceAllString(shown(want), "") {
 		return fmt.Errorf("%s: got %#v, want %#v", what, got, want)
 	}
 	return nil
@@ -256,4 +258,12 @@ func ids[T any](of map[string]T, prefix answer.Prefix) (found []string) {
 		}
 	}
 	return found
+}
+
+// pointers are addresses, behind which the same may lie.
+var pointers = regexp.MustCompile(`\(0x[0-9a-f]+\)`)
+
+func asJSON(v any) []byte {
+	text, _ := json.Marshal(v)
+	return text
 }

@@ -48,6 +48,7 @@ func appendTransaction(to []byte, t *ledger.Transaction) []byte {
 	to = binary.AppendVarint(to, t.Amount.MinorUnits)
 	to = appendMaybe(to, t.PaymentID)
 	to = appendMaybe(to, t.Reference)
+	to = appendMaybe(to, (*string)(t.Reverses))
 	to = binary.AppendVarint(to, t.ValueDate.Unix()/secondsOfDay)
 	to = binary.AppendVarint(to, t.CreatedAt.UnixMicro())
 	to = appendText(to, string(t.Salt))
@@ -115,7 +116,7 @@ func readBlocks(values []byte, ends []int, newest int64, of ledger.Span, into []
 func (v *keptValue) transaction(t *ledger.Transaction, entries []ledger.Entry) {
 	*t = ledger.Transaction{
 		ID: ledger.TransactionID(v.string()), Kind: ledger.TransactionKind(v.string()), Amount: v.amount(),
-		PaymentID: v.maybe(), Reference: v.maybe(),
+		PaymentID: v.maybe(), Reference: v.maybe(), Reverses: (*ledger.TransactionID)(v.maybe()),
 		ValueDate: time.Unix(v.int()*secondsOfDay, 0).UTC(), CreatedAt: time.UnixMicro(v.int()).UTC(),
 	}
 	if salt := v.string(); salt != "" {

@@ -4,12 +4,12 @@ import (
 	"net/url"
 	"testing"
 
-	"github.com/paygraph/paygraph/store/connector/proxytest"
+	"github.com/paygraph/paygraph/store/connector/faultproxy"
 )
 
 // proxy stands between a store and PostgreSQL, and spoils the first request of one step after arm.
 type proxy struct {
-	*proxytest.Proxy
+	*faultproxy.Proxy
 	dsn string
 }
 
@@ -23,9 +23,9 @@ const (
 	swallowedAnswer fault = "the server does it, and the network swallows the answer"
 )
 
-var kinds = map[fault]proxytest.Kind{
-	lostRequest: proxytest.LoseRequest, lostAnswer: proxytest.CutAnswer, cutAnswer: proxytest.HalveAnswer,
-	swallowedAnswer: proxytest.SwallowAnswer,
+var kinds = map[fault]faultproxy.Kind{
+	lostRequest: faultproxy.LoseRequest, lostAnswer: faultproxy.CutAnswer, cutAnswer: faultproxy.HalveAnswer,
+	swallowedAnswer: faultproxy.SwallowAnswer,
 }
 
 // steps are those of the write path, by words that only their statements have.
@@ -40,7 +40,10 @@ func newProxy(t *testing.T, dsn string) *proxy {
 	t.Helper()
 	u, err := url.Parse(dsn)
 	must(t, err)
-	p := &proxy{Proxy: proxytest.New(t, u.Host)}
+	between, err := faultproxy.Listen(t.Context(), u.Host)
+	must(t, err)
+	t.Cleanup(between.Close)
+	p := &proxy{Proxy: between}
 	u.Host = p.Address
 	p.dsn = u.String()
 	return p
@@ -48,7 +51,7 @@ func newProxy(t *testing.T, dsn string) *proxy {
 
 // arm sets the fault. The channel is closed when it has struck.
 func (p *proxy) arm(step string, f fault) (struck <-chan struct{}) {
-	return p.Arm(proxytest.Fault{Kind: kinds[f], Statement: steps[step]})
+	return p.Arm(faultproxy.Fault{Kind: kinds[f], Statement: steps[step]})
 }
 
 // prepared are the texts of all statements that were prepared.

@@ -23,7 +23,7 @@ func (r Reads) Transactions(ctx context.Context, m merchant.ID, ids []string) ([
 const entryColumns = `e.transaction_id, e.leg, e.account_id, e.sequence, e.direction, e.currency, e.posted, e.posted_after, e.created_at,
 	e.pending, e.available_after, e.hold_id`
 
-const legColumns = entryColumns + `, e.kind, e.amount, e.payment_id, e.reference, e.salt, e.value_date`
+const legColumns = entryColumns + `, e.kind, e.amount, e.payment_id, e.reference, e.salt, e.value_date, e.reverses`
 
 // isFirstLeg finds each transaction once: its leg that is ledger.FirstLeg.
 const isFirstLeg = `t.leg = 1`
@@ -43,6 +43,7 @@ type leg struct {
 	paymentID       nullUUID
 	salt            []byte
 	valueDate       sql.NullTime
+	reverses        nullUUID
 }
 
 // ofEntry is where entryColumns go.
@@ -53,7 +54,7 @@ func (l *leg) ofEntry() []any {
 
 // columns is where legColumns go.
 func (l *leg) columns() []any {
-	return append(l.ofEntry(), &l.kind, &l.amount, &l.paymentID, &l.reference, &l.salt, &l.valueDate)
+	return append(l.ofEntry(), &l.kind, &l.amount, &l.paymentID, &l.reference, &l.salt, &l.valueDate, &l.reverses)
 }
 
 func (l *leg) entry(of ledger.TransactionID) ledger.Entry {
@@ -75,7 +76,7 @@ func (l *leg) transaction() *ledger.Transaction {
 	t := &ledger.Transaction{
 		ID: l.of(), Kind: ledger.TransactionKind(l.kind.String),
 		Amount:    money.Amount{MinorUnits: l.amount.Int64, Currency: money.Currency(l.currency)},
-		PaymentID: maybe[string](answer.PaymentPrefix, l.paymentID),
+		PaymentID: maybe[string](answer.PaymentPrefix, l.paymentID), Reverses: maybe[ledger.TransactionID](answer.TransactionPrefix, l.reverses),
 		ValueDate: l.valueDate.Time.UTC(), CreatedAt: l.createdAt.UTC(), Salt: l.salt,
 	}
 	if l.reference.Valid {

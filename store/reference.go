@@ -3,8 +3,10 @@ package store
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
+	mathrand "math/rand/v2"
 	"time"
 
 	"github.com/lib/pq"
@@ -13,6 +15,8 @@ import (
 	"github.com/paygraph/paygraph/auth"
 	"github.com/paygraph/paygraph/event"
 	"github.com/paygraph/paygraph/merchant"
+	"github.com/paygraph/paygraph/money"
+	"github.com/paygraph/paygraph/payment"
 	"github.com/paygraph/paygraph/store/connector"
 )
 
@@ -73,6 +77,31 @@ func scanMerchant(scan scanner) (*merchant.Merchant, error) {
 
 // ErrNoMerchant says that there is no merchant with this identifier.
 var ErrNoMerchant = errors.New("there is no such merchant")
+
+// SetFeePlan says what a merchant is charged from the next commit on; nil charges nothing. Errors: ErrNoMerchant, payment.ErrFeePlan.
+func (a *Admin) SetFeePlan(ctx context.Context, m merchant.ID, currency money.Currency, plan *payment.FeePlan) error {
+	id, err := answer.Decode(answer.MerchantPrefix, string(m))
+	if err != nil {
+		return ErrNoMerchant
+	}
+	var text []byte
+	if plan != nil {
+		if err := plan.Check(); err != nil {
+			return err
+		}
+		text, _ = json.Marshal(plan) // two numbers
+	}
+	result, err := a.db.ExecContext(ctx, `UPDATE head SET stamp = $4, fee_plans = CASE WHEN $3::jsonb IS NULL THEN fee_plans - $2
+		ELSE jsonb_set(COALESCE(fee_plans, '{}'), ARRAY[$2], $3::jsonb) END WHERE merchant_id = $1`,
+		id.String(), string(currency), sql.NullString{String: string(text), Valid: text != nil}, mathrand.Int64())
+	if err != nil {
+		return err
+	}
+	if n, err := result.RowsAffected(); err != nil || n == 0 {
+		return errors.Join(ErrNoMerchant, err)
+	}
+	return nil
+}
 
 // CreateCredential adds a credential. Errors: ErrNoMerchant, ErrClientIDTaken.
 func (a *Admin) CreateCredential(ctx context.Context, c auth.Credential) error {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/paygraph/paygraph/answer"
+	"github.com/paygraph/paygraph/auth"
 	"github.com/paygraph/paygraph/command"
 	"github.com/paygraph/paygraph/event"
 	"github.com/paygraph/paygraph/merchant"
@@ -31,8 +32,16 @@ type key struct {
 
 func (r *request) key() key { return key{r.owner(), r.Key} }
 
+// gatewayKeys is the owner of the keys of the gateway's own commands: no client can use one of them.
+const gatewayKeys = "gateway"
+
 // owner is whose key it is: empty for the merchant's backend.
-func (r *request) owner() string { return "" }
+func (r *request) owner() string {
+	if r.Principal.Kind == auth.Gateway {
+		return gatewayKeys
+	}
+	return ""
+}
 
 func (r *request) cause() event.Cause {
 	return event.Cause{

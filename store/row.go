@@ -27,6 +27,7 @@ func (r *row) text(s string)      { r.next().text(s) }
 func (r *row) bytea(b []byte)     { r.next().bytea(b) }
 func (r *row) jsonb(text []byte)  { r.next().jsonb(text) }
 func (r *row) date(t time.Time)   { r.next().date(t) }
+func (r *row) bool(is bool)       { r.next().bool(is) }
 
 // nulls leaves out the next n columns.
 func (r *row) nulls(n int) {
@@ -59,6 +60,14 @@ func (r *row) maybeInt8(n, null int64) {
 		return
 	}
 	r.int8(n)
+}
+
+func (r *row) maybeTime(t *time.Time) {
+	if t == nil {
+		r.next().null()
+		return
+	}
+	r.next().time(*t)
 }
 
 func (r *row) maybeText(s *string) {

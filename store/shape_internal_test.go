@@ -23,8 +23,8 @@ func changeOf(table string) int {
 // A command alone is written by values; more than one, and one that writes many rows, by arrays, whatever their numbers.
 func TestShape(t *testing.T) {
 	t.Parallel()
-	lone := &batch{records: make([]*record, 1), newPayments: make([]*payment.Payment, 1), usualEntries: make([]newEntry, 2)}
-	two := &batch{records: make([]*record, 2), newPayments: make([]*payment.Payment, 1), usualEntries: make([]newEntry, 2)}
+	lone := &batch{records: make([]*record, 1), usualPayments: make([]*payment.Payment, 1), usualEntries: make([]newEntry, 2)}
+	two := &batch{records: make([]*record, 2), usualPayments: make([]*payment.Payment, 1), usualEntries: make([]newEntry, 2)}
 	wide := &batch{records: make([]*record, 1), usualEntries: make([]newEntry, fewRows+1)}
 	long := &batch{records: make([]*record, 256), balances: make([]*ledger.Account, 512)}
 	for _, c := range []struct {

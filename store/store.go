@@ -16,6 +16,7 @@ import (
 	"github.com/pressly/goose/v3"
 
 	"github.com/paygraph/paygraph/answer"
+	"github.com/paygraph/paygraph/clock"
 	"github.com/paygraph/paygraph/command"
 	"github.com/paygraph/paygraph/event"
 	"github.com/paygraph/paygraph/merchant"
@@ -125,7 +126,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		_ = readers.Close()
 		return nil, err
 	}
-	s.Hub = event.NewHub(s.Reads, c.Log)
+	s.Hub = event.NewHub(clock.Real, s.Reads, c.Log)
 	if !c.NoHints {
 		if s.hints, err = newHints(c.DSN, s.Hub, c.Log); err != nil {
 			s.Hub.Close()
@@ -133,17 +134,25 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		}
 	}
 	s.fingerprinters.New = func() any { return command.NewFingerprinter(secret) }
-	known, shared := newCaches(), &clock{}
-	limits := groupcommit.Limits{
-		Writers: c.Writers, Batch: maxBatch, Waiting: maxWaiting, WaitingOfKey: maxWaitingOfOne, Patience: callerPatience,
+	template := writer{clock: clock.Real, log: c.Log, hub: s.Hub, codec: s.codec}
+	if s.hints != nil {
+		template.hint = s.hints.note
 	}
-	s.queue = groupcommit.New(limits, func(int) groupcommit.Writer[merchant.ID, *request, command.Result] {
-		return &writer{
-			pool: writers, caches: known, clock: shared, log: c.Log, hub: s.Hub, hints: s.hints, codec: s.codec,
-			texts: map[shape]string{}, columns: map[int][]array{},
-		}
-	})
+	s.queue = newQueue(c.Writers, template, func() database { return newSession(writers) })
 	return s, nil
+}
+
+// newQueue starts writers like a template, each with its own way to the database.
+func newQueue(writers int, like writer, connect func() database) *groupcommit.Queue[merchant.ID, *request, command.Result] {
+	like.caches, like.server = newCaches(), &serverClock{own: like.clock}
+	limits := groupcommit.Limits{
+		Writers: writers, Batch: maxBatch, Waiting: maxWaiting, WaitingOfKey: maxWaitingOfOne, Patience: callerPatience,
+	}
+	return groupcommit.New(like.clock, limits, func(int) groupcommit.Writer[merchant.ID, *request, command.Result] {
+		w := like
+		w.database = connect()
+		return &w
+	})
 }
 
 // Close lets the writers finish what they were given, and disconnects.

@@ -39,7 +39,8 @@ type Expectation struct {
 
 // Verify checks everything that the database says against the log, merchant by merchant, in one snapshot: that event numbers have
 // no gaps and hashes chain; that each transaction is in the log and sums to zero; that running balances, balances and entry numbers
-// follow from the entries, and so do holds; that customers, accounts and payments are as their last events say; and that the record of each
+// follow from the entries, and so do holds and reversals; that payments fit their captures, refunds, holds and timers; that customers, accounts,
+// payments, captures and refunds are as their last events say; and that the record of each
 // key is there. It returns a Discrepancy for the first place that does not fit. visit is called for each merchant that was found whole.
 func (a *Admin) Verify(ctx context.Context, expect *Expectation, visit func(Verified)) error {
 	tx, err := a.db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
@@ -125,7 +126,8 @@ type verification struct {
 }
 
 func (v *verification) run(ctx context.Context) error {
-	for _, check := range []func(context.Context) error{v.log, v.objects, v.missingObjects, v.accountSums, v.holds, v.records} {
+	for _, check := range []func(context.Context) error{v.log, v.objects, v.missingObjects, v.accountSums, v.holds, v.payments,
+		v.timers, v.reversals, v.records} {
 		if err := check(ctx); err != nil {
 			return err
 		}

@@ -114,7 +114,8 @@ func (v *verification) leg(l *leg, p posting) error {
 		return v.wrong("entry", row, "its time is %s, and the log says %s", l.createdAt, p.CreatedAt)
 	case (e.PendingMinorUnits != 0) != (e.HoldID != nil):
 		return v.wrong("entry", row, "its hold does not belong to it")
-	case l.number != ledger.FirstLeg && (l.kind.Valid || l.amount.Valid || l.paymentID.valid || l.reference.Valid || l.salt != nil || l.valueDate.Valid):
+	case l.number != ledger.FirstLeg && (l.kind.Valid || l.amount.Valid || l.paymentID.valid || l.reference.Valid || l.salt != nil || l.valueDate.Valid ||
+		l.reverses.valid):
 		return v.wrong("entry", row, "it has what only the first leg of a transaction has")
 	}
 	return nil

@@ -104,6 +104,14 @@ var statedTables = []stated{
 		p, err := scanPayment(s)
 		return p, p.Salt != nil, p.Reference != nil || len(p.Metadata) > 0, err
 	}},
+	{"capture", captureColumns, func(s scanner) (stateful, bool, bool, error) {
+		c, err := scanCapture(s)
+		return c, false, false, err
+	}},
+	{"refund", refundColumns, func(s scanner) (stateful, bool, bool, error) {
+		r, err := scanRefund(s)
+		return r, r.Salt != nil, r.Reason != nil, err
+	}},
 }
 
 // objects checks that customers, accounts and payments are as their last events say.
@@ -152,7 +160,8 @@ func (v *verification) missingObjects(ctx context.Context) error {
 	for _, made := range []struct {
 		table string
 		by    event.Type
-	}{{"customer", event.CustomerCreated}, {"account", event.AccountOpened}, {"payment", event.PaymentCreated}, {"payment", event.PaymentSucceeded}} {
+	}{{"customer", event.CustomerCreated}, {"account", event.AccountOpened}, {"payment", event.PaymentCreated}, {"payment", event.PaymentAuthorized},
+		{"payment", event.PaymentSucceeded}, {"capture", event.CaptureSucceeded}, {"refund", event.RefundSucceeded}} {
 		err := v.query(ctx, `SELECT e.object_id FROM event e WHERE e.merchant_id = $1 AND e.type = $2
 			AND NOT EXISTS (SELECT FROM `+made.table+` o WHERE o.merchant_id = $1 AND o.id = e.object_id) ORDER BY e.sequence LIMIT 1`,
 			func(scan scanner) error {

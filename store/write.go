@@ -5,16 +5,19 @@ import (
 	"strings"
 
 	"github.com/paygraph/paygraph/answer"
+	"github.com/paygraph/paygraph/command"
 	"github.com/paygraph/paygraph/ledger"
 	"github.com/paygraph/paygraph/payment"
 )
 
 // change is one INSERT of the batch statement: many rows of one table. Rows that may be there already are found by the primary key,
-// and get new values in the columns that are mutable: ON CONFLICT is an UPDATE without a join, which cannot be planned badly.
+// and get new values in the columns that are mutable: ON CONFLICT is an UPDATE without a join, which cannot be planned badly. Or it is one
+// DELETE, of the rows that have the values.
 type change struct {
 	table   string
 	key     string   // the column that finds the row, beside merchant_id; empty where all rows are new
 	mutable []string // columns that change where the row is there
+	deletes bool     // the columns are all of the primary key's
 	stamped []string // columns that get t
 	columns []column
 	count   func(*batch) int
@@ -35,6 +38,8 @@ func texts(name string) column  { return column{name, "text", oidText} }
 func byteas(name string) column { return column{name, "bytea", oidBytea} }
 func jsonbs(name string) column { return column{name, "jsonb", oidJSONB} }
 func dates(name string) column  { return column{name, "date", oidDate} }
+func bools(name string) column  { return column{name, "boolean", oidBool} }
+func times(name string) column  { return column{name, "timestamptz", oidTimestamptz} }
 
 // changes lists all that a batch may write, in the order in which foreign keys would like it.
 var changes = [...]change{
@@ -72,24 +77,66 @@ var changes = [...]change{
 			r.maybeInt8(a.CreditsPending, 0)
 		}},
 	{table: "payment", stamped: []string{"created_at", "updated_at"}, columns: paymentWritten,
-		count: func(b *batch) int { return len(b.newPayments) },
-		write: func(b *batch, n int, r *row) { r.payment(b.newPayments[n]) }},
-	{table: "payment", key: "id", mutable: []string{"updated_at", "status", "source_account_id", "captured", "version"},
-		stamped: []string{"created_at", "updated_at"}, columns: paymentWritten,
+		count: func(b *batch) int { return len(b.usualPayments) },
+		write: func(b *batch, n int, r *row) { r.payment(b.usualPayments[n]) }},
+	{table: "payment", stamped: []string{"created_at", "updated_at"}, columns: waitingWritten,
+		count: func(b *batch) int { return len(b.waitingPayments) },
+		write: func(b *batch, n int, r *row) { r.waiting(b.waitingPayments[n]) }},
+	{table: "payment", key: "id", mutable: []string{"updated_at", "status", "source_account_id", "captured", "version",
+		"authorized", "refunded", "fee", "hold_id", "expires_at"},
+		stamped: []string{"created_at", "updated_at"}, columns: waitingWritten,
 		count: func(b *batch) int { return len(b.changedPayments) },
-		write: func(b *batch, n int, r *row) { r.payment(b.changedPayments[n]) }},
+		write: func(b *batch, n int, r *row) { r.waiting(b.changedPayments[n]) }},
+	{table: "capture", stamped: []string{"created_at"},
+		columns: []column{uuids("id"), uuids("payment_id"), uuids("transaction_id"), int8s("amount"), texts("currency"), bools("final")},
+		count:   func(b *batch) int { return len(b.newCaptures) },
+		write: func(b *batch, n int, r *row) {
+			c := b.newCaptures[n]
+			r.id(answer.CapturePrefix, string(c.ID))
+			r.id(answer.PaymentPrefix, string(c.PaymentID))
+			r.id(answer.TransactionPrefix, string(c.TransactionID))
+			r.int8(c.Amount.MinorUnits)
+			r.text(string(c.Amount.Currency))
+			r.bool(c.Final)
+		}},
+	{table: "refund", stamped: []string{"created_at"},
+		columns: []column{uuids("id"), uuids("payment_id"), uuids("transaction_id"), int8s("amount"), texts("currency"), texts("reason"), byteas("salt")},
+		count:   func(b *batch) int { return len(b.newRefunds) },
+		write: func(b *batch, n int, r *row) {
+			f := b.newRefunds[n]
+			r.id(answer.RefundPrefix, string(f.ID))
+			r.id(answer.PaymentPrefix, string(f.PaymentID))
+			r.id(answer.TransactionPrefix, string(f.TransactionID))
+			r.int8(f.Amount.MinorUnits)
+			r.text(string(f.Amount.Currency))
+			r.maybeText(f.Reason)
+			r.bytea(f.Salt)
+		}},
 	{table: "entry", stamped: []string{"created_at"}, columns: entryWritten,
 		count: func(b *batch) int { return len(b.usualEntries) },
 		write: func(b *batch, n int, r *row) { r.entry(b.usualEntries[n]) }},
 	{table: "entry", stamped: []string{"created_at"},
-		columns: append(entryWritten[:len(entryWritten):len(entryWritten)], int8s("pending"), int8s("available_after"), uuids("hold_id")),
-		count:   func(b *batch) int { return len(b.heldEntries) },
+		columns: append(entryWritten[:len(entryWritten):len(entryWritten)], int8s("pending"), int8s("available_after"), uuids("hold_id"),
+			uuids("reverses")),
+		count: func(b *batch) int { return len(b.heldEntries) },
 		write: func(b *batch, n int, r *row) {
 			e := b.heldEntries[n]
 			r.entry(e)
 			r.maybeInt8(e.PendingMinorUnits, 0)
 			r.maybeInt8(e.AvailableAfter, e.PostedAfter)
 			r.maybeID(answer.HoldPrefix, (*string)(e.HoldID))
+			if e.Leg == ledger.FirstLeg {
+				r.maybeID(answer.TransactionPrefix, (*string)(e.of.Reverses))
+			} else {
+				r.nulls(1)
+			}
+		}},
+	{table: "reversal", columns: []column{uuids("transaction_id"), uuids("reversed_by")},
+		count: func(b *batch) int { return len(b.newReversals) },
+		write: func(b *batch, n int, r *row) {
+			t := b.newReversals[n]
+			r.id(answer.TransactionPrefix, string(*t.Reverses))
+			r.id(answer.TransactionPrefix, string(t.ID))
 		}},
 	{table: "hold", stamped: []string{"created_at"}, columns: holdWritten,
 		count: func(b *batch) int { return len(b.newHolds) },
@@ -102,6 +149,12 @@ var changes = [...]change{
 			r.hold(h)
 			r.id(answer.TransactionPrefix, string(*h.EndedBy))
 		}},
+	{table: "timer", columns: timerWritten,
+		count: func(b *batch) int { return len(b.newTimers) },
+		write: func(b *batch, n int, r *row) { r.timer(b.newTimers[n]) }},
+	{table: "timer", deletes: true, columns: timerWritten,
+		count: func(b *batch) int { return len(b.served) },
+		write: func(b *batch, n int, r *row) { r.timer(b.served[n]) }},
 	{table: "event", stamped: []string{"occurred_at"},
 		columns: []column{int8s("sequence"), uuids("id"), texts("type"), uuids("object_id"), int4s("object_version"),
 			int2s("schema"), byteas("payload"), byteas("hash")},
@@ -216,6 +269,32 @@ func (r *row) payment(p *payment.Payment) {
 	r.int4(p.Version)
 }
 
+// waitingWritten are the columns of a payment that waits for a client or is captured later, or was changed.
+var waitingWritten = append(paymentWritten[:len(paymentWritten):len(paymentWritten)], texts("capture_method"), int8s("authorized"),
+	int8s("refunded"), int8s("fee"), uuids("hold_id"), times("expires_at"))
+
+func (r *row) waiting(p *payment.Payment) {
+	r.payment(p)
+	if p.CaptureMethod == payment.Automatic {
+		r.nulls(1)
+	} else {
+		r.text(string(p.CaptureMethod))
+	}
+	r.maybeInt8(p.AuthorizedMinorUnits, 0)
+	r.maybeInt8(p.RefundedMinorUnits, 0)
+	r.maybeInt8(p.FeeMinorUnits, 0)
+	r.maybeID(answer.HoldPrefix, (*string)(p.HoldID))
+	r.maybeTime(p.ExpiresAt)
+}
+
+var timerWritten = []column{uuids("object_id"), texts("kind"), times("due_at")}
+
+func (r *row) timer(t command.Timer) {
+	r.id(t.Kind.Object(), t.ObjectID)
+	r.text(string(t.Kind))
+	r.maybeTime(&t.DueAt)
+}
+
 // shape is what the text of a batch's statement depends on: of each change how many rows it has where it is small, or else [manyRows].
 type shape [len(changes)]uint8
 
@@ -275,16 +354,16 @@ func (c change) sql(s *strings.Builder, parameter *int, rows uint8) {
 		names[i] = col.name
 	}
 	columns := strings.Join(names, ", ")
+	if c.deletes {
+		c.sqlDelete(s, parameter, rows, columns)
+		return
+	}
 	same := "$1::uuid" + strings.Repeat(", $2::timestamptz", len(c.stamped)) + ", "
 	s.WriteString("INSERT INTO " + c.table + " (merchant_id, " + strings.Join(append(c.stamped, columns), ", ") + ") ")
 	if rows == manyRows {
 		s.WriteString("SELECT " + same + columns + " FROM unnest(" + c.parameters(parameter, "[]") + ") AS u (" + columns + ")")
 	} else {
-		separator := "VALUES ("
-		for range rows {
-			s.WriteString(separator + same + c.parameters(parameter, "") + ")")
-			separator = ", ("
-		}
+		s.WriteString("VALUES " + c.rows(parameter, rows, same))
 	}
 	if c.key != "" {
 		changed := make([]string, len(c.mutable))
@@ -293,6 +372,25 @@ func (c change) sql(s *strings.Builder, parameter *int, rows uint8) {
 		}
 		s.WriteString(" ON CONFLICT (merchant_id, " + c.key + ") DO UPDATE SET " + strings.Join(changed, ", "))
 	}
+}
+
+// sqlDelete finds each row by the primary key, by a nested loop: the session's settings allow no other join.
+func (c change) sqlDelete(s *strings.Builder, parameter *int, rows uint8, columns string) {
+	s.WriteString("DELETE FROM " + c.table + " WHERE (merchant_id, " + columns + ") IN (")
+	if rows == manyRows {
+		s.WriteString("SELECT $1::uuid, " + columns + " FROM unnest(" + c.parameters(parameter, "[]") + ") AS u (" + columns + "))")
+	} else {
+		s.WriteString(c.rows(parameter, rows, "$1::uuid, ") + ")")
+	}
+}
+
+// rows are the next parameters, a row after the other, each after what is the same in all.
+func (c change) rows(parameter *int, rows uint8, same string) string {
+	all := make([]string, rows)
+	for i := range all {
+		all[i] = "(" + same + c.parameters(parameter, "") + ")"
+	}
+	return strings.Join(all, ", ")
 }
 
 // parameters are the next ones, one for each column: of its type, or with [] arrays of it.

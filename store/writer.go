@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -11,9 +10,12 @@ import (
 
 	"github.com/lib/pq"
 
+	"github.com/paygraph/paygraph/clock"
 	"github.com/paygraph/paygraph/command"
 	"github.com/paygraph/paygraph/event"
 	"github.com/paygraph/paygraph/merchant"
+	"github.com/paygraph/paygraph/money"
+	"github.com/paygraph/paygraph/payment"
 	"github.com/paygraph/paygraph/store/connector"
 	"github.com/paygraph/paygraph/store/groupcommit"
 )
@@ -32,19 +34,33 @@ const (
 
 type item = groupcommit.Item[*request, command.Result]
 
-// writer takes batches of one merchant at a time through the serial section, on a connection of its own.
+// writer takes batches of one merchant at a time through the serial section.
 type writer struct {
-	pool      *sql.DB
-	caches    *caches
-	clock     *clock
-	log       *slog.Logger
-	hub       *event.Hub
-	hints     *hints // nil: none
-	codec     codec
-	conn      *sql.Conn
-	texts     map[shape]string // of batch statements
-	columns   map[int][]array  // of the changes, used again and again
-	arguments []any
+	database
+	clock  clock.Clock
+	server *serverClock
+	caches *caches
+	log    *slog.Logger
+	hub    *event.Hub
+	hint   func(merchant.ID, int64) // tells other nodes how far a log reaches; nil: they are not told
+	codec  codec
+}
+
+// database is a writer's own way to the database: a session of PostgreSQL's, or a simulated one.
+type database interface {
+	// connect makes a session, if there is none.
+	connect(context.Context) error
+	// lock begins a transaction, locks the merchant's head, which is the only lock in the system, reads the clock, and finds which of the
+	// commands' keys have a record already.
+	lock(context.Context, merchant.ID, []*item) (*batch, map[key]*record, error)
+	// load reads what the commands name and the batch does not have.
+	load(context.Context, *batch, []*item, map[key]*record) error
+	// send writes everything that the batch has decided, with the head's new stamp, and commits it: nothing where the head has another stamp
+	// than the batch found, or assumed.
+	send(b *batch, stamp int64) error
+	// rollback ends the transaction, and discard the session, if there is one.
+	rollback()
+	discard()
 }
 
 // errPoison wraps what one of the batch's commands has caused, and would cause again.
@@ -72,12 +88,17 @@ func (w *writer) settle(m merchant.ID, items []*item, inDoubt bool) {
 		w.hub.Look() // it may have been committed
 		inDoubt = inDoubt || errors.Is(err, connector.ErrOutcomeUnknown)
 		w.log.Warn("the database did not take a batch; trying again", "merchant", m, "commands", len(items), "error", err)
-		time.Sleep(wait/2 + mathrand.N(wait/2))
+		w.clock.Wait(wait/2 + w.any(wait/2))
 		wait = min(2*wait, longestBackoff)
-		if items = stillWaited(items, inDoubt); len(items) == 0 {
+		if items = w.stillWaited(items, inDoubt); len(items) == 0 {
 			return
 		}
 	}
+}
+
+// any is a part of a time: which, the clock's last digits say, so that nodes do not wait in step, and a simulation can be repeated.
+func (w *writer) any(of time.Duration) time.Duration {
+	return time.Duration(w.clock.Now().Nanosecond()) % of
 }
 
 // halve finds the command that poisons a batch. It alone gets ErrInternal; its key stays free.
@@ -92,11 +113,12 @@ func (w *writer) halve(m merchant.ID, items []*item, inDoubt bool, err error) {
 }
 
 // stillWaited drops the items whose callers have stopped waiting: they ask again with the same key.
-func stillWaited(items []*item, inDoubt bool) []*item {
+func (w *writer) stillWaited(items []*item, inDoubt bool) []*item {
+	now := w.clock.Now()
 	var waited []*item
 	for _, i := range items {
 		switch {
-		case time.Now().Before(i.Deadline):
+		case now.Before(i.Deadline):
 			waited = append(waited, i)
 		case inDoubt:
 			i.Settle(command.Result{}, command.ErrOutcomeUnknown)
@@ -129,6 +151,8 @@ func (w *writer) attempt(m merchant.ID, items []*item) (err error) {
 	if err != nil {
 		return err
 	}
+	w.server.learn(b.shown)
+	w.caches.current(b)
 	if err := w.load(ctx, b, items, known); err != nil {
 		return err
 	}
@@ -207,47 +231,14 @@ func (w *writer) decide(b *batch, items []*item, known map[key]*record) ([]outco
 	return outcomes, nil
 }
 
-// connect takes a connection and prepares what each batch needs.
-func (w *writer) connect(ctx context.Context) error {
-	if w.conn != nil {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, commitDeadline)
-	defer cancel()
-	conn, err := w.pool.Conn(ctx)
-	if err != nil {
-		return err
-	}
-	w.conn = conn
-	_, err = conn.ExecContext(ctx, prepareLock)
-	return err
-}
-
-func (w *writer) rollback() {
-	if w.conn == nil {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), commitDeadline)
-	defer cancel()
-	if _, err := w.conn.ExecContext(ctx, "ROLLBACK"); err != nil {
-		w.discard()
-	}
-}
-
-func (w *writer) discard() {
-	if w.conn != nil {
-		connector.Discard(w.conn)
-	}
-	w.conn = nil
-}
-
 // Close gives the connection back.
 func (w *writer) Close() { w.discard() }
 
-// head is a merchant's last number, hash and time.
+// head is a merchant's last number, hash and time, and what is read with them.
 type head struct {
 	sequence int64
 	hash     event.Hash
 	at       time.Time
 	stamp    int64
+	plans    map[money.Currency]payment.FeePlan
 }

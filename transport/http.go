@@ -32,6 +32,7 @@ type Handler struct {
 	engine   *engine
 	upgrader websocket.Upgrader
 	open     *connections
+	writers  *writers
 	times    times
 }
 
@@ -53,7 +54,7 @@ var defaultTimes = times{write: 10 * time.Second, keepAlive: 15 * time.Second}
 func New(c Config) *Handler {
 	e := newEngine(c)
 	return &Handler{
-		engine: e, upgrader: upgrader(e.config.Origins), open: newConnections(), times: defaultTimes,
+		engine: e, upgrader: upgrader(e.config.Origins), open: newConnections(), writers: newWriters(), times: defaultTimes,
 	}
 }
 

@@ -3,11 +3,14 @@ package transport
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/binary"
+	"errors"
 	"math"
 	"net"
 	"net/http"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -22,11 +25,13 @@ const (
 // commit's messages go out in one system call, which is most of what a message costs.
 type line struct {
 	net.Conn
-	patience time.Duration // for a write of text
-	slack    time.Duration // by which that may end too early
+	raw      syscall.RawConn // below Conn; nil: text cannot be offered
+	patience time.Duration   // for a write of text
+	slack    time.Duration   // by which that may end too early
 
-	mu  sync.Mutex // one write at a time
-	err error      // of a write: half a frame may have gone out, and nothing goes after it
+	mu   sync.Mutex // one write at a time
+	err  error      // of a write: half a frame may have gone out, and nothing goes after it
+	left []byte     // of text that the connection has not taken yet: it goes before everything else
 
 	state    sync.Mutex // not mu: a close frame ends a write that is stuck
 	closed   bool       // no text follows: a close frame is on its way, or the line is given up
@@ -62,6 +67,7 @@ func (l *line) Write(b []byte) (int, error) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.finish()
 	l.state.Lock()
 	l.deadline = time.Time{}
 	_ = l.Conn.SetWriteDeadline(time.Now().Add(controlTime))
@@ -73,11 +79,59 @@ func (l *line) Write(b []byte) (int, error) {
 func (l *line) text(frames []byte) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.finish()
 	if !l.expect() {
 		return errClosed
 	}
 	_, err := l.write(frames)
 	return err
+}
+
+// errUnfinished says that not all of a text could be written at once.
+var errUnfinished = errors.New("transport: the connection takes no more for now")
+
+// offer writes frames of text if nobody has to wait for that, or else is false and has done nothing. With errUnfinished only a part has gone out:
+// the rest goes before whatever is written next, and who has offered has to see to it that something is.
+func (l *line) offer(frames []byte) (offered bool, err error) {
+	if l.raw == nil || !l.mu.TryLock() {
+		return false, nil
+	}
+	defer l.mu.Unlock()
+	if l.err != nil || len(l.left) > 0 || l.isClosed() {
+		return false, nil
+	}
+	n, err := writeNow(l.raw, frames)
+	l.err = err
+	if l.err == nil && n < len(frames) {
+		l.left = bytes.Clone(frames[n:])
+		return true, errUnfinished
+	}
+	return true, l.err
+}
+
+// writeNow writes as much as the kernel takes without waiting.
+func writeNow(raw syscall.RawConn, b []byte) (n int, err error) {
+	wrong := raw.Control(func(fd uintptr) { // not its Write, which would have to have a deadline that is good
+		for {
+			n, err = syscall.Write(int(fd), b)
+			if err != syscall.EINTR {
+				return
+			}
+		}
+	})
+	if errors.Is(err, syscall.EAGAIN) {
+		err = nil
+	}
+	return max(n, 0), cmp.Or(wrong, err)
+}
+
+// finish writes what an offer has left, in the time of a text, or of a control frame where the line is closed. mu is held.
+func (l *line) finish() {
+	if len(l.left) > 0 {
+		l.expect()
+		_, _ = l.write(l.left) // an error is kept for whatever follows
+		l.left = nil
+	}
 }
 
 // expect sets the deadline of text, unless the one that is set is nearly right. It is false where the line is closed.
@@ -99,7 +153,9 @@ func (l *line) write(b []byte) (n int, err error) {
 	if l.err != nil {
 		return 0, l.err
 	}
-	n, l.err = l.Conn.Write(b)
+	if len(b) > 0 {
+		n, l.err = l.Conn.Write(b)
+	}
 	return n, l.err
 }
 
@@ -147,5 +203,10 @@ func (w *lineWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		return nil, nil, err
 	}
 	w.line = &line{Conn: conn, patience: w.patience, slack: w.patience / deadlineParts}
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		if w.line.raw, err = tcp.SyscallConn(); err != nil {
+			return nil, nil, err
+		}
+	}
 	return w.line, buffered, nil
 }

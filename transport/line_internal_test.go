@@ -3,6 +3,7 @@ package transport
 import (
 	"bytes"
 	"errors"
+	"io"
 	"net"
 	"os"
 	"strings"
@@ -222,4 +223,57 @@ func TestADeadlineThatIsNearlyRightStays(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestAnOfferThatIsTakenInPartIsFinishedInOrder: the rest goes before whatever is written next, and nothing is offered meanwhile.
+func TestAnOfferThatIsTakenInPartIsFinishedInOrder(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	client, err := net.Dial("tcp", listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	conn, err := listener.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	raw, err := conn.(*net.TCPConn).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &line{Conn: conn, raw: raw, patience: patience, slack: time.Second}
+	var want bytes.Buffer
+	for n := byte(0); !errors.Is(err, errUnfinished); n++ {
+		frames := bytes.Repeat([]byte{'a' + n%26}, heldAtMost)
+		want.Write(frames)
+		var offered bool
+		if offered, err = l.offer(frames); !offered || err != nil && !errors.Is(err, errUnfinished) {
+			t.Fatalf("offered %v: %v", offered, err)
+		}
+	}
+	if offered, err := l.offer([]byte("too early")); offered || err != nil {
+		t.Errorf("behind half a text it was offered %v: %v", offered, err)
+	}
+	want.WriteString("\x8a\x00next")
+	var wrote sync.WaitGroup
+	wrote.Go(func() {
+		if _, err := l.Write([]byte("\x8a\x00")); err != nil {
+			t.Error(err)
+		}
+		if err := l.text([]byte("next")); err != nil {
+			t.Error(err)
+		}
+	})
+	got := make([]byte, want.Len())
+	_ = client.SetReadDeadline(time.Now().Add(patience))
+	if _, err := io.ReadFull(client, got); err != nil || !bytes.Equal(got, want.Bytes()) {
+		t.Errorf("what came is not what was written: %v", err)
+	}
+	wrote.Wait()
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -162,51 +163,100 @@ func (r *running) wake() {
 	}
 	r.queued = true
 	s.waiting = append(s.waiting, r)
-	if !s.flushing {
-		s.flushing = true
-		go s.flush()
+	if !s.attended {
+		s.attended = true
+		s.handler.writers.add(s.principal.Merchant, s)
 	}
 }
 
-// writeStack is the room in bytes that a write to a socket takes on the stack, down to the system call.
-const writeStack = 2 << 10
-
-// growStack makes that room while the goroutine's stack is nearly empty: to grow it in the middle of the write, as every delivery's new
-// goroutine would, takes a seventh of a delivery.
-//
-//go:noinline
-func growStack(at int) byte {
-	var room [writeStack]byte
-	return room[at]
+// next is the operation whose turn it is, nil where nothing waits: then nobody attends to the socket any more.
+func (s *socket) next() *running {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.waiting) == 0 {
+		s.attended, s.waiting = false, nil
+		return nil
+	}
+	r := s.waiting[0]
+	s.waiting = s.waiting[1:]
+	r.queued = false
+	return r
 }
 
-// flush writes what waits, and ends when nothing does.
-func (s *socket) flush() {
-	_ = growStack(0)
+// attend writes what waits, as one of a merchant's writers, who wait for nobody: not for a frame that is yet to be made, nor for another who
+// writes, nor for a client. Where somebody has to wait, a goroutine of the socket's own does.
+func (s *socket) attend() {
 	defer s.survive()
-	for {
-		s.mu.Lock()
-		if len(s.waiting) == 0 {
-			s.flushing, s.waiting = false, nil
-			s.mu.Unlock()
+	for r := s.next(); r != nil; r = s.next() {
+		items, err := r.sub.Load().Take()
+		if err != nil || !r.offer(items) {
+			go s.flush(r, items, err)
+			runtime.Gosched() // mostly it makes the frame for all who come next
 			return
 		}
-		r := s.waiting[0]
-		s.waiting = s.waiting[1:]
-		r.queued = false
-		s.mu.Unlock()
-		r.deliver()
 	}
 }
 
-// deliver writes the items that wait for a subscription.
-func (r *running) deliver() {
-	sub := r.sub.Load()
-	items, err := sub.Take()
+// flush writes what waits, an operation's items first, and ends when nothing does.
+func (s *socket) flush(r *running, items []*event.Item, err error) {
+	defer s.survive()
+	for {
+		r.deliver(items, err)
+		if r = s.next(); r == nil {
+			return
+		}
+		items, err = r.sub.Load().Take()
+	}
+}
+
+// offer sends a subscription's items if it goes on after them, they are made, and nobody has to wait. Otherwise it is false, and has done nothing.
+func (r *running) offer(items []*event.Item) bool {
+	if len(items) == 0 {
+		return true
+	}
+	s, sub := r.socket, r.sub.Load()
+	if _, over := sub.until(items); over || !s.writing.TryLock() {
+		return false
+	}
+	defer s.writing.Unlock()
+	if r.done {
+		return true
+	}
+	frames := buffers.Get().(*bytes.Buffer)
+	defer release(frames)
+	for _, item := range items {
+		result := item.Made(sub.key)
+		if result == nil || frames.Len() > heldAtMost {
+			return false
+		}
+		addText(frames, r.next, result, endOfNext)
+	}
+	offered, err := s.line.offer(frames.Bytes())
+	if errors.Is(err, errUnfinished) {
+		go s.finish()
+	} else if err != nil {
+		s.giveUp()
+	}
+	return offered
+}
+
+// finish writes the rest of what a writer began.
+func (s *socket) finish() {
+	defer s.survive()
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	if err := s.line.text(nil); err != nil && !errors.Is(err, errClosed) {
+		s.giveUp()
+	}
+}
+
+// deliver writes the items that wait for a subscription, or tells what has ended it.
+func (r *running) deliver(items []*event.Item, err error) {
 	if err != nil {
 		r.fail(err)
 		return
 	}
+	sub := r.sub.Load()
 	items, over := sub.until(items)
 	if !over {
 		_ = r.items(items, nil)

@@ -80,8 +80,8 @@ func mayOpen(r *http.Request, origins []string) bool {
 	return err == nil && strings.EqualFold(u.Host, r.Host)
 }
 
-// socket is one WebSocket. Its reader is the only goroutine that it always has: what comes for its subscriptions is written by one that
-// lives until nothing waits.
+// socket is one WebSocket. Its reader is the only goroutine that it always has: what comes for its subscriptions is written by its merchant's
+// writers, or by one that lives until nothing waits.
 type socket struct {
 	handler *Handler
 	ws      *websocket.Conn
@@ -104,7 +104,7 @@ type socket struct {
 	operations   map[string]*running
 	held         int        // bytes of what they ask for
 	waiting      []*running // those with items to be written
-	flushing     bool       // a goroutine writes them
+	attended     bool       // somebody writes them, or will
 }
 
 // serveSocket takes a WebSocket. The request's own goroutine and buffers go, and the socket's reader stays.
@@ -258,12 +258,17 @@ func (s *socket) say(message []byte) error {
 func (s *socket) write(frames *bytes.Buffer) error {
 	err := s.line.text(frames.Bytes())
 	frames.Reset()
-	if err != nil && !errors.Is(err, errClosed) { // half a message may have gone out, and there is no use in a close frame
-		s.line.close()
-		s.end()
-		_ = s.ws.Close()
+	if err != nil && !errors.Is(err, errClosed) {
+		s.giveUp()
 	}
 	return err
+}
+
+// giveUp ends the socket after a write that has failed: half a message may have gone out, and there is no use in a close frame.
+func (s *socket) giveUp() {
+	s.line.close()
+	s.end()
+	_ = s.ws.Close()
 }
 
 // beat is called by the timer: the client has not begun in time, has to be pinged, or has not answered.

@@ -185,6 +185,31 @@ func TestClientThatStalls(t *testing.T) {
 	other.settled()
 }
 
+// TestClientsThatStallHoldNoWriter: there are more of them than a merchant has writers, and the others of the merchant are served at once.
+func TestClientsThatStallHoldNoWriter(t *testing.T) {
+	t.Parallel()
+	const events, most, pause = 300, 5 * time.Second, 4 * time.Millisecond // half of the time that a client who takes nothing has
+	g := start(t)
+	other := g.connect(t, "")
+	other.send(subscribe("1", ticks))
+	for range 4 * runtime.GOMAXPROCS(0) {
+		c := g.openSmall(t).begin("")
+		c.send(subscribe("1", `subscription { parcels(after: "after-0") { number text(size: 60000) } }`))
+	}
+	if !within(patience, g.events.Heard) {
+		t.Fatal("nobody listens")
+	}
+	time.Sleep(200 * time.Millisecond) // they are live
+	for n, began := 1, time.Now(); n <= events; n++ {
+		g.events.Publish(1)
+		other.want(tick("1", n))
+		if d := time.Since(began); d > most {
+			t.Fatalf("event %d came after %v", n, d)
+		}
+		time.Sleep(pause) // until it has been written to all
+	}
+}
+
 // TestStopWithAClientThatStalls does not wait for the client's deadline, which is 10 s.
 func TestStopWithAClientThatStalls(t *testing.T) {
 	t.Parallel()

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 	"time"
+	"unique"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/ast"
@@ -24,7 +25,7 @@ type stream struct {
 	engine *engine
 	op     *operation
 	id     string // of the request
-	key    any    // a frameKey, made an interface once and not for each item
+	key    any    // a handle of its frameKey: keys are compared for each item and subscriber
 }
 
 // frameKey says who may share a frame: operations of the same plan, for principals who see the same, and with the same values of the
@@ -54,7 +55,7 @@ func (e *engine) subscribe(ctx context.Context, op *operation, after *string) (_
 	if sub := handoff.Subscription; len(errs) == 0 && sub != nil {
 		op.extensions, op.headers = nil, nil // nothing that could be large is kept for what may run for days
 		sub.Read = e.inTurn(op.principal.Merchant, sub.Read)
-		return &stream{Subscription: sub, engine: e, op: op, id: RequestID(ctx), key: op.frameKey()}, nil
+		return &stream{Subscription: sub, engine: e, op: op, id: RequestID(ctx), key: unique.Make(op.frameKey())}, nil
 	}
 	if handoff.Subscription != nil {
 		handoff.Subscription.Close()

@@ -6,14 +6,14 @@ import (
 	"errors"
 	"testing"
 
-	"github.com/paygraph/paygraph/store/connector/proxytest"
+	"github.com/paygraph/paygraph/store/connector/faultproxy"
 )
 
 // TestWhyNotBare shows by lib/pq without the wrapper what the wrapper is for, and that the faults of these tests do strike. Should a
 // release of lib/pq fail one of these, the wrapper's remedy for it can go. TestCut has the same faults with the wrapper.
 func TestWhyNotBare(t *testing.T) {
 	t.Parallel()
-	begin := func(t *testing.T) (*proxytest.Proxy, *sql.DB, string) {
+	begin := func(t *testing.T) (*faultproxy.Proxy, *sql.DB, string) {
 		p := newProxy(t)
 		db, err := sql.Open("postgres", dsn(p.Address)+"?sslmode=disable&binary_parameters=yes")
 		if err != nil {
@@ -28,7 +28,7 @@ func TestWhyNotBare(t *testing.T) {
 	t.Run("an INSERT whose answer was lost runs twice without an error", func(t *testing.T) {
 		t.Parallel()
 		p, db, id := begin(t)
-		p.Arm(proxytest.Fault{Kind: proxytest.CutAnswer})
+		p.Arm(faultproxy.Fault{Kind: faultproxy.CutAnswer})
 		if _, err := db.Exec(insert, id); err != nil {
 			t.Error(err)
 		}
@@ -39,7 +39,7 @@ func TestWhyNotBare(t *testing.T) {
 	t.Run("a COMMIT whose answer was lost is reported as if it could be tried again", func(t *testing.T) {
 		t.Parallel()
 		p, db, id := begin(t)
-		p.Arm(proxytest.Fault{Kind: proxytest.CutAnswer, At: 2})
+		p.Arm(faultproxy.Fault{Kind: faultproxy.CutAnswer, At: 2})
 		err := inTx(db, (*sql.Tx).Commit, func(tx *sql.Tx) error { return result(tx.Exec(insert, id)) })
 		if !errors.Is(err, driver.ErrBadConn) {
 			t.Error(err)
@@ -51,7 +51,7 @@ func TestWhyNotBare(t *testing.T) {
 	t.Run("an error followed by a closed socket spoils the pool", func(t *testing.T) {
 		t.Parallel()
 		p, db, _ := begin(t)
-		p.Arm(proxytest.Fault{Kind: proxytest.FakeAnswer, Fake: proxytest.ErrorMessage("ERROR", "42P01")})
+		p.Arm(faultproxy.Fault{Kind: faultproxy.FakeAnswer, Fake: faultproxy.ErrorMessage("ERROR", "42P01")})
 		if _, err := db.Exec(insert, "x"); code(err) != "42P01" {
 			t.Error(err)
 		}

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/paygraph/paygraph/store/connector/proxytest"
+	"github.com/paygraph/paygraph/store/connector/faultproxy"
 )
 
 const sleepy = "WITH w AS (" + insert + ") SELECT pg_sleep(60)::text"
@@ -83,7 +83,7 @@ func TestCancelWithoutAnswer(t *testing.T) {
 			db := open(t, p.Address, Options{ConnectTimeout: time.Second})
 			warm(t, db)
 			p.DropCancels.Store(true)
-			p.Arm(proxytest.Fault{Kind: proxytest.SwallowRequest, At: at})
+			p.Arm(faultproxy.Fault{Kind: faultproxy.SwallowRequest, At: at})
 			ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
 			defer cancel()
 			within(t, cancelGrace+2*time.Second, func() {
@@ -149,7 +149,7 @@ func TestCancelDuringCommit(t *testing.T) {
 		t.Fatal(err)
 	}
 	held := make(chan struct{})
-	p.Arm(proxytest.Fault{Kind: proxytest.HoldAnswer, Held: held})
+	p.Arm(faultproxy.Fault{Kind: faultproxy.HoldAnswer, Held: held})
 	go func() {
 		for len(p.Exchanges()) == 0 {
 			time.Sleep(time.Millisecond)

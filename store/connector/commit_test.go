@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/paygraph/paygraph/store/connector/proxytest"
+	"github.com/paygraph/paygraph/store/connector/faultproxy"
 )
 
 // commitDeadline is what the tests give a COMMIT.
@@ -23,10 +23,10 @@ const commitDeadline = 400 * time.Millisecond
 // commitCase is what a transaction that was begun by hand meets at its last statement and COMMIT.
 type commitCase struct {
 	name      string
-	more      string                                            // is done in the transaction before
-	statement string                                            // the last; insert if empty
-	meddle    func(t *testing.T, p *proxytest.Proxy, id string) // before it
-	patience  time.Duration                                     // of the one who commits; commitDeadline if zero
+	more      string                                             // is done in the transaction before
+	statement string                                             // the last; insert if empty
+	meddle    func(t *testing.T, p *faultproxy.Proxy, id string) // before it
+	patience  time.Duration                                      // of the one who commits; commitDeadline if zero
 	want      string
 	effects   int
 	kept      bool // the connection serves further queries
@@ -46,28 +46,28 @@ var answerCases = []commitCase{
 // networkCases are what the network, and a server that ends, make of it.
 var networkCases = []commitCase{
 	{name: "the backend is ended while it commits", more: "INSERT INTO slow VALUES (1)", patience: time.Minute,
-		meddle: func(t *testing.T, _ *proxytest.Proxy, id string) {
+		meddle: func(t *testing.T, _ *faultproxy.Proxy, id string) {
 			done := make(chan struct{})
 			go func() { defer close(done); eventually(t, isActive, id); do(t, terminate, id) }()
 			t.Cleanup(func() { <-done })
 		}, want: "unknown"},
-	{name: "the network swallows the request", meddle: fault(proxytest.Fault{Kind: proxytest.SwallowRequest}), want: "unknown"},
-	{name: "the network swallows the answers", meddle: fault(proxytest.Fault{Kind: proxytest.SwallowAnswer}), want: "unknown", effects: 2},
-	{name: "the network swallows the answer to COMMIT", meddle: fault(proxytest.Fault{Kind: proxytest.SwallowAnswer, Statement: "COMMIT"}),
+	{name: "the network swallows the request", meddle: fault(faultproxy.Fault{Kind: faultproxy.SwallowRequest}), want: "unknown"},
+	{name: "the network swallows the answers", meddle: fault(faultproxy.Fault{Kind: faultproxy.SwallowAnswer}), want: "unknown", effects: 2},
+	{name: "the network swallows the answer to COMMIT", meddle: fault(faultproxy.Fault{Kind: faultproxy.SwallowAnswer, Statement: "COMMIT"}),
 		want: "unknown", effects: 2},
-	{name: "admin_shutdown is the answer", meddle: fake(proxytest.ErrorMessage("FATAL", "57P01"), ""), want: "unknown"},
-	{name: "admin_shutdown is the answer to COMMIT", meddle: fake(proxytest.ErrorMessage("FATAL", "57P01"), "COMMIT"), want: "unknown"},
-	{name: "an error is the answer, and the socket is closed", meddle: fake(proxytest.ErrorAnswer("ERROR", "40001"), ""), want: "40001"},
-	{name: "an error is the answer to COMMIT, and the socket is closed", meddle: fake(proxytest.ErrorAnswer("ERROR", "40001"), "COMMIT"),
+	{name: "admin_shutdown is the answer", meddle: fake(faultproxy.ErrorMessage("FATAL", "57P01"), ""), want: "unknown"},
+	{name: "admin_shutdown is the answer to COMMIT", meddle: fake(faultproxy.ErrorMessage("FATAL", "57P01"), "COMMIT"), want: "unknown"},
+	{name: "an error is the answer, and the socket is closed", meddle: fake(faultproxy.ErrorAnswer("ERROR", "40001"), ""), want: "40001"},
+	{name: "an error is the answer to COMMIT, and the socket is closed", meddle: fake(faultproxy.ErrorAnswer("ERROR", "40001"), "COMMIT"),
 		want: "40001"},
 }
 
-func fault(f proxytest.Fault) func(*testing.T, *proxytest.Proxy, string) {
-	return func(_ *testing.T, p *proxytest.Proxy, _ string) { p.Arm(f) }
+func fault(f faultproxy.Fault) func(*testing.T, *faultproxy.Proxy, string) {
+	return func(_ *testing.T, p *faultproxy.Proxy, _ string) { p.Arm(f) }
 }
 
-func fake(answer []byte, statement string) func(*testing.T, *proxytest.Proxy, string) {
-	return fault(proxytest.Fault{Kind: proxytest.FakeAnswer, Fake: answer, Statement: statement})
+func fake(answer []byte, statement string) func(*testing.T, *faultproxy.Proxy, string) {
+	return fault(faultproxy.Fault{Kind: faultproxy.FakeAnswer, Fake: answer, Statement: statement})
 }
 
 // TestExecAndCommit commits transactions that were begun by hand, as the store's writers do: with COMMIT behind the statement where
@@ -94,7 +94,7 @@ func TestExecAndCommit(t *testing.T) {
 	}
 }
 
-func (c commitCase) run(t *testing.T, p *proxytest.Proxy, dsn string, kept int) {
+func (c commitCase) run(t *testing.T, p *faultproxy.Proxy, dsn string, kept int) {
 	id := newID()
 	db, err := Open(dsn, Options{Statements: kept, Settings: map[string]string{"application_name": id, "statement_timeout": "20s"}})
 	if err != nil {
@@ -148,7 +148,7 @@ func TestCommitGoesWithTheStatement(t *testing.T) {
 	db := open(t, p.Address, Options{})
 	conn := begun(t, db, id)
 	late := make(chan struct{})
-	struck := p.Arm(proxytest.Fault{Kind: proxytest.HoldAnswer, Held: late})
+	struck := p.Arm(faultproxy.Fault{Kind: faultproxy.HoldAnswer, Held: late})
 	done := make(chan error)
 	go func() { done <- ExecAndCommit(conn, time.Minute, insert, id) }()
 	<-struck
@@ -164,7 +164,7 @@ func TestCommitGoesWithTheStatement(t *testing.T) {
 // TestMerged has the answer to a statement and COMMIT come in pieces of any size.
 func TestMerged(t *testing.T) {
 	t.Parallel()
-	m := proxytest.Message
+	m := faultproxy.Message
 	notice := m('N', "SNOTICE\x00C\x00\x00")
 	sent := slices.Concat(m('2', ""), m('C', "UPDATE 1\x00"), m('1', ""), notice, m('2', ""), m('C', "COMMIT\x00"), m('Z', "I"))
 	want := slices.Concat(m('2', ""), m('C', "UPDATE 1\x00"), notice, m('C', "COMMIT\x00"), m('Z', "I"))
@@ -187,12 +187,12 @@ func TestMerged(t *testing.T) {
 // TestCommitIsAnsweredByRollback has a server that does the statement, and rolls back at COMMIT without an error.
 func TestCommitIsAnsweredByRollback(t *testing.T) {
 	t.Parallel()
-	p, id, m := newProxy(t), newID(), proxytest.Message
+	p, id, m := newProxy(t), newID(), faultproxy.Message
 	conn := begun(t, open(t, p.Address, Options{Statements: 1}), id)
 	if _, err := conn.ExecContext(t.Context(), insert, id); err != nil { // prepares it
 		t.Fatal(err)
 	}
-	p.Arm(proxytest.Fault{Kind: proxytest.FakeAnswer, Fake: slices.Concat(m('2', ""), m('C', "INSERT 0 1\x00"), m('1', ""), m('2', ""),
+	p.Arm(faultproxy.Fault{Kind: faultproxy.FakeAnswer, Fake: slices.Concat(m('2', ""), m('C', "INSERT 0 1\x00"), m('1', ""), m('2', ""),
 		m('C', "ROLLBACK\x00"), m('Z', "I"))})
 	if err := ExecAndCommit(conn, commitDeadline, insert, id); code(err) != "failed transaction" {
 		t.Error(err)
@@ -209,7 +209,7 @@ func TestCommitGoesNowhereWithAnotherRequest(t *testing.T) {
 			p, id := newProxy(t), newID()
 			db := open(t, p.Address, Options{})
 			conn := begun(t, db, id)
-			p.Arm(proxytest.Fault{})
+			p.Arm(faultproxy.Fault{})
 			if err := ExecAndCommit(conn, time.Minute, "SELECT 1", arguments...); err == nil || code(err) == "unknown" {
 				t.Error(err)
 			}
@@ -269,7 +269,7 @@ func TestExecAlone(t *testing.T) {
 	if _, err := conn.ExecContext(t.Context(), "SELECT 1"); err != nil {
 		t.Errorf("after the refusal: %v", err)
 	}
-	p.Arm(proxytest.Fault{Kind: proxytest.SwallowRequest})
+	p.Arm(faultproxy.Fault{Kind: faultproxy.SwallowRequest})
 	within(t, time.Second, func() { err = ExecAlone(conn, 50*time.Millisecond, insert, id) })
 	if code(err) != "unknown" {
 		t.Errorf("a server that says nothing: %v", err)
@@ -317,7 +317,7 @@ func TestDiscardDoesNotWait(t *testing.T) {
 	p := newProxy(t)
 	db := open(t, p.Address, Options{})
 	conn := begun(t, db, newID())
-	p.Arm(proxytest.Fault{Kind: proxytest.SwallowRequest})
+	p.Arm(faultproxy.Fault{Kind: faultproxy.SwallowRequest})
 	if err := ExecAndCommit(conn, 50*time.Millisecond, insert, "x"); code(err) != "unknown" {
 		t.Error(err)
 	}

@@ -18,7 +18,7 @@ import (
 
 	"github.com/lib/pq"
 
-	"github.com/paygraph/paygraph/store/connector/proxytest"
+	"github.com/paygraph/paygraph/store/connector/faultproxy"
 )
 
 func TestSSLMode(t *testing.T) {
@@ -138,7 +138,7 @@ func TestFastPaths(t *testing.T) {
 	warm(t, db)
 
 	t.Run("a []byte goes in binary, in one request", func(t *testing.T) {
-		p.Arm(proxytest.Fault{})
+		p.Arm(faultproxy.Fault{})
 		var sum int64
 		if err := db.QueryRow("SELECT sum(n)::int8 FROM unnest($1::int8[]) n", int8Array(20, 22)).Scan(&sum); err != nil || sum != 42 {
 			t.Error(sum, err)
@@ -176,7 +176,7 @@ func TestFastPaths(t *testing.T) {
 		}
 	})
 	t.Run("a batch by hand is one request", func(t *testing.T) {
-		p.Arm(proxytest.Fault{})
+		p.Arm(faultproxy.Fault{})
 		if err := onConn(db, func(conn *sql.Conn) error {
 			return fiveRows(conn.QueryContext(context.Background(), "BEGIN; SELECT generate_series(1, 5); COMMIT"))
 		}); err != nil {

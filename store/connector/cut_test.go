@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/paygraph/paygraph/store/connector/proxytest"
+	"github.com/paygraph/paygraph/store/connector/faultproxy"
 )
 
 // scenario is a use of the pool whose effect is one row with the given id.
@@ -193,16 +193,16 @@ func TestCut(t *testing.T) {
 }
 
 // faults are the places at which an exchange can be cut. End of file and reset take turns.
-func faults(at int, x proxytest.Exchange) (all []proxytest.Fault) {
-	for _, kind := range []proxytest.Kind{proxytest.LoseRequest, proxytest.CutRequest, proxytest.CutAnswer} {
-		all = append(all, proxytest.Fault{Kind: kind}, proxytest.Fault{Kind: kind, Reset: true})
+func faults(at int, x faultproxy.Exchange) (all []faultproxy.Fault) {
+	for _, kind := range []faultproxy.Kind{faultproxy.LoseRequest, faultproxy.CutRequest, faultproxy.CutAnswer} {
+		all = append(all, faultproxy.Fault{Kind: kind}, faultproxy.Fault{Kind: kind, Reset: true})
 	}
 	before := 0
 	for i, length := range x.Answer {
-		all = append(all, proxytest.Fault{Kind: proxytest.CutAnswer, Bytes: before + length/2, Reset: i%2 == 0})
+		all = append(all, faultproxy.Fault{Kind: faultproxy.CutAnswer, Bytes: before + length/2, Reset: i%2 == 0})
 		before += length
 		if i < len(x.Answer)-1 {
-			all = append(all, proxytest.Fault{Kind: proxytest.CutAnswer, Bytes: before, Reset: i%2 == 1})
+			all = append(all, faultproxy.Fault{Kind: faultproxy.CutAnswer, Bytes: before, Reset: i%2 == 1})
 		}
 	}
 	for i := range all {
@@ -211,15 +211,15 @@ func faults(at int, x proxytest.Exchange) (all []proxytest.Fault) {
 	return all
 }
 
-func described(f proxytest.Fault) string {
+func described(f faultproxy.Fault) string {
 	end := "end of file"
 	if f.Reset {
 		end = "reset"
 	}
 	switch f.Kind {
-	case proxytest.LoseRequest:
+	case faultproxy.LoseRequest:
 		return "never arrives, " + end
-	case proxytest.CutRequest:
+	case faultproxy.CutRequest:
 		return "arrives in part, " + end
 	default:
 		return fmt.Sprintf("runs, %d bytes of the answer arrive, %s", f.Bytes, end)
@@ -227,7 +227,7 @@ func described(f proxytest.Fault) string {
 }
 
 // cut runs the scenario with the fault and checks everything that the package promises.
-func (s scenario) cut(t *testing.T, p *proxytest.Proxy, db *sql.DB, f proxytest.Fault) {
+func (s scenario) cut(t *testing.T, p *faultproxy.Proxy, db *sql.DB, f faultproxy.Fault) {
 	id := newID()
 	struck := p.Arm(f)
 	err := s.run(db, id)
@@ -240,7 +240,7 @@ func (s scenario) cut(t *testing.T, p *proxytest.Proxy, db *sql.DB, f proxytest.
 	case lost != harmless && errors.Is(err, driver.ErrBadConn):
 		t.Errorf("the error asks for another try: %v", err)
 	}
-	inPart := s.requests[f.At] == together && f.Kind == proxytest.CutRequest // COMMIT has gone out, and a reset may overtake it
+	inPart := s.requests[f.At] == together && f.Kind == faultproxy.CutRequest // COMMIT has gone out, and a reset may overtake it
 	if got, want := effects(t, id), s.effects(f, err); got != want && (!inPart || got > 1) {
 		t.Errorf("the effect happened %d times, not %d; the error was %v", got, want, err)
 	}
@@ -253,9 +253,9 @@ func (s scenario) cut(t *testing.T, p *proxytest.Proxy, db *sql.DB, f proxytest.
 }
 
 // effects is how often the effect of the scenario must have happened.
-func (s scenario) effects(f proxytest.Fault, err error) int {
+func (s scenario) effects(f faultproxy.Fault, err error) int {
 	for at, request := range s.requests {
-		ran := f.At == at && f.Kind == proxytest.CutAnswer
+		ran := f.At == at && f.Kind == faultproxy.CutAnswer
 		if request != inside && request != harmless && (err == nil || f.At > at || ran) {
 			return 1
 		}

@@ -11,7 +11,7 @@ import (
 
 	"github.com/lib/pq"
 
-	"github.com/paygraph/paygraph/store/connector/proxytest"
+	"github.com/paygraph/paygraph/store/connector/faultproxy"
 )
 
 // code is the SQLSTATE of an error, and "unknown" where the outcome is.
@@ -167,7 +167,7 @@ func TestTermination(t *testing.T) {
 // TestUndecided answers statements by errors that decide nothing, and by one that does.
 func TestUndecided(t *testing.T) {
 	t.Parallel()
-	before := map[string][]byte{"Query after a row": proxytest.OneRow()}
+	before := map[string][]byte{"Query after a row": faultproxy.OneRow()}
 	for _, c := range []struct{ severity, code, want string }{
 		{"ERROR", "57P01", "unknown"},
 		{"FATAL", "57P01", "unknown"},
@@ -199,7 +199,7 @@ func TestUndecided(t *testing.T) {
 				p := newProxy(t)
 				db := open(t, p.Address, Options{})
 				warm(t, db)
-				p.Arm(proxytest.Fault{Kind: proxytest.FakeAnswer, Fake: append(before[name], proxytest.ErrorAnswer(c.severity, c.code)...)})
+				p.Arm(faultproxy.Fault{Kind: faultproxy.FakeAnswer, Fake: append(before[name], faultproxy.ErrorAnswer(c.severity, c.code)...)})
 				if err := run(db); code(err) != c.want {
 					t.Errorf("%v; %s was expected", err, c.want)
 				}
@@ -217,19 +217,19 @@ func TestUndecided(t *testing.T) {
 // TestNoSpoiledPool has errors after which lib/pq alone keeps connections that are of no use; see TestWhyNotBare.
 func TestNoSpoiledPool(t *testing.T) {
 	t.Parallel()
-	for name, run := range map[string]func(t *testing.T, p *proxytest.Proxy, db *sql.DB){
-		"an error followed by a closed socket is the server's answer": func(t *testing.T, p *proxytest.Proxy, db *sql.DB) {
-			p.Arm(proxytest.Fault{Kind: proxytest.FakeAnswer, Fake: proxytest.ErrorMessage("ERROR", "42P01")})
+	for name, run := range map[string]func(t *testing.T, p *faultproxy.Proxy, db *sql.DB){
+		"an error followed by a closed socket is the server's answer": func(t *testing.T, p *faultproxy.Proxy, db *sql.DB) {
+			p.Arm(faultproxy.Fault{Kind: faultproxy.FakeAnswer, Fake: faultproxy.ErrorMessage("ERROR", "42P01")})
 			if _, err := db.Exec(insert, "x"); code(err) != "42P01" {
 				t.Error(err)
 			}
 		},
-		"too many parameters": func(t *testing.T, _ *proxytest.Proxy, db *sql.DB) {
+		"too many parameters": func(t *testing.T, _ *faultproxy.Proxy, db *sql.DB) {
 			if _, err := db.Exec("SELECT 1", make([]any, 65536)...); err == nil || code(err) == "unknown" {
 				t.Error(err)
 			}
 		},
-		"COPY FROM STDIN is refused": func(t *testing.T, _ *proxytest.Proxy, db *sql.DB) {
+		"COPY FROM STDIN is refused": func(t *testing.T, _ *faultproxy.Proxy, db *sql.DB) {
 			_ = inTx(db, (*sql.Tx).Commit, func(tx *sql.Tx) error {
 				_, err := tx.Prepare("COPY effect FROM STDIN")
 				if !errors.Is(err, errCopy) {
@@ -241,12 +241,12 @@ func TestNoSpoiledPool(t *testing.T) {
 				return err
 			})
 		},
-		"a value that cannot be scanned": func(t *testing.T, _ *proxytest.Proxy, db *sql.DB) {
+		"a value that cannot be scanned": func(t *testing.T, _ *faultproxy.Proxy, db *sql.DB) {
 			if err := db.QueryRow("SELECT 'x' FROM generate_series(1, $1)", 1000).Scan(new(int)); err == nil || code(err) == "unknown" {
 				t.Error(err)
 			}
 		},
-		"a transaction that failed": func(t *testing.T, _ *proxytest.Proxy, db *sql.DB) {
+		"a transaction that failed": func(t *testing.T, _ *faultproxy.Proxy, db *sql.DB) {
 			err := inTx(db, (*sql.Tx).Commit, func(tx *sql.Tx) error { _, _ = tx.Exec("SELECT 1/0"); return nil })
 			if code(err) != "failed transaction" {
 				t.Error(err)

@@ -4,12 +4,17 @@ import (
 	"testing"
 	"time"
 
-	"github.com/paygraph/paygraph/store/connector/proxytest"
+	"github.com/paygraph/paygraph/store/connector/faultproxy"
 )
 
-func newProxy(t testing.TB) *proxytest.Proxy {
+func newProxy(t testing.TB) *faultproxy.Proxy {
 	t.Helper()
-	return proxytest.New(t, server)
+	p, err := faultproxy.Listen(t.Context(), server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	return p
 }
 
 // within fails the test if f takes longer than d.

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/paygraph/paygraph/store/connector/proxytest"
+	"github.com/paygraph/paygraph/store/connector/faultproxy"
 )
 
 // reading returns a connection of a pool whose transactions see one moment, in a transaction that BeginReadOnly has begun.
@@ -91,7 +91,7 @@ func TestBeginGoesWithTheFirstStatement(t *testing.T) {
 	p := newProxy(t)
 	db := open(t, p.Address, Options{})
 	late := make(chan struct{})
-	struck := p.Arm(proxytest.Fault{Kind: proxytest.HoldAnswer, Statement: "BEGIN", Held: late})
+	struck := p.Arm(faultproxy.Fault{Kind: faultproxy.HoldAnswer, Statement: "BEGIN", Held: late})
 	var conn *sql.Conn
 	within(t, 5*time.Second, func() { conn = reading(t, db) })
 	if x := p.Exchanges(); len(x) > 0 {
@@ -118,7 +118,7 @@ func TestEndDoesNotWait(t *testing.T) {
 	conn := reading(t, db)
 	counted(t, conn, "nobody")
 	late := make(chan struct{})
-	struck := p.Arm(proxytest.Fault{Kind: proxytest.HoldAnswer, Statement: "ROLLBACK", Held: late})
+	struck := p.Arm(faultproxy.Fault{Kind: faultproxy.HoldAnswer, Statement: "ROLLBACK", Held: late})
 	within(t, 5*time.Second, func() { ended(t, conn); <-struck })
 	time.AfterFunc(50*time.Millisecond, func() { close(late) })
 	id := newID()
@@ -175,18 +175,18 @@ func TestLostAround(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name string
-		f    proxytest.Fault
+		f    faultproxy.Fault
 	}{
-		{"the request with BEGIN is lost", proxytest.Fault{Kind: proxytest.LoseRequest, Statement: "BEGIN"}},
-		{"the answer to BEGIN is cut", proxytest.Fault{Kind: proxytest.CutAnswer, Statement: "BEGIN", Bytes: 9}},
-		{"the answer to BEGIN is all that comes", proxytest.Fault{Kind: proxytest.CutAnswer, Statement: "BEGIN", Bytes: len(beginAnswer)}},
-		{"the answer to BEGIN does not come", proxytest.Fault{Kind: proxytest.SwallowAnswer, Statement: "BEGIN"}},
-		{"the answer to BEGIN is an error", proxytest.Fault{Kind: proxytest.FakeAnswer, Statement: "BEGIN",
-			Fake: proxytest.ErrorAnswer("ERROR", "57014")}},
-		{"the answer to ROLLBACK is cut", proxytest.Fault{Kind: proxytest.CutAnswer, Statement: "ROLLBACK", Bytes: 9}},
-		{"the answer to ROLLBACK does not come", proxytest.Fault{Kind: proxytest.SwallowAnswer, Statement: "ROLLBACK"}},
-		{"the answer to ROLLBACK is an error", proxytest.Fault{Kind: proxytest.FakeAnswer, Statement: "ROLLBACK",
-			Fake: proxytest.ErrorAnswer("ERROR", "57014")}},
+		{"the request with BEGIN is lost", faultproxy.Fault{Kind: faultproxy.LoseRequest, Statement: "BEGIN"}},
+		{"the answer to BEGIN is cut", faultproxy.Fault{Kind: faultproxy.CutAnswer, Statement: "BEGIN", Bytes: 9}},
+		{"the answer to BEGIN is all that comes", faultproxy.Fault{Kind: faultproxy.CutAnswer, Statement: "BEGIN", Bytes: len(beginAnswer)}},
+		{"the answer to BEGIN does not come", faultproxy.Fault{Kind: faultproxy.SwallowAnswer, Statement: "BEGIN"}},
+		{"the answer to BEGIN is an error", faultproxy.Fault{Kind: faultproxy.FakeAnswer, Statement: "BEGIN",
+			Fake: faultproxy.ErrorAnswer("ERROR", "57014")}},
+		{"the answer to ROLLBACK is cut", faultproxy.Fault{Kind: faultproxy.CutAnswer, Statement: "ROLLBACK", Bytes: 9}},
+		{"the answer to ROLLBACK does not come", faultproxy.Fault{Kind: faultproxy.SwallowAnswer, Statement: "ROLLBACK"}},
+		{"the answer to ROLLBACK is an error", faultproxy.Fault{Kind: faultproxy.FakeAnswer, Statement: "ROLLBACK",
+			Fake: faultproxy.ErrorAnswer("ERROR", "57014")}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

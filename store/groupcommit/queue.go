@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/paygraph/paygraph/clock"
 )
 
 // Errors of Do.
@@ -60,13 +62,14 @@ func (i *Item[C, R]) Settle(result R, err error) {
 // one that has worked last takes it.
 type Queue[K comparable, C, R any] struct {
 	limits  Limits
+	clock   clock.Clock
 	mu      sync.Mutex
 	lines   map[K]*line[C, R]
 	ready   []K             // keys with items and no batch in flight, the longest waiting first
 	idle    []chan struct{} // what wakes the writers that have nothing to do, the one that worked last at the end
 	waiting int
 	closed  bool
-	writers sync.WaitGroup
+	writers clock.Group
 }
 
 type line[C, R any] struct {
@@ -75,8 +78,8 @@ type line[C, R any] struct {
 }
 
 // New starts the writers, each made by the function with its number.
-func New[K comparable, C, R any](limits Limits, writer func(n int) Writer[K, C, R]) *Queue[K, C, R] {
-	q := &Queue[K, C, R]{limits: limits, lines: map[K]*line[C, R]{}}
+func New[K comparable, C, R any](c clock.Clock, limits Limits, writer func(n int) Writer[K, C, R]) *Queue[K, C, R] {
+	q := &Queue[K, C, R]{limits: limits, clock: c, lines: map[K]*line[C, R]{}, writers: clock.Group{Clock: c}}
 	for n := range limits.Writers {
 		q.writers.Go(func() { q.run(writer(n)) })
 	}
@@ -87,7 +90,8 @@ func New[K comparable, C, R any](limits Limits, writer func(n int) Writer[K, C, 
 // ends first; the end of the context alone does not take the command back. Errors: ErrFull, ErrKeyFull, ErrClosed, all three at once,
 // ErrTimeUp, and what the writer settles with.
 func (q *Queue[K, C, R]) Do(ctx context.Context, key K, c C) (R, error) {
-	item := &Item[C, R]{Command: c, Deadline: time.Now().Add(q.limits.Patience), done: make(chan struct{})}
+	now := q.clock.Now()
+	item := &Item[C, R]{Command: c, Deadline: now.Add(q.limits.Patience), done: make(chan struct{})}
 	if deadline, ok := ctx.Deadline(); ok && deadline.Before(item.Deadline) {
 		item.Deadline = deadline
 	}
@@ -95,16 +99,13 @@ func (q *Queue[K, C, R]) Do(ctx context.Context, key K, c C) (R, error) {
 	if err := q.put(key, item); err != nil {
 		return none, err
 	}
-	timer := time.NewTimer(time.Until(item.Deadline))
-	defer timer.Stop()
-	select {
-	case <-item.done:
+	switch q.clock.Wait(item.Deadline.Sub(now), item.done, ctx.Done()) {
+	case 0:
 		return item.result, item.err
-	case <-timer.C:
-		return none, ErrTimeUp
-	case <-ctx.Done():
+	case 1:
 		return none, errors.Join(ErrTimeUp, ctx.Err())
 	}
+	return none, ErrTimeUp
 }
 
 func (q *Queue[K, C, R]) put(key K, item *Item[C, R]) error {
@@ -164,9 +165,7 @@ func (q *Queue[K, C, R]) take(wake chan struct{}) (K, []*Item[C, R], bool) {
 			return none, nil, false
 		}
 		q.idle = slices.Insert(q.idle, place, wake)
-		q.mu.Unlock()
-		<-wake
-		q.mu.Lock()
+		q.rest(wake)
 	}
 	key := q.ready[0]
 	q.ready = q.ready[1:]
@@ -177,6 +176,13 @@ func (q *Queue[K, C, R]) take(wake chan struct{}) (K, []*Item[C, R], bool) {
 	l.inFlight = true
 	q.waiting -= n
 	return key, batch, true
+}
+
+// rest waits without the lock until somebody wakes the writer.
+func (q *Queue[K, C, R]) rest(wake chan struct{}) {
+	q.mu.Unlock()
+	defer q.mu.Lock()
+	q.clock.Wait(clock.Forever, wake)
 }
 
 // finish lets the next batch of the key go. It wakes nobody: its writer takes next what has waited longest.

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/paygraph/paygraph/clock"
 	"github.com/paygraph/paygraph/store/groupcommit"
 )
 
@@ -47,7 +48,7 @@ func (s scribe) Close() { s.closed.Add(1) }
 func begin(limits groupcommit.Limits, takes time.Duration) (q *queue, batches *[]string, closed *atomic.Int32) {
 	batches, closed = new([]string), new(atomic.Int32)
 	mu := new(sync.Mutex)
-	return groupcommit.New(limits, func(int) groupcommit.Writer[string, int, string] {
+	return groupcommit.New(clock.Real, limits, func(int) groupcommit.Writer[string, int, string] {
 		return scribe{takes, mu, batches, closed}
 	}), batches, closed
 }
@@ -100,7 +101,7 @@ func TestAKeyHasOneBatchInFlight(t *testing.T) {
 	many.Writers, many.Waiting, many.WaitingOfKey = 4, 1000, 1000
 	var inFlight [3]atomic.Int32
 	var most atomic.Int32
-	q := groupcommit.New(many, func(int) groupcommit.Writer[string, int, string] { return counting{&inFlight, &most} })
+	q := groupcommit.New(clock.Real, many, func(int) groupcommit.Writer[string, int, string] { return counting{&inFlight, &most} })
 	var all sync.WaitGroup
 	for n := range 600 {
 		all.Go(func() {
@@ -159,7 +160,7 @@ func TestTheWriterThatWorkedLastWorksNext(t *testing.T) {
 		three.Writers = 3
 		var mu sync.Mutex
 		var worked []int
-		q := groupcommit.New(three, func(n int) groupcommit.Writer[string, int, string] {
+		q := groupcommit.New(clock.Real, three, func(n int) groupcommit.Writer[string, int, string] {
 			return named{n, func(n int) { mu.Lock(); worked = append(worked, n); mu.Unlock() }}
 		})
 		synctest.Wait()
@@ -312,7 +313,7 @@ func TestTimeUp(t *testing.T) {
 func TestTheDeadlineOfAnItem(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		deadlines := make(chan time.Duration, 2)
-		q := groupcommit.New(limits, func(int) groupcommit.Writer[string, int, string] { return watch{deadlines, time.Now()} })
+		q := groupcommit.New(clock.Real, limits, func(int) groupcommit.Writer[string, int, string] { return watch{deadlines, time.Now()} })
 		_, _ = q.Do(context.Background(), "a", 1)
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
@@ -338,7 +339,7 @@ func (w watch) Close() {}
 
 func TestOnlyTheFirstAnswerCounts(t *testing.T) {
 	t.Parallel()
-	q := groupcommit.New(limits, func(int) groupcommit.Writer[string, int, string] {
+	q := groupcommit.New(clock.Real, limits, func(int) groupcommit.Writer[string, int, string] {
 		return watch{make(chan time.Duration, 1), time.Now()}
 	})
 	got, err := q.Do(t.Context(), "a", 1)

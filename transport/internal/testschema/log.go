@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/paygraph/paygraph/answer"
+	"github.com/paygraph/paygraph/clock"
 	"github.com/paygraph/paygraph/event"
 )
 
@@ -27,7 +28,7 @@ type Log struct {
 // NewLog starts a log. Its hub has to be closed.
 func NewLog() *Log {
 	l := &Log{}
-	l.Hub = event.NewHub(l, slog.New(slog.DiscardHandler))
+	l.Hub = event.NewHub(clock.Real, l, slog.New(slog.DiscardHandler))
 	return l
 }
 

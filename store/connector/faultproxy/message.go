@@ -1,7 +1,8 @@
-package proxytest
+package faultproxy
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/binary"
 	"io"
 	"slices"
@@ -55,7 +56,7 @@ func Message(kind byte, body string) []byte {
 
 // ErrorMessage is an ErrorResponse.
 func ErrorMessage(severity, code string) []byte {
-	return Message('E', "S"+severity+"\x00V"+severity+"\x00C"+code+"\x00Mfrom the test's proxy\x00\x00")
+	return Message('E', "S"+severity+"\x00V"+severity+"\x00C"+code+"\x00Mfrom the proxy between\x00\x00")
 }
 
 // ErrorAnswer is the end of an answer, outside a transaction.
@@ -67,4 +68,15 @@ func ErrorAnswer(severity, code string) []byte {
 func OneRow() []byte {
 	return slices.Concat(Message('T', "\x00\x01c\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x19\xff\xff\xff\xff\xff\xff\x00\x00"),
 		Message('D', "\x00\x01\x00\x00\x00\x01x"))
+}
+
+// parameter is the value of one of the parameters that a session starts with.
+func parameter(startup []byte, name string) string {
+	parts := bytes.Split(startup[8:], []byte{0})
+	for n := 0; n+1 < len(parts); n += 2 {
+		if string(parts[n]) == name {
+			return string(parts[n+1])
+		}
+	}
+	return ""
 }

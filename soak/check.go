@@ -1,0 +1,144 @@
+package soak
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strings"
+
+	"github.com/paygraph/paygraph/answer"
+	"github.com/paygraph/paygraph/store"
+)
+
+// checker holds the database against a register. It reads on from where it was.
+type checker struct {
+	*world
+	register  *register
+	merchant  string   // in PostgreSQL's form
+	reached   []string // of each source
+	deposited int64    // minor units, in all transactions so far
+}
+
+func newChecker(w *world, r *register) (*checker, error) {
+	id, err := answer.Decode(answer.MerchantPrefix, string(w.merchant))
+	c := &checker{world: w, register: r, merchant: id.String()}
+	for range sources {
+		c.reached = append(c.reached, answer.UUID{}.String())
+	}
+	return c, err
+}
+
+// check holds everything that was acknowledged since the last time, and all new effects, against each other, in one snapshot of the database: each
+// acknowledged command has just its effects and its record, nothing has two, and the wallets hold what was deposited.
+func (c *checker) check(ctx context.Context) error {
+	tx, err := c.db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }()
+	return c.checkIn(ctx, tx)
+}
+
+// checkIn is check in a transaction whose snapshot is still to be taken: what is acknowledged by then is in it.
+func (c *checker) checkIn(ctx context.Context, tx *sql.Tx) error {
+	keys := c.register.takeFresh()
+	for n := range sources {
+		if err := c.readSource(ctx, tx, n); err != nil {
+			return fmt.Errorf("reading %s: %w", sources[n].name, err)
+		}
+	}
+	for _, key := range keys {
+		c.register.judge(key)
+	}
+	if err := c.readRecords(ctx, tx, keys); err != nil {
+		return fmt.Errorf("reading records: %w", err)
+	}
+	return c.sum(ctx, tx)
+}
+
+// readSource takes the effects that are new.
+func (c *checker) readSource(ctx context.Context, tx *sql.Tx, n int) error {
+	rows, err := tx.QueryContext(ctx, sources[n].query, c.merchant, c.reached[n])
+	if err != nil {
+		return err
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var key string
+		var object, at answer.UUID
+		var deposited int64
+		if err := rows.Scan(&key, &object, &deposited, &at); err != nil {
+			return err
+		}
+		c.deposited += deposited
+		c.reached[n] = max(c.reached[n], at.String())
+		if strings.HasPrefix(key, preparing) {
+			continue
+		}
+		c.register.found(n, key, object)
+	}
+	return rows.Err()
+}
+
+// recordsAtOnce bounds an array of keys.
+const recordsAtOnce = 1000
+
+// readRecords compares the gateway's records of keys with what was answered.
+func (c *checker) readRecords(ctx context.Context, tx *sql.Tx, keys []string) error {
+	for len(keys) > 0 {
+		n := min(len(keys), recordsAtOnce)
+		found, err := c.readSomeRecords(ctx, tx, keys[:n])
+		if err != nil {
+			return err
+		}
+		if found != n {
+			c.register.note("of %d acknowledged keys from %s on %d have a record", n, keys[0], found)
+		}
+		keys = keys[n:]
+	}
+	return nil
+}
+
+func (c *checker) readSomeRecords(ctx context.Context, tx *sql.Tx, keys []string) (found int, err error) {
+	array := "{" + strings.Join(keys, ",") + "}" // keys are letters, digits and hyphens
+	rows, err := tx.QueryContext(ctx, `SELECT key, coalesce(object_id, ''), refusal IS NOT NULL FROM idempotency
+		WHERE merchant_id = $1 AND owner = '' AND key = ANY ($2::text[])`, c.merchant, array)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = rows.Close() }()
+	for ; rows.Next(); found++ {
+		var key, object string
+		var refused bool
+		if err := rows.Scan(&key, &object, &refused); err != nil {
+			return 0, err
+		}
+		id, err := decode(object)
+		if err != nil {
+			return 0, err
+		}
+		c.register.record(key, id, refused)
+	}
+	return found, rows.Err()
+}
+
+// sum compares what all wallets hold with what was deposited.
+func (c *checker) sum(ctx context.Context, tx *sql.Tx) error {
+	var wallets int64
+	err := tx.QueryRowContext(ctx, `SELECT sum(b.credits_posted - b.debits_posted) FROM balance b JOIN account a
+		ON a.merchant_id = b.merchant_id AND a.id = b.account_id WHERE b.merchant_id = $1 AND a.customer_id IS NOT NULL`, c.merchant).Scan(&wallets)
+	if err == nil && wallets != c.deposited {
+		c.register.note("the wallets hold %d minor units, and %d were deposited", wallets, c.deposited)
+	}
+	return err
+}
+
+// verify is what the command of that name does.
+func (w *world) verify(ctx context.Context) error {
+	admin, err := store.OpenAdmin(w.cluster.DSN())
+	if err != nil {
+		return err
+	}
+	defer func() { _ = admin.Close() }()
+	return admin.Verify(ctx, nil, func(store.Verified) {})
+}

@@ -1,0 +1,213 @@
+package soak
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/paygraph/paygraph/store/connector/faultproxy"
+	"github.com/paygraph/paygraph/store/embedded/embeddedtest"
+)
+
+// program builds the gateway.
+func program(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(embeddedtest.Folder(t), "paygraph")
+	output, err := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", path, "github.com/paygraph/paygraph").CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, output)
+	}
+	return path
+}
+
+// logged passes lines on to the test's log.
+type logged struct{ t *testing.T }
+
+func (l logged) Write(p []byte) (int, error) {
+	l.t.Log(strings.TrimSpace(string(p)))
+	return len(p), nil
+}
+
+// TestSoak has each kind of fault strike once, and each place once: of the ways to spoil a message it takes turns, and messages
+// that only prepare a statement are left to the long form.
+func TestSoak(t *testing.T) {
+	t.Parallel()
+	o := Options{Clients: inFlightAtLeast + 32, VerifyEvery: 100, Seed: 1, Program: program(t), Dir: embeddedtest.Folder(t)}
+	s := newSoak(o, logged{t})
+	if err := s.prepare(); err != nil {
+		t.Fatal(err)
+	}
+	ctx := t.Context()
+	err := s.inWorld(ctx, "main", nil, func(w *world) ([]*fault, error) {
+		w.backWithin = 3 * backWithin // on a machine on which other tests run
+		steps, err := w.learnSteps(ctx)
+		return short(steps), err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.FullDisks = 1
+	if err := s.smallWorld(ctx); err != nil {
+		t.Fatal(err)
+	}
+	for _, wrong := range s.report.wrongs {
+		t.Error(wrong)
+	}
+	if n := s.report.unknowns(); n < fewestUnknown {
+		t.Errorf("%d unknown outcomes were met, want %d", n, fewestUnknown)
+	}
+	for _, c := range s.report.cycles {
+		if c.missed {
+			t.Errorf("%s did not strike", c.fault)
+		}
+	}
+	t.Log(s.report.text(0))
+}
+
+// short is a plan of less than a minute.
+func short(steps []*step) []*fault {
+	all := []*fault{
+		killNodes(killOfOneNode, 0), killNodes(killOfAllNodes, 0, 1), killDatabase(), killPostmaster(), terminateBackends(), killBackend(),
+		freezeAt(0, locking, true), jumpClock(), cutInRecovery(1, faultproxy.CutAnswer, locking, cuts[0]),
+		cutInRecovery(0, faultproxy.LoseRequest, writing, cuts[2]),
+	}
+	brief := slices.DeleteFunc(slices.Clone(cuts), func(c cut) bool { return c.swallows })
+	steps = slices.DeleteFunc(steps, func(s *step) bool { return s.prepares })
+	for n, s := range steps {
+		all = append(all, cutAt(n%nodeCount, s, brief[n%len(brief)]))
+	}
+	return append(all, cutAt(0, writing, cuts[len(cuts)-1]))
+}
+
+// TestACheckFindsWhatIsWrong spoils what the clients were told, and what the database has, in a world in which nothing has happened.
+func TestACheckFindsWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	w, err := newWorld(ctx, program(t), embeddedtest.Folder(t), 4, 1, map[string]string{"fsync": "off"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.close()
+	w.load.begin(ctx)
+	if _, err := w.run(ctx, terminateBackends()); err != nil {
+		t.Fatal(err)
+	}
+	if stuck := w.load.end(ctx, endWithin); len(stuck) > 0 {
+		t.Fatal(stuck)
+	}
+	paidFor := func() (key string) {
+		err := w.db.QueryRow(`SELECT p.reference FROM payment p JOIN entry e ON e.payment_id = p.id WHERE p.reference NOT LIKE '%-open'
+			AND p.reference NOT LIKE 'probe%' ORDER BY random() LIMIT 1`).Scan(&key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return key
+	}
+	for name, c := range map[string]struct {
+		spoil func(key string) string
+		want  string
+	}{
+		"nothing": {func(string) string { return `SELECT 1` }, ""},
+		"a lost payment": {func(key string) string {
+			return fmt.Sprintf(`DELETE FROM payment WHERE reference = '%s'`, key)
+		}, "LOST"},
+		"a payment that was made twice": {func(key string) string {
+			return fmt.Sprintf(`INSERT INTO payment SELECT (jsonb_populate_record(p, jsonb_build_object('id', gen_random_uuid()))).*
+				FROM payment p WHERE reference = '%s'`, key)
+		}, "DOUBLED"},
+		"a lost record": {func(key string) string { return fmt.Sprintf(`DELETE FROM idempotency WHERE key = '%s'`, key) }, "have a record"},
+		"money that came from nowhere": {func(string) string {
+			return `UPDATE balance SET credits_posted = credits_posted + 1 WHERE account_id = (SELECT id FROM account WHERE customer_id IS NOT NULL LIMIT 1)`
+		}, "the wallets hold"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := w.spoiled(ctx, t, c.spoil(paidFor())); !strings.Contains(got, c.want) || c.want == "" && got != "" {
+				t.Errorf("found %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+// spoiled is what the last look finds after a statement, which is undone.
+func (w *world) spoiled(ctx context.Context, t *testing.T, statement string) string {
+	t.Helper()
+	r := newRegister()
+	if err := readOracle(w.oraclePath(), func(l line) { r.apply(l) }); err != nil {
+		t.Fatal(err)
+	}
+	c, err := newChecker(w, r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tx, err := w.db.BeginTx(ctx, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback()
+	if _, err := tx.Exec(statement); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.checkIn(ctx, tx); err != nil {
+		t.Fatal(err)
+	}
+	return strings.Join(r.wrongs, "\n")
+}
+
+// TestTheReportSaysWhatWasNotRun has a run that has met nothing.
+func TestTheReportSaysWhatWasNotRun(t *testing.T) {
+	t.Parallel()
+	r := newReport(Options{})
+	r.add(&cycle{fault: killOfOneNode, back: 7e9, wrongs: []string{"SLOW"}})
+	r.add(&cycle{fault: "a cut", missed: true})
+	r.notRun("a full disk", 3, "nobody may mount one")
+	if !r.judge(false) {
+		t.Error("a run without unknown outcomes has passed")
+	}
+	for _, want := range []string{"FAILED", "| kill -9 of a node | 1 | 0 | 7.00 s | 7.00 s |", "| a cut | 0, MISSED 1 |",
+		"NOT RUN: a full disk, 3 times: nobody may mount one", "WRONG: kill -9 of a node: SLOW", "only 0 unknown outcomes"} {
+		if text := r.text(0); !strings.Contains(text, want) {
+			t.Errorf("the report does not say %q:\n%s", want, text)
+		}
+	}
+}
+
+// TestTheOracleIsRead has lines that were noted read again.
+func TestTheOracleIsRead(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "oracle")
+	o, err := newOracle(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-o.note(line{Key: "k", Kind: kinds[0].name, Input: map[string]any{"reference": "k"}})
+	before, err := os.ReadFile(path)
+	if err != nil || bytes.Count(before, []byte("\n")) != 1 {
+		t.Fatalf("what is synced is not in the file: %q, %v", before, err)
+	}
+	o.note(line{Key: "k", Unknown: "CONNECTION_LOST"})
+	o.note(line{Key: "k", Answer: &acknowledged{Refusal: "INSUFFICIENT_FUNDS"}})
+	if err := o.close(); err != nil {
+		t.Fatal(err)
+	}
+	r := newRegister()
+	if err := readOracle(path, func(l line) { r.apply(l) }); err != nil {
+		t.Fatal(err)
+	}
+	if f := r.fates["k"]; f == nil || !f.known || !f.refused || len(r.takeFresh()) != 1 || len(r.wrongs) > 0 {
+		t.Errorf("read %+v, %v", f, r.wrongs)
+	}
+	r.apply(line{Key: "k", Answer: &acknowledged{Refusal: "INSUFFICIENT_FUNDS"}})
+	if len(r.takeFresh()) != 0 || len(r.wrongs) > 0 {
+		t.Errorf("the same answer again is another: %v", r.wrongs)
+	}
+	r.apply(line{Key: "k", Answer: &acknowledged{Object: "pay_01h455vb4pex5vsknk084sn02q"}})
+	if len(r.wrongs) != 1 {
+		t.Errorf("another answer is not noticed: %v", r.wrongs)
+	}
+}

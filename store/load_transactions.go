@@ -1,0 +1,67 @@
+package store
+
+import (
+	"context"
+
+	"github.com/paygraph/paygraph/answer"
+	"github.com/paygraph/paygraph/command"
+	"github.com/paygraph/paygraph/ledger"
+)
+
+var (
+	legsByID      = `SELECT ` + legColumns + each + lateral(legColumns, `entry`, `e`, `e.transaction_id = u.id`, `OFFSET 0`) + ` ORDER BY e.transaction_id, e.leg`
+	reversalsByID = `SELECT r.transaction_id, r.reversed_by` + each +
+		lateral(`r.transaction_id, r.reversed_by`, `reversal`, `r`, `r.transaction_id = u.id`, `LIMIT 1`)
+)
+
+// loadTransactions reads transactions, and which of them have been reversed.
+func (s *session) loadTransactions(ctx context.Context, b *batch, ids map[string]bool) error {
+	legs := fold()
+	err := s.byID(ctx, b, answer.TransactionPrefix, ids, legsByID, func(scan scanner) error {
+		t, err := legs(scan)
+		if t != nil {
+			b.transactions[t.ID] = t
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return s.byID(ctx, b, answer.TransactionPrefix, ids, reversalsByID, func(scan scanner) error {
+		r, err := scanReversal(scan)
+		if err == nil {
+			b.reversals[r.of] = r.by
+		}
+		return err
+	})
+}
+
+// reversal says which transaction has undone another.
+type reversal struct{ of, by ledger.TransactionID }
+
+func scanReversal(scan scanner) (*reversal, error) {
+	var of, by answer.UUID
+	err := scan(&of, &by)
+	return &reversal{
+		ledger.TransactionID(answer.Encode(answer.TransactionPrefix, of)), ledger.TransactionID(answer.Encode(answer.TransactionPrefix, by)),
+	}, err
+}
+
+// Reversals finds which of some transactions have been undone, and by which.
+func (r Reads) Reversals(ctx context.Context, m answer.MerchantID, ids []string) (map[string]ledger.TransactionID, error) {
+	found, err := some(ctx, r, m, answer.TransactionPrefix, ids, reversalsByID, scanReversal)
+	by := make(map[string]ledger.TransactionID, len(found))
+	for _, f := range found {
+		by[string(f.of)] = f.by
+	}
+	return by, err
+}
+
+// addTransaction adds the accounts of a transaction.
+func (n missing) addTransaction(b *batch, t *ledger.Transaction) {
+	var needs command.Needs
+	for i := range t.Entries {
+		needs.Accounts = append(needs.Accounts, string(t.Entries[i].AccountID))
+	}
+	n.add(b, needs)
+}

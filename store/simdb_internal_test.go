@@ -1,0 +1,498 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+
+	"slices"
+	"time"
+
+	"github.com/lib/pq"
+
+	"github.com/paygraph/paygraph/clock"
+	"github.com/paygraph/paygraph/clock/clocktest"
+	"github.com/paygraph/paygraph/command"
+	"github.com/paygraph/paygraph/event"
+	"github.com/paygraph/paygraph/ledger"
+	"github.com/paygraph/paygraph/merchant"
+	"github.com/paygraph/paygraph/payment"
+	"github.com/paygraph/paygraph/store/connector"
+)
+
+// simDatabase is PostgreSQL as a writer meets it: heads with locks, rows under primary keys, commits whole or not at all; and a network that
+// loses what was asked and what was answered.
+type simDatabase struct {
+	sim     *clocktest.Simulation
+	host    *clocktest.Host
+	shelves map[merchant.ID]*shelf
+	trouble mishaps
+	broken  error // the first thing that a database would not have allowed, or that no writer may do
+}
+
+// mishaps are how often things go wrong.
+type mishaps struct {
+	refused float64 // a connection
+	before  float64 // a request is lost before the server has it
+	after   float64 // its answer is lost
+	late    float64 // its answer is lost, and it is executed later
+	full    float64 // the server answers that the disk is full
+	unread  float64 // a read fails
+	slow    float64 // a message takes up to three seconds
+}
+
+// shelf is what the database has of one merchant.
+type shelf struct {
+	head      head
+	customers map[merchant.CustomerID]merchant.Customer
+	accounts  map[ledger.AccountID]ledger.Account
+	payments  map[payment.ID]payment.Payment
+	holds     map[ledger.HoldID]ledger.Hold
+	entries   map[ledger.AccountID][]ledger.Entry
+	posted    map[ledger.TransactionID]*ledger.Transaction
+	captures  map[payment.CaptureID]payment.Capture
+	refunds   map[payment.RefundID]payment.Refund
+	reversals map[ledger.TransactionID]ledger.TransactionID
+	timers    map[timerKey]command.Timer
+	events    []event.Event
+	records   map[key]record
+
+	holder   *transaction  // who has the head's lock
+	released chan struct{} // is closed when it has not
+}
+
+// timerKey is a timer's primary key.
+type timerKey struct{ kind, object string }
+
+func keyOfTimer(t command.Timer) timerKey { return timerKey{string(t.Kind), t.ObjectID} }
+
+// transaction is one that has the head's lock.
+type transaction struct {
+	shelf     *shelf
+	idleUntil time.Time // when the server ends it; zero: it is at work
+	ended     bool
+}
+
+func newShelf(m merchant.ID) *shelf {
+	return &shelf{
+		head:      head{hash: event.Genesis(m), stamp: 1},
+		customers: map[merchant.CustomerID]merchant.Customer{}, accounts: map[ledger.AccountID]ledger.Account{},
+		payments: map[payment.ID]payment.Payment{}, holds: map[ledger.HoldID]ledger.Hold{},
+		entries: map[ledger.AccountID][]ledger.Entry{}, posted: map[ledger.TransactionID]*ledger.Transaction{}, records: map[key]record{},
+		captures: map[payment.CaptureID]payment.Capture{}, refunds: map[payment.RefundID]payment.Refund{},
+		reversals: map[ledger.TransactionID]ledger.TransactionID{}, timers: map[timerKey]command.Timer{},
+		released: make(chan struct{}),
+	}
+}
+
+var errCut = errors.New("the connection is gone")
+
+// chance is true as often as it says.
+func (d *simDatabase) chance(often float64) bool { return often > 0 && d.sim.Rand.Float64() < often }
+
+// upTo is any time up to one.
+func (d *simDatabase) upTo(most time.Duration) time.Duration {
+	return time.Duration(d.sim.Rand.Int64N(int64(most)))
+}
+
+// travel is the way of a message to the server or back.
+func (d *simDatabase) travel(by clock.Clock) {
+	most := time.Millisecond
+	if d.chance(d.trouble.slow) {
+		most = 3 * time.Second
+	}
+	by.Wait(d.upTo(most))
+}
+
+// end ends a transaction without its effect, or after it.
+func (t *transaction) end() {
+	if t.ended {
+		return
+	}
+	t.ended = true
+	t.shelf.holder = nil
+	close(t.shelf.released)
+	t.shelf.released = make(chan struct{})
+}
+
+// lockHead waits for the head's lock, as long as lock_timeout says. A holder that does nothing is ended after a while.
+func (d *simDatabase) lockHead(by clock.Clock, s *shelf) (*transaction, error) {
+	for deadline := d.host.Now().Add(2 * time.Second); s.holder != nil; {
+		now, most := d.host.Now(), time.Duration(math.MaxInt64)
+		if until := s.holder.idleUntil; !until.IsZero() {
+			if most = until.Sub(now); most <= 0 {
+				s.holder.end()
+				break
+			}
+		}
+		if !now.Before(deadline) {
+			return nil, &pq.Error{Code: "55P03", Message: "lock_timeout"}
+		}
+		by.Wait(min(most, deadline.Sub(now)), s.released)
+	}
+	s.holder = &transaction{shelf: s}
+	return s.holder, nil
+}
+
+// written is what a statement carries: values, as they were when it was sent.
+type written struct {
+	assumed   bool
+	expects   int64 // the head's stamp
+	head      head
+	customers []merchant.Customer
+	opened    []ledger.Account
+	changed   []ledger.Account
+	balances  []ledger.Account
+	payments  []payment.Payment
+	holds     []ledger.Hold
+	posted    []*ledger.Transaction
+	captures  []payment.Capture
+	refunds   []payment.Refund
+	reversals []ledger.Transaction
+	timers    []command.Timer
+	served    []command.Timer
+	events    []event.Event
+	records   []record
+}
+
+// wire copies what the batch has decided.
+func wire(b *batch, stamp int64) *written {
+	w := &written{assumed: b.assumed, expects: b.head.stamp, head: head{b.head.sequence, b.head.hash, b.t, stamp, b.head.plans}, events: slices.Clone(b.events)}
+	w.customers, w.opened, w.changed = values(b.newCustomers), values(b.newAccounts), values(b.changedAccounts)
+	w.balances = append(values(b.balances), values(b.heldBalances)...)
+	w.payments = append(values(b.newPayments), values(b.changedPayments)...)
+	w.holds = append(values(b.newHolds), values(b.endedHolds)...)
+	w.captures, w.refunds, w.reversals = values(b.newCaptures), values(b.newRefunds), values(b.newReversals)
+	w.timers, w.served = slices.Clone(b.newTimers), slices.Clone(b.served)
+	w.records = values(b.records)
+	for _, e := range b.newEntries {
+		if e.Leg == ledger.FirstLeg {
+			t := *e.of
+			t.Entries = slices.Clone(t.Entries)
+			w.posted = append(w.posted, &t)
+		}
+	}
+	return w
+}
+
+func values[T any](of []*T) []T {
+	var all []T
+	for _, one := range of {
+		all = append(all, *one)
+	}
+	return all
+}
+
+// poisonKey begins the keys of commands that the database refuses.
+const poisonKey = "poison-"
+
+// commit writes everything, or says what the server would.
+func (d *simDatabase) commit(s *shelf, w *written) error {
+	if s.head.stamp != w.expects {
+		return &pq.Error{Code: "22P02", Message: movedOn}
+	}
+	for _, r := range w.records {
+		if _, known := s.records[key{r.owner, r.key}]; known {
+			return &pq.Error{Code: "23505", Message: "the key " + r.key + " is known"}
+		}
+		if len(r.key) > len(poisonKey) && r.key[:len(poisonKey)] == poisonKey {
+			return &pq.Error{Code: "22021", Message: "no character of ours"}
+		}
+	}
+	d.check(s, w)
+	s.head = w.head
+	s.events = append(s.events, w.events...)
+	for _, r := range w.records {
+		r.object, r.refusal = nil, nil // they are not written
+		s.records[key{r.owner, r.key}] = r
+	}
+	for _, c := range w.customers {
+		s.customers[c.ID] = c
+	}
+	for _, a := range w.opened {
+		s.accounts[a.ID] = a
+	}
+	for _, a := range w.changed {
+		was := s.accounts[a.ID]
+		a.Sums, a.Sequence = was.Sums, was.Sequence
+		s.accounts[a.ID] = a
+	}
+	for _, a := range w.balances {
+		was := s.accounts[a.ID]
+		was.Sums, was.Sequence = a.Sums, a.Sequence
+		s.accounts[a.ID] = was
+	}
+	for _, p := range w.payments {
+		s.payments[p.ID] = p
+	}
+	for _, h := range w.holds {
+		s.holds[h.ID] = h
+	}
+	for _, c := range w.captures {
+		s.captures[c.ID] = c
+	}
+	for _, r := range w.refunds {
+		s.refunds[r.ID] = r
+	}
+	for _, t := range w.reversals {
+		s.reversals[*t.Reverses] = t.ID
+	}
+	for _, t := range w.timers {
+		s.timers[keyOfTimer(t)] = t
+	}
+	for _, t := range w.served {
+		delete(s.timers, keyOfTimer(t))
+	}
+	for _, t := range w.posted {
+		s.posted[t.ID] = t
+		for _, e := range t.Entries {
+			s.entries[e.AccountID] = append(s.entries[e.AccountID], e)
+		}
+	}
+	return nil
+}
+
+// check says what no commit may do: leave a gap, or number something twice.
+func (d *simDatabase) check(s *shelf, w *written) {
+	next := int64(len(s.events))
+	prev := s.head.hash
+	for _, e := range w.events {
+		if next++; e.Sequence != next {
+			d.wrong("event %d comes where %d should", e.Sequence, next)
+		}
+		if e.Hash != event.Next(prev, simMerchant, e.Sequence, e.Schema, e.Payload) {
+			d.wrong("event %d does not continue the one before", e.Sequence)
+		}
+		prev = e.Hash
+	}
+	if len(w.events) > 0 && (w.head.sequence != next || w.head.hash != prev) {
+		d.wrong("the head is not the last event")
+	}
+	if !w.head.at.After(s.head.at) {
+		d.wrong("t goes back, from %v to %v", s.head.at, w.head.at)
+	}
+	more := map[ledger.AccountID]int64{}
+	for _, t := range w.posted {
+		for _, e := range t.Entries {
+			if more[e.AccountID]++; e.AccountSequence != int64(len(s.entries[e.AccountID]))+more[e.AccountID] {
+				d.wrong("entry %d comes on %s, which has %d", e.AccountSequence, e.AccountID, len(s.entries[e.AccountID]))
+			}
+		}
+	}
+}
+
+func (d *simDatabase) wrong(format string, what ...any) {
+	if d.broken == nil {
+		d.broken = fmt.Errorf(format, what...)
+	}
+}
+
+// simSession is a writer's way to the simulated database.
+type simSession struct {
+	*simDatabase
+	by   *clocktest.Host // the writer's machine
+	open bool
+	in   *transaction
+}
+
+var _ database = (*simSession)(nil)
+
+func (s *simSession) connect(context.Context) error {
+	if s.open {
+		return nil
+	}
+	s.travel(s.by)
+	if s.chance(s.trouble.refused) {
+		return errors.New("connection refused")
+	}
+	s.open = true
+	return nil
+}
+
+// cut ends the connection; the server finds out now, or up to five seconds later.
+func (s *simSession) cut() {
+	s.open = false
+	if s.in != nil && !s.in.ended {
+		if s.chance(0.5) {
+			s.in.end()
+		} else {
+			s.in.idleUntil = s.host.Now().Add(s.upTo(5 * time.Second))
+		}
+	}
+	s.in = nil
+}
+
+func (s *simSession) lock(_ context.Context, m merchant.ID, items []*item) (*batch, map[key]*record, error) {
+	s.travel(s.by)
+	if s.chance(s.trouble.before) {
+		s.cut()
+		return nil, nil, errCut
+	}
+	shelf := s.shelves[m]
+	in, err := s.lockHead(s.by, shelf)
+	if err != nil {
+		return nil, nil, err
+	}
+	s.in = in
+	b := newBatch(m)
+	b.head, b.shown = shelf.head, s.host.Now()
+	b.setTime(b.shown)
+	known := map[key]*record{}
+	for _, i := range items {
+		if r, ok := shelf.records[i.Command.key()]; ok {
+			known[i.Command.key()] = &r
+		}
+	}
+	in.idleUntil = s.host.Now().Add(5 * time.Second)
+	if s.chance(s.trouble.after) {
+		s.cut()
+		return nil, nil, fmt.Errorf("%w: %w", connector.ErrOutcomeUnknown, errCut)
+	}
+	s.travel(s.by)
+	return b, known, nil
+}
+
+func (s *simSession) load(_ context.Context, b *batch, items []*item, known map[key]*record) error {
+	needs := b.missing(items, known)
+	if needs.nothing() {
+		return nil
+	}
+	s.travel(s.by)
+	if !s.alive() || s.chance(s.trouble.before) {
+		s.cut()
+		return errCut
+	}
+	shelf := s.in.shelf
+	for id := range needs.customers {
+		if c, ok := shelf.customers[merchant.CustomerID(id)]; ok {
+			b.customers[c.ID] = &c
+		}
+	}
+	for id := range needs.payments {
+		if p, ok := shelf.payments[payment.ID(id)]; ok {
+			b.payments[p.ID] = &p
+			needs.addPayment(b, &p)
+		}
+	}
+	for id := range needs.transactions {
+		of := ledger.TransactionID(id)
+		if t := shelf.posted[of]; t != nil {
+			b.transactions[of] = t
+			needs.addTransaction(b, t)
+		}
+		if by, ok := shelf.reversals[of]; ok {
+			b.reversals[of] = by
+		}
+	}
+	for id := range needs.holds {
+		if h, ok := shelf.holds[ledger.HoldID(id)]; ok {
+			b.holds[h.ID] = &h
+			needs.addHold(b, &h)
+		}
+	}
+	for _, a := range shelf.accounts {
+		if needs.accounts[string(a.ID)] || a.CustomerID == nil && needs.inner[innerOf(&a)] {
+			loaded := &account{Account: &a}
+			loaded.save()
+			b.accounts[a.ID] = loaded
+			if a.CustomerID == nil {
+				b.inner[innerOf(&a)] = loaded
+			}
+		}
+	}
+	return nil
+}
+
+// alive says whether the server has not ended the session meanwhile.
+func (s *simSession) alive() bool {
+	if s.in != nil && !s.in.ended && !s.in.idleUntil.IsZero() && !s.host.Now().Before(s.in.idleUntil) {
+		s.in.end()
+	}
+	return s.open && s.in != nil && !s.in.ended
+}
+
+func (s *simSession) send(b *batch, stamp int64) error {
+	w, shelf := wire(b, stamp), s.shelves[b.merchant]
+	unknown := fmt.Errorf("%w: %w", connector.ErrOutcomeUnknown, errCut)
+	if s.chance(s.trouble.late) {
+		s.sendLate(shelf, w)
+		return unknown
+	}
+	s.travel(s.by)
+	if s.chance(s.trouble.before) {
+		s.cut()
+		return unknown
+	}
+	if w.assumed {
+		in, err := s.lockHead(s.by, shelf)
+		if err != nil {
+			return err
+		}
+		s.in = in
+	} else if !s.alive() {
+		s.cut()
+		return errCut
+	}
+	err := s.execute(shelf, w)
+	if s.chance(s.trouble.after) {
+		s.cut()
+		return unknown
+	}
+	s.travel(s.by)
+	return err
+}
+
+// execute has the server execute the statement and end the transaction, whatever becomes of who has sent it.
+func (s *simSession) execute(shelf *shelf, w *written) (err error) {
+	in, done := s.in, make(chan struct{})
+	s.in, in.idleUntil = nil, time.Time{}
+	s.host.Go(func() {
+		s.host.Wait(s.upTo(time.Millisecond)) // the disk
+		if s.chance(s.trouble.full) {
+			err = &pq.Error{Code: "53100", Message: "the disk is full"}
+		} else {
+			err = s.commit(shelf, w)
+		}
+		in.end()
+		close(done)
+	})
+	s.by.Wait(clock.Forever, done)
+	return err
+}
+
+// sendLate sends a statement whose answer nobody gets, and which is executed in a while: meanwhile the lock is held, if the transaction has it.
+func (s *simSession) sendLate(shelf *shelf, w *written) {
+	in := s.in
+	s.in, s.open = nil, false
+	if in != nil {
+		if in.ended {
+			return
+		}
+		in.idleUntil = time.Time{}
+	}
+	s.host.Go(func() {
+		s.host.Wait(s.upTo(4 * time.Second))
+		if in == nil {
+			var err error
+			if in, err = s.lockHead(s.host, shelf); err != nil {
+				return
+			}
+		}
+		_ = s.commit(shelf, w) // nobody hears of an error
+		in.end()
+	})
+}
+
+func (s *simSession) rollback() {
+	if !s.open {
+		return
+	}
+	s.travel(s.by)
+	if s.in != nil {
+		s.in.end()
+		s.in = nil
+	}
+}
+
+func (s *simSession) discard() { s.cut() }

@@ -1,0 +1,360 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"runtime"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/paygraph/paygraph/answer"
+	"github.com/paygraph/paygraph/auth"
+	"github.com/paygraph/paygraph/clock"
+	"github.com/paygraph/paygraph/clock/clocktest"
+	"github.com/paygraph/paygraph/command"
+	"github.com/paygraph/paygraph/event"
+	"github.com/paygraph/paygraph/ledger"
+	"github.com/paygraph/paygraph/merchant"
+	"github.com/paygraph/paygraph/payment"
+)
+
+// TestSimulation runs two nodes, their queues, writers and hubs, on a database and a network that fail, in one thread and a time of its own
+// (docs/decisions/021). A seed decides everything. PAYGRAPH_SEEDS is how many are run; PAYGRAPH_SEED runs one, and prints what happened.
+func TestSimulation(t *testing.T) {
+	t.Parallel()
+	if text := os.Getenv("PAYGRAPH_SEED"); text != "" {
+		seed, err := strconv.ParseUint(text, 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var story bytes.Buffer
+		_, err = simulate(seed, &story)
+		t.Logf("%s", story.String())
+		if err != nil {
+			t.Fatalf("seed %d: %v", seed, err)
+		}
+		return
+	}
+	var next atomic.Uint64
+	var met sightings
+	var runners sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		runners.Go(func() {
+			for seed := next.Add(1); seed <= seeds(t) && !t.Failed(); seed = next.Add(1) {
+				seen, err := simulate(seed, nil)
+				if err != nil {
+					t.Errorf("seed %d: %v\nPAYGRAPH_SEED=%d go test -count=1 -v -run TestSimulation ./store tells the story", seed, err, seed)
+				}
+				met.add(seen)
+			}
+		})
+	}
+	runners.Wait()
+	t.Logf("met: %+v", met.all)
+	if !t.Failed() && (met.all.Unknown == 0 || met.all.Replayed == 0 || met.all.Refused == 0 || met.all.Poisoned == 0 || met.all.Resumed == 0) {
+		t.Errorf("something was never met: %+v", met.all)
+	}
+}
+
+func seeds(t *testing.T) uint64 {
+	text := os.Getenv("PAYGRAPH_SEEDS")
+	if text == "" {
+		return 300
+	}
+	n, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// TestASimulationCanBeRepeated: a seed that failed would fail again.
+func TestASimulationCanBeRepeated(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(20) {
+		first, err := simulate(seed, nil)
+		again, errAgain := simulate(seed, nil)
+		if first != again || fmt.Sprint(err) != fmt.Sprint(errAgain) {
+			t.Errorf("seed %d: first %+v, %v, then %+v, %v", seed, first, err, again, errAgain)
+		}
+	}
+}
+
+// seen counts what a run has met.
+type seen struct {
+	Steps                                                       uint64 // a hash of what ran when
+	Answered, Replayed, Refused, Unknown, Unavailable, Poisoned int    // answers
+	Events, Heard, Resumed                                      int
+	Killed, Frozen, Drained, Restarted                          int // nodes
+}
+
+type sightings struct {
+	mu  sync.Mutex
+	all seen
+}
+
+func (s *sightings) add(one seen) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a := &s.all
+	a.Answered, a.Replayed, a.Refused = a.Answered+one.Answered, a.Replayed+one.Replayed, a.Refused+one.Refused
+	a.Unknown, a.Unavailable, a.Poisoned = a.Unknown+one.Unknown, a.Unavailable+one.Unavailable, a.Poisoned+one.Poisoned
+	a.Events, a.Heard, a.Resumed = a.Events+one.Events, a.Heard+one.Heard, a.Resumed+one.Resumed
+	a.Killed, a.Frozen, a.Drained, a.Restarted = a.Killed+one.Killed, a.Frozen+one.Frozen, a.Drained+one.Drained, a.Restarted+one.Restarted
+}
+
+var simMerchant = merchant.ID(answer.Encode(answer.MerchantPrefix, answer.UUID{1}))
+
+var simPrincipal = auth.Principal{Kind: auth.Backend, Merchant: simMerchant, Subject: "simulated", Scopes: auth.AllScopes}
+
+// world is a run: nodes on a database, clients and subscribers.
+type world struct {
+	*clocktest.Simulation
+	outside     *clocktest.Host // where clients are
+	db          *simDatabase
+	log         *slog.Logger
+	nodes       []*simNode
+	wallets     []ledger.AccountID
+	customer    merchant.CustomerID
+	asked       []*asked
+	payments    []payment.ID // that are known to clients
+	holds       []ledger.HoldID
+	subscribers []*simSubscriber
+	working     int // clients that have not finished
+	calm        bool
+	seen        seen
+	wrong       error // the first thing that a client or subscriber must not see
+}
+
+// simNode is a gateway: a store on the simulated database, with its services.
+type simNode struct {
+	host      *clocktest.Host
+	store     *Store
+	merchants *merchant.Service
+	ledger    *ledger.Service
+	payments  *payment.Service
+	gone      bool // it has been killed, or stopped
+	frozen    bool
+}
+
+// What a run takes, by its own time.
+const (
+	simTrouble = 25 * time.Second
+	simPeace   = 3 * time.Minute // in which everybody who waits must have got an answer
+)
+
+// simulate is one run. Its error is what went wrong.
+func simulate(seed uint64, story *bytes.Buffer) (seen, error) {
+	sim := clocktest.New(seed)
+	w := &world{Simulation: sim, outside: sim.Host("outside"), log: slog.New(slog.DiscardHandler)}
+	if story != nil {
+		w.log = slog.New(slog.NewTextHandler(story, &slog.HandlerOptions{Level: slog.LevelDebug, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+			if a.Key == slog.TimeKey {
+				return slog.String("at", sim.Elapsed().String())
+			}
+			return a
+		}}))
+	}
+	defer sim.Close()
+	w.db = &simDatabase{sim: sim, host: sim.Host("database"), shelves: map[merchant.ID]*shelf{simMerchant: newShelf(simMerchant)}}
+	for n := range 2 {
+		w.nodes = append(w.nodes, nil)
+		w.start(n)
+	}
+	w.outside.Go(w.prepare)
+	err := w.run(func() error { return w.Run(time.Minute) }, func() error { w.begin(); return w.Run(simTrouble) }, w.settle, w.check)
+	w.seen.Steps = sim.Steps()
+	return w.seen, err
+}
+
+// run goes on until something is wrong.
+func (w *world) run(parts ...func() error) error {
+	for _, part := range parts {
+		if err := part(); err != nil {
+			return err
+		}
+		if w.db.broken != nil {
+			return w.db.broken
+		}
+		if w.wrong != nil {
+			return w.wrong
+		}
+	}
+	return nil
+}
+
+// start starts a node, or another in its place.
+func (w *world) start(n int) {
+	host := w.Host(fmt.Sprint("node ", n))
+	host.Ahead = time.Duration(w.Rand.Int64N(int64(time.Minute)))
+	reads := &simReads{w.db, host}
+	s := &Store{inFlight: inFlight{keys: map[scopedKey]int{}}}
+	s.codec = codec{answer.NewCodec(payment.Refusals)}
+	s.fingerprinters.New = func() any { return command.NewFingerprinter([]byte("secret")) }
+	s.Hub = event.NewHub(host, reads, w.log.With("node", n))
+	s.queue = newQueue(2, writer{
+		clock: host, log: w.log.With("node", n), hub: s.Hub, codec: s.codec, hint: func(m merchant.ID, sequence int64) { w.hint(n, m, sequence) },
+	}, func() database { return &simSession{simDatabase: w.db, by: host} })
+	w.nodes[n] = &simNode{
+		host: host, store: s,
+		merchants: &merchant.Service{Committer: Committer[merchant.Batch](s), Reader: reads},
+		ledger:    &ledger.Service{Committer: Committer[ledger.Batch](s), Reader: reads},
+		payments:  &payment.Service{Committer: Committer[payment.Batch](s), Reader: reads},
+	}
+}
+
+// hint tells the other nodes how far a log reaches: now, late, twice, or never.
+func (w *world) hint(from int, m merchant.ID, sequence int64) {
+	for n := range w.nodes {
+		if n == from {
+			continue
+		}
+		for range w.Rand.IntN(3) {
+			w.outside.Go(func() {
+				w.db.travel(w.outside)
+				if node := w.nodes[n]; node != nil && !node.gone {
+					node.store.Hub.Hint(m, sequence)
+				}
+			})
+		}
+	}
+}
+
+// prepare makes wallets with money, without any trouble.
+func (w *world) prepare() {
+	node, ctx := w.nodes[0], context.Background()
+	made, err := node.merchants.CreateCustomer(ctx, simPrincipal, merchant.CreateCustomerInput{IdempotencyKey: "prepare-the-customer", Name: "Ada"})
+	if err != nil {
+		w.fail("the customer: %v", err)
+		return
+	}
+	w.customer = made.Customer.ID
+	for n := range 4 {
+		opened, err := node.ledger.OpenAccount(ctx, simPrincipal, ledger.OpenAccountInput{
+			IdempotencyKey: fmt.Sprint("prepare-the-wallet-", n), CustomerID: w.customer, Currency: "USD",
+		})
+		if err == nil {
+			w.wallets = append(w.wallets, opened.Account.ID)
+			_, err = node.ledger.DepositFunds(ctx, simPrincipal, ledger.DepositFundsInput{
+				IdempotencyKey: fmt.Sprint("prepare-the-money-", n), AccountID: opened.Account.ID, Amount: dollars(20), Reason: "cash",
+			})
+		}
+		if err != nil {
+			w.fail("wallet %d: %v", n, err)
+			return
+		}
+	}
+}
+
+// begin lets clients and subscribers come, and trouble.
+func (w *world) begin() {
+	some := func(most float64) float64 { return max(0, w.Rand.Float64()*2*most-most) } // in half of the runs none
+	w.db.trouble = mishaps{some(.3), some(.1), some(.2), some(.2), some(.1), some(.3), some(.1)}
+	w.log.Info("trouble", "is", fmt.Sprintf("%+v", w.db.trouble))
+	for n := range 3 + w.Rand.IntN(8) {
+		w.working++
+		w.outside.Go(func() { w.client(n) })
+	}
+	for range 1 + w.Rand.IntN(4) {
+		w.subscribe()
+	}
+	for range w.Rand.IntN(3) {
+		w.outside.Go(w.harm)
+	}
+}
+
+// harm befalls nodes now and then.
+func (w *world) harm() {
+	for w.pause(10 * time.Second); !w.calm; w.pause(10 * time.Second) {
+		n := w.Rand.IntN(len(w.nodes))
+		node := w.nodes[n]
+		if node.gone {
+			continue
+		}
+		switch w.Rand.IntN(3) {
+		case 0:
+			w.log.Info("a node is killed", "node", n)
+			w.seen.Killed++
+			node.gone = true
+			node.host.Freeze()
+		case 1:
+			w.log.Info("a node is frozen", "node", n)
+			w.seen.Frozen++
+			node.host.Freeze()
+			node.frozen = true
+			w.pause(12 * time.Second)
+			node.host.Thaw()
+			node.frozen = false
+			continue
+		case 2:
+			w.log.Info("a node is stopped", "node", n)
+			node.gone = true
+			stopped := make(chan struct{})
+			node.host.Go(func() {
+				node.store.queue.Close()
+				node.store.Hub.Close()
+				w.seen.Drained++
+				close(stopped)
+			})
+			if w.outside.Wait(time.Minute, stopped) == clock.TimeUp {
+				w.fail("node %d does not drain", n)
+			}
+		}
+		w.pause(3 * time.Second)
+		w.seen.Restarted++
+		w.start(n)
+	}
+}
+
+// pause waits up to a time.
+func (w *world) pause(most time.Duration) {
+	w.outside.Wait(time.Duration(w.Rand.Int64N(int64(most))))
+}
+
+// settle ends all trouble, and waits for everybody.
+func (w *world) settle() error {
+	w.calm, w.db.trouble = true, mishaps{}
+	w.log.Info("calm")
+	if err := w.Run(simPeace); err != nil {
+		return err
+	}
+	if w.working > 0 {
+		return fmt.Errorf("%d clients wait for ever", w.working)
+	}
+	w.working++
+	w.outside.Go(w.askAgain)
+	if err := w.Run(simPeace); err != nil {
+		return err
+	}
+	if w.working > 0 {
+		return fmt.Errorf("who asks again waits for ever")
+	}
+	return nil
+}
+
+func (w *world) fail(format string, what ...any) {
+	if w.wrong == nil {
+		w.wrong = fmt.Errorf(format, what...)
+		w.log.Error(w.wrong.Error())
+	}
+}
+
+// TestTheSimulationKnowsEveryTable: what a batch writes, the simulated database keeps.
+func TestTheSimulationKnowsEveryTable(t *testing.T) {
+	t.Parallel()
+	known := map[string]bool{
+		"customer": true, "account": true, "balance": true, "payment": true, "entry": true, "hold": true, "event": true, "capture": true, "refund": true,
+		"reversal": true, "timer": true, "idempotency": true,
+	}
+	for _, c := range changes {
+		if !known[c.table] {
+			t.Errorf("wire and commit leave out the table %s", c.table)
+		}
+	}
+}

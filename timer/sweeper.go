@@ -1,0 +1,124 @@
+// Package timer serves what is due: every node looks, and whoever comes second finds it done.
+package timer
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/paygraph/paygraph/answer"
+	"github.com/paygraph/paygraph/command"
+)
+
+// Limits of a sweep.
+const (
+	interval      = time.Second
+	atOnce        = 256 // timers that are looked at together
+	atOnceOfOne   = 64  // timers of one merchant that are in the queue: a quarter of a batch, so that clients are not delayed
+	mostFailures  = 5   // after which a timer is set aside
+	mostSetAside  = 10_000
+	pauseAfterBad = 5 * time.Second
+)
+
+// Source finds what is due, what has been for longest first.
+type Source interface {
+	Due(ctx context.Context, limit int) ([]command.Due, error)
+}
+
+// Serve does what a timer is for. It may be called for a timer that has been served.
+type Serve func(context.Context, command.Due) error
+
+// Sweeper serves due timers until it is stopped.
+type Sweeper struct {
+	Source Source
+	Serve  map[command.TimerKind]Serve
+	Log    *slog.Logger
+
+	mu       sync.Mutex
+	failures map[command.Due]int
+}
+
+// Start sweeps in the background. stop waits until nothing is being served.
+func (s *Sweeper) Start() (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.run(ctx)
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
+}
+
+func (s *Sweeper) run(ctx context.Context) {
+	for wait := time.Duration(0); ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+		switch served, err := s.Sweep(ctx); {
+		case err != nil && ctx.Err() == nil:
+			s.Log.Warn("timers cannot be read; trying again", "error", err)
+			wait = pauseAfterBad
+		case served == 0:
+			wait = interval
+		default:
+			wait = 0 // there may be more
+		}
+	}
+}
+
+// Sweep serves some of what is due, and says how many timers it has served.
+func (s *Sweeper) Sweep(ctx context.Context) (served int, err error) {
+	due, err := s.Source.Due(ctx, atOnce+s.setAside())
+	if err != nil {
+		return 0, err
+	}
+	taken := map[answer.MerchantID]int{}
+	var all sync.WaitGroup
+	for _, d := range due {
+		serve := s.Serve[d.Kind]
+		if serve == nil || s.isSetAside(d) || taken[d.Merchant] == atOnceOfOne { // a kind of a later version is that version's
+			continue
+		}
+		taken[d.Merchant]++
+		served++
+		all.Go(func() { s.note(ctx, d, serve(ctx, d)) })
+	}
+	all.Wait()
+	return served, nil
+}
+
+// note counts failures. A timer that fails again and again would be tried for ever: it is set aside until the next start, with an alarm.
+func (s *Sweeper) note(ctx context.Context, d command.Due, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err == nil || ctx.Err() != nil {
+		delete(s.failures, d)
+		return
+	}
+	if s.failures == nil || len(s.failures) > mostSetAside {
+		s.failures = map[command.Due]int{}
+	}
+	if s.failures[d]++; s.failures[d] < mostFailures {
+		return
+	}
+	s.Log.Error("a timer cannot be served, and is set aside until the next start", "merchant", d.Merchant, "kind", d.Kind, "object", d.ObjectID,
+		"due", d.DueAt, "error", err)
+}
+
+func (s *Sweeper) isSetAside(d command.Due) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.failures[d] >= mostFailures
+}
+
+func (s *Sweeper) setAside() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.failures)
+}

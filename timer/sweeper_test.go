@@ -1,0 +1,242 @@
+package timer_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/paygraph/paygraph/answer"
+	"github.com/paygraph/paygraph/auth"
+	"github.com/paygraph/paygraph/command"
+	"github.com/paygraph/paygraph/event"
+	"github.com/paygraph/paygraph/ledger"
+	"github.com/paygraph/paygraph/merchant"
+	"github.com/paygraph/paygraph/money"
+	"github.com/paygraph/paygraph/payment"
+	"github.com/paygraph/paygraph/store"
+	"github.com/paygraph/paygraph/store/storetest"
+	"github.com/paygraph/paygraph/timer"
+)
+
+func TestMain(m *testing.M) { storetest.Main(m) }
+
+// house is two nodes on one database whose clock can be set.
+type house struct {
+	*testing.T
+	nodes   []*storetest.House
+	forward func(time.Duration)
+	p       auth.Principal
+	from    ledger.AccountID
+	keys    int
+}
+
+func newHouse(t *testing.T) *house {
+	t.Helper()
+	dsn := storetest.DSN(t)
+	h := &house{T: t, forward: storetest.Clock(t, dsn), nodes: []*storetest.House{storetest.At(t, dsn), storetest.At(t, dsn)}}
+	h.p = h.nodes[0].Merchant(t)
+	customer, err := h.nodes[0].Merchants.CreateCustomer(t.Context(), h.p, merchant.CreateCustomerInput{IdempotencyKey: h.key(), Name: "Ada"})
+	h.must(err)
+	account, err := h.nodes[0].Ledger.OpenAccount(t.Context(), h.p, ledger.OpenAccountInput{
+		IdempotencyKey: h.key(), CustomerID: customer.Customer.ID, Currency: "USD",
+	})
+	h.must(err)
+	h.from = account.Account.ID
+	_, err = h.nodes[0].Ledger.DepositFunds(t.Context(), h.p, ledger.DepositFundsInput{
+		IdempotencyKey: h.key(), AccountID: h.from, Amount: usd("1000.00"), Reason: "cash",
+	})
+	h.must(err)
+	return h
+}
+
+func usd(amount string) money.Input { return money.Input{Amount: amount, Currency: "USD"} }
+
+func (h *house) must(err error) {
+	h.Helper()
+	if err != nil {
+		h.Fatal(err)
+	}
+}
+
+func (h *house) key() string {
+	h.keys++
+	return fmt.Sprintf("timer-test-%08d", h.keys)
+}
+
+func (h *house) create(confirm bool) *payment.Payment {
+	h.Helper()
+	made, err := h.nodes[0].Payments.Create(h.Context(), h.p, payment.CreateInput{
+		IdempotencyKey: h.key(), Amount: usd("1.00"), Source: &payment.Source{AccountID: &h.from}, Confirm: confirm, CaptureMethod: payment.Manual,
+	})
+	h.must(err)
+	return made.Payment
+}
+
+// sweep has both nodes serve what is due, at the same time, until nothing is.
+func (h *house) sweep() {
+	h.Helper()
+	var all sync.WaitGroup
+	for _, node := range h.nodes {
+		s := timer.Sweeper{
+			Source: node.Store, Serve: map[command.TimerKind]timer.Serve{command.PaymentExpires: node.Payments.Expire}, Log: slog.Default(),
+		}
+		all.Go(func() {
+			for {
+				served, err := s.Sweep(h.Context())
+				if err != nil {
+					h.Error(err)
+				}
+				if served == 0 || err != nil {
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+}
+
+func (h *house) want(p *payment.Payment, status payment.Status, version int32) {
+	h.Helper()
+	now, err := h.nodes[1].Store.Payment(h.Context(), h.p, p.ID)
+	h.must(err)
+	if now.Status != status || now.Version != version {
+		h.Errorf("the payment is %s, version %d, want %s, version %d", now.Status, now.Version, status, version)
+	}
+}
+
+// TestPaymentsExpire has days go by, and two nodes that serve the same timers at the same time.
+func TestPaymentsExpire(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	unconfirmed, confirmed, part, done := h.create(false), h.create(false), h.create(true), h.create(true)
+	_, err := h.nodes[0].Payments.Confirm(t.Context(), h.p, payment.ConfirmInput{IdempotencyKey: h.key(), PaymentID: confirmed.ID})
+	h.must(err)
+	for _, p := range []*payment.Payment{part, done} {
+		_, err := h.nodes[0].Payments.Capture(t.Context(), h.p, payment.CaptureInput{
+			IdempotencyKey: h.key(), PaymentID: p.ID, Amount: &money.Input{Amount: "0.25", Currency: "USD"}, Final: p == done,
+		})
+		h.must(err)
+	}
+	h.sweep()
+	h.want(unconfirmed, payment.RequiresConfirmation, 1)
+	h.forward(payment.UnconfirmedLifetime)
+	_, err = h.nodes[1].Payments.Confirm(t.Context(), h.p, payment.ConfirmInput{IdempotencyKey: h.key(), PaymentID: unconfirmed.ID})
+	if refusal, ok := err.(payment.InvalidState); !ok || !strings.Contains(refusal.Reason, "time was up") {
+		t.Errorf("after its time it is confirmed: %v", err)
+	}
+	h.sweep()
+	h.want(unconfirmed, payment.Expired, 2)
+	h.want(confirmed, payment.Authorized, 2)
+	h.want(part, payment.PartiallyCaptured, 2)
+	h.forward(payment.AuthorizationLifetime)
+	h.sweep()
+	h.want(confirmed, payment.Expired, 3)
+	h.want(part, payment.Succeeded, 3)
+	h.want(done, payment.Succeeded, 2)
+	a, err := h.nodes[1].Store.Account(t.Context(), h.p, h.from)
+	h.must(err)
+	if b := a.Balance(); b.Posted.Decimal() != "999.50" || b.Available != b.Posted {
+		t.Errorf("the wallet has %+v", b)
+	}
+	events, err := h.nodes[1].Store.ListEvents(t.Context(), h.p.Merchant, []event.Type{event.PaymentExpired}, 0, 10)
+	h.must(err)
+	if len(events) != 2 || !strings.Contains(string(events[0].Payload), `"kind":"GATEWAY"`) {
+		t.Errorf("%d payments expired, by %s", len(events), events[0].Payload)
+	}
+	if due, err := h.nodes[0].Store.Due(t.Context(), 10); err != nil || len(due) > 0 {
+		t.Errorf("timers are left: %v, %v", due, err)
+	}
+	h.must(h.nodes[0].Admin.Verify(t.Context(), nil, func(store.Verified) {}))
+}
+
+// TestManyAreDueAtOnce serves some hundreds, of which each ends its payment once, beside a client who pays.
+func TestManyAreDueAtOnce(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	const many = 300
+	var made sync.WaitGroup
+	for n := range many {
+		made.Go(func() {
+			_, err := h.nodes[0].Payments.Create(t.Context(), h.p, payment.CreateInput{
+				IdempotencyKey: fmt.Sprintf("many-are-due-%06d", n), Amount: usd("0.01"), CaptureMethod: payment.Automatic,
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	made.Wait()
+	h.forward(payment.UnconfirmedLifetime)
+	h.sweep()
+	expired, err := h.nodes[0].Store.ListPayments(t.Context(), h.p.Merchant, payment.Filter{Status: []payment.Status{payment.Expired}}, answer.Slice{Limit: many + 1})
+	h.must(err)
+	if len(expired) != many {
+		t.Errorf("%d payments expired, want %d", len(expired), many)
+	}
+	h.must(h.nodes[0].Admin.Verify(t.Context(), nil, func(store.Verified) {}))
+}
+
+type always []command.Due
+
+func (a always) Due(_ context.Context, limit int) ([]command.Due, error) {
+	return a[:min(limit, len(a))], nil
+}
+
+// TestATimerThatCannotBeServed is set aside, and does not keep others from being served.
+func TestATimerThatCannotBeServed(t *testing.T) {
+	t.Parallel()
+	var log strings.Builder
+	var bad, good atomic.Int64
+	source := always{
+		{Merchant: "mer_1", Timer: command.Timer{Kind: command.PaymentExpires, ObjectID: "pay_bad"}},
+		{Merchant: "mer_1", Timer: command.Timer{Kind: command.PaymentExpires, ObjectID: "pay_good"}},
+		{Merchant: "mer_1", Timer: command.Timer{Kind: "OF_A_LATER_VERSION", ObjectID: "pay_good"}},
+	}
+	s := timer.Sweeper{Source: source, Log: slog.New(slog.NewTextHandler(&log, nil)), Serve: map[command.TimerKind]timer.Serve{
+		command.PaymentExpires: func(_ context.Context, d command.Due) error {
+			if d.ObjectID == "pay_bad" {
+				bad.Add(1)
+				return errors.New("a defect")
+			}
+			good.Add(1)
+			return nil
+		},
+	}}
+	for range 20 {
+		if _, err := s.Sweep(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if bad.Load() != 5 || good.Load() != 20 || strings.Count(log.String(), "ERROR") != 1 {
+		t.Errorf("the bad one was tried %d times, the good one %d times, and the log says %s", bad.Load(), good.Load(), log.String())
+	}
+}
+
+// TestItSweepsByItself starts a sweeper, and stops it.
+func TestItSweepsByItself(t *testing.T) {
+	t.Parallel()
+	served := make(chan command.Due, 10_000)
+	s := timer.Sweeper{Source: always{{Merchant: "mer_1", Timer: command.Timer{Kind: command.PaymentExpires}}}, Log: slog.Default(),
+		Serve: map[command.TimerKind]timer.Serve{command.PaymentExpires: func(_ context.Context, d command.Due) error {
+			select {
+			case served <- d:
+			default:
+			}
+			return nil
+		}}}
+	stop := s.Start()
+	for range 3 {
+		select {
+		case <-served:
+		case <-time.After(10 * time.Second):
+			t.Fatal("nothing is served")
+		}
+	}
+	stop()
+}
