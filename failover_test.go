@@ -17,6 +17,7 @@ import (
 	"github.com/paygraph/paygraph/store/connector"
 	"github.com/paygraph/paygraph/store/embedded"
 	"github.com/paygraph/paygraph/store/embedded/embeddedtest"
+	"github.com/paygraph/paygraph/store/storetest"
 )
 
 // TestFailoverLosesNothingThatWasAnswered has the machine of the database fall under load, and its standby, which had everything before it was
@@ -89,6 +90,32 @@ func TestNothingIsAnsweredThatTheStandbyDoesNotHave(t *testing.T) {
 		t.Errorf("with the standby the same payment is %s, %v", status, err)
 	}
 	c.wantWholeLog(t, 1)
+}
+
+// TestAStartWaitsForAServerThatTakesWrites has one server, which is read-only at first, as a standby is until it is promoted.
+func TestAStartWaitsForAServerThatTakesWrites(t *testing.T) {
+	t.Parallel()
+	dsn := storetest.Empty(t)
+	owner, err := connector.Open(dsn+"&target_session_attrs=any", connector.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer owner.Close()
+	readOnly := func(is string) {
+		_, err := owner.ExecContext(t.Context(), `ALTER DATABASE `+strings.TrimPrefix(parsed(t, dsn).Path, "/")+` SET default_transaction_read_only = `+is)
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	readOnly("on")
+	early := run(t, []string{"DATABASE_URL=" + dsn}, "migrate")
+	if said, waits := early.log.await("waiting for the database"); !waits {
+		t.Errorf("it does not wait: %s", said)
+	}
+	readOnly("off")
+	if status := early.wait(); status != 0 {
+		t.Errorf("exit status %d: %s", status, early.log)
+	}
 }
 
 // pair is a cluster and its synchronous standby.
