@@ -15,8 +15,8 @@ import (
 // are ended, and whoever asks for all balances in one query finds that none is missing and none is too much.
 func TestReadersAlwaysFindTheSameSum(t *testing.T) {
 	t.Parallel()
-	p := newPair(t)
-	b := &bank{pair: p, succeeded: map[string]*atomic.Int64{}}
+	p := newTwins(t)
+	b := &bank{twins: p, succeeded: map[string]*atomic.Int64{}}
 	for _, name := range []string{"transferFunds", "createPayment", "capturePayment", "refundPayment"} {
 		b.succeeded[name] = &atomic.Int64{}
 	}
@@ -66,7 +66,7 @@ func TestReadersAlwaysFindTheSameSum(t *testing.T) {
 
 // bank is wallets among which money moves.
 type bank struct {
-	*pair
+	*twins
 	wallets   []string
 	all       []string // with the merchant's own
 	sum       int64

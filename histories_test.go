@@ -49,7 +49,7 @@ func (h *history) judge(t *testing.T, model porcupine.Model) {
 // backends are ended: there is an order of one after the other that explains every answer.
 func TestPaymentsAreLinearisable(t *testing.T) {
 	t.Parallel()
-	p := newPair(t)
+	p := newTwins(t)
 	from, to := p.clients[0].newWallet(t, "1000.00"), p.clients[1].newWallet(t, "0.01")
 	enough := p.endBackends()
 	unknown, operations := 0, 0
@@ -61,7 +61,7 @@ func TestPaymentsAreLinearisable(t *testing.T) {
 	t.Logf("%d operations, %d without an end, %d backends ended", operations, unknown, enough())
 }
 
-func historyOfPayment(t *testing.T, p *pair, n int, from, to string) *history {
+func historyOfPayment(t *testing.T, p *twins, n int, from, to string) *history {
 	t.Helper()
 	var data struct{ Answer answered }
 	persist(t, p.clients, `mutation ($input: CreatePaymentInput!) { answer: createPayment(input: $input) {
@@ -170,7 +170,7 @@ func (s paymentStep) decide(p paymentState) (code string, next paymentState) {
 // and the other one is refused.
 func TestKeysAreLinearisable(t *testing.T) {
 	t.Parallel()
-	p := newPair(t)
+	p := newTwins(t)
 	from, to := p.clients[0].newWallet(t, "1000.00"), p.clients[1].newWallet(t, "0.01")
 	enough := p.endBackends()
 	unknown, operations := 0, 0

@@ -11,16 +11,16 @@ import (
 	"github.com/paygraph/paygraph/store/storetest"
 )
 
-// pair is two gateways on one database, with a merchant's client at each.
-type pair struct {
+// twins are two gateways on one database, with a merchant's client at each.
+type twins struct {
 	t        *testing.T
 	database []string
 	clients  []*client
 }
 
-func newPair(t *testing.T) *pair {
+func newTwins(t *testing.T) *twins {
 	t.Helper()
-	p := &pair{t: t, database: []string{"DATABASE_URL=" + storetest.Empty(t)}}
+	p := &twins{t: t, database: []string{"DATABASE_URL=" + storetest.Empty(t)}}
 	processes := []*program{run(t, p.database, "--port=0"), run(t, p.database, "--port=0")}
 	for _, process := range processes {
 		process.awaitReady()
@@ -33,7 +33,7 @@ func newPair(t *testing.T) *pair {
 }
 
 // endBackends ends sessions of the database again and again, until it is enough. The answer is how many it were.
-func (p *pair) endBackends() (enough func() int) {
+func (p *twins) endBackends() (enough func() int) {
 	db, err := connector.Open(strings.TrimPrefix(p.database[0], "DATABASE_URL="), connector.Options{})
 	if err != nil {
 		p.t.Fatal(err)
