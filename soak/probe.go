@@ -29,7 +29,7 @@ func (p *prober) served(ctx context.Context, node int, since time.Time) (time.Du
 	for ctx.Err() == nil {
 		p.n++
 		input := map[string]any{
-			"idempotencyKey": fmt.Sprintf("probe-%d-%d-%d", node, since.UnixNano(), p.n), "amount": usd("0.01"), "confirm": true,
+			"idempotencyKey": fmt.Sprintf("probe-%d-%d-%d", node, since.UnixNano(), p.n), "amount": usd(1), "confirm": true,
 			"source": map[string]any{"accountId": p.wallets[0]}, "destinationAccountId": p.wallets[1],
 		}
 		input["reference"] = input["idempotencyKey"]

@@ -121,7 +121,25 @@ func TestACheckFindsWhatIsWrong(t *testing.T) {
 			return fmt.Sprintf(`INSERT INTO payment SELECT (jsonb_populate_record(p, jsonb_build_object('id', gen_random_uuid()))).*
 				FROM payment p WHERE reference = '%s'`, key)
 		}, "DOUBLED"},
-		"a lost record": {func(key string) string { return fmt.Sprintf(`DELETE FROM idempotency WHERE key = '%s'`, key) }, "have a record"},
+		"a lost record":  {func(key string) string { return fmt.Sprintf(`DELETE FROM idempotency WHERE key = '%s'`, key) }, "have a record"},
+		"a lost capture": {func(string) string { return `DELETE FROM capture WHERE id = (SELECT id FROM capture LIMIT 1)` }, "LOST"},
+		"a capture that was made twice": {func(string) string {
+			return `INSERT INTO capture SELECT (jsonb_populate_record(c, jsonb_build_object('id', gen_random_uuid()))).* FROM capture c
+				WHERE c.id = (SELECT id FROM capture LIMIT 1)`
+		}, "DOUBLED"},
+		"a capture of another amount": {func(string) string {
+			return `UPDATE capture SET amount = amount + 1 WHERE id = (SELECT id FROM capture LIMIT 1)`
+		}, "was never asked"},
+		"a refund that was made twice": {func(string) string {
+			return `INSERT INTO refund SELECT (jsonb_populate_record(r, jsonb_build_object('id', gen_random_uuid()))).* FROM refund r
+				WHERE r.id = (SELECT id FROM refund LIMIT 1)`
+		}, "DOUBLED"},
+		"a refund of which nothing was captured": {func(string) string {
+			return `UPDATE payment SET captured = 0 WHERE id = (SELECT payment_id FROM refund LIMIT 1)`
+		}, "do not fit"},
+		"a hold that outlives its payment": {func(string) string {
+			return `UPDATE hold SET ended_at = NULL WHERE id = (SELECT h.id FROM hold h JOIN payment p ON p.id = h.payment_id WHERE p.status = 'SUCCEEDED' LIMIT 1)`
+		}, "do not fit"},
 		"money that came from nowhere": {func(string) string {
 			return `UPDATE balance SET credits_posted = credits_posted + 1 WHERE account_id = (SELECT id FROM account WHERE customer_id IS NOT NULL LIMIT 1)`
 		}, "the wallets hold"},
