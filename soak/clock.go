@@ -78,14 +78,15 @@ func (w *world) shiftClock(ctx context.Context, c *cycle, shift time.Duration) e
 	if _, err := w.served(ctx, time.Now(), 0, 1); err != nil {
 		return err
 	}
+	shown := time.Now().Add(shift)
 	after, err := w.lastEvent(ctx)
 	if err != nil {
 		return err
 	}
-	switch shown := time.Now().Add(shift); {
+	switch {
 	case after.sequence <= before.sequence:
 		c.wrong("nothing has happened after the clock was %v off", shift)
-	case after.at.Before(shown.Add(-2 * jumpLoad)):
+	case after.at.Before(shown.Add(-w.limit(2 * jumpLoad))):
 		c.wrong("the clock is %v off, and the last event is of %v", shift, after.at)
 	case before.at.After(shown) && after.at.Sub(before.at) > jumpLoad/10:
 		c.wrong("the clock was set back to %v, and events go on from %v to %v", shown, before.at, after.at)
