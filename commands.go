@@ -20,6 +20,7 @@ import (
 	"github.com/paygraph/paygraph/payment"
 	"github.com/paygraph/paygraph/soak"
 	"github.com/paygraph/paygraph/store"
+	"github.com/paygraph/paygraph/store/connector"
 	"github.com/paygraph/paygraph/store/embedded"
 )
 
@@ -323,10 +324,12 @@ func (a *app) migrate(ctx context.Context, dsn string) error {
 	}
 }
 
-// isUnreachable says whether an error may go away by itself: nobody answers, or the server says that it is not ready.
+// isUnreachable says whether an error may go away by itself: nobody answers, the server says that it is not ready, or none of them takes writes,
+// as before a standby is promoted.
 func isUnreachable(err error) bool {
 	_, network := errors.AsType[net.Error](err)
-	return network || sqlState(err) == "57P03" // cannot_connect_now
+	state := sqlState(err)
+	return network || state == "57P03" || state == "" && errors.Is(err, connector.ErrConnect) // cannot_connect_now
 }
 
 // sqlState is the code with which the database answered, or empty.

@@ -48,7 +48,7 @@ type state struct {
 	stop    func(context.Context) // ends what stays open: WebSockets, streams of events
 }
 
-// check says whether the database answers, and whether it commits on a standby too before it answers.
+// check says whether the database answers and takes writes, and whether it commits on a standby too before it answers.
 type check func(context.Context) (synchronous bool, err error)
 
 func newFront(listener net.Listener, log *slog.Logger) *front {
@@ -126,7 +126,7 @@ func (f *front) ready(w http.ResponseWriter, r *http.Request) {
 	}
 	synchronous, err := s.check(r.Context())
 	if err != nil {
-		answerHealth(w, "the database does not answer", nil)
+		answerHealth(w, "the database does not answer, or takes no writes", nil)
 		return
 	}
 	answerHealth(w, "", &synchronous)

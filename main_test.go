@@ -154,6 +154,12 @@ func run(t *testing.T, variables []string, args ...string) *program {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return runFile(t, path, variables, args...)
+}
+
+// runFile is run for another program file.
+func runFile(t *testing.T, path string, variables []string, args ...string) *program {
+	t.Helper()
 	cmd := exec.Command(path, args...)
 	cmd.Env = environment(variables...)
 	return begin(t, cmd)

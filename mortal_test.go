@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"net"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -136,20 +137,26 @@ func (d *door) open() []int {
 // kill kills the postmaster, and starts the cluster again.
 func (m *mortal) kill() {
 	m.t.Helper()
-	text, err := os.ReadFile(filepath.Join(m.config.Dir, "cluster", "data", "postmaster.pid"))
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	line, _, _ := strings.Cut(string(text), "\n")
-	pid, err := strconv.Atoi(line)
-	if err == nil {
-		err = syscall.Kill(pid, syscall.SIGKILL)
-	}
-	if err != nil {
+	if err := syscall.Kill(postmaster(m.t, m.config.Dir), syscall.SIGKILL); err != nil {
 		m.t.Fatal(err)
 	}
 	_ = m.running.Stop(context.Background())
 	m.start()
+}
+
+// postmaster is the process of the cluster in a folder.
+func postmaster(t *testing.T, dir string) int {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(dir, "cluster", "data", "postmaster.pid"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	line, _, _ := strings.Cut(string(text), "\n")
+	pid, err := strconv.Atoi(line)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pid
 }
 
 // withoutHints has the nodes' notifications refused.
@@ -205,16 +212,43 @@ type node struct {
 	port      int
 	door      *door // to the database
 	variables []string
+	file      string // the program; empty: this version's
 }
 
 func (n *node) begin(t *testing.T) {
 	t.Helper()
-	p := run(t, n.variables, fmt.Sprintf("--port=%d", n.port))
+	file := n.file
+	if file == "" {
+		var err error
+		if file, err = built(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p := runFile(t, file, n.variables, fmt.Sprintf("--port=%d", n.port))
 	n.program = p
 	t.Cleanup(func() { // the gateway notices a gap before its subscribers would, and has them come back
 		wantNotContains(t, p.log.String(), "a gap in a stream")
 		wantNotContains(t, p.log.String(), "is not the one that was passed on")
 	})
+}
+
+// newNode is a gateway on a port of its own, which is being started. PUBLIC_URL says what its tokens name.
+func newNode(t *testing.T, variables []string) *node {
+	t.Helper()
+	n := &node{port: freePort(t), variables: variables}
+	n.begin(t)
+	return n
+}
+
+// ready waits until the node serves.
+func (n *node) ready() {
+	n.t.Helper()
+	n.awaitReady().url = n.address()
+}
+
+// client is a merchant's backend that asks the node.
+func (n *node) client(token string) *client {
+	return &client{url: n.address(), token: token, http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 500}}}
 }
 
 func (n *node) address() string { return fmt.Sprintf("http://127.0.0.1:%d", n.port) }

@@ -692,6 +692,8 @@ type MutationResolver interface {
 	RefundPayment(ctx context.Context, input payment.RefundInput) (answer.Outcome, error)
 }
 type PaymentResolver interface {
+	Fee(ctx context.Context, obj *payment.Payment) (*money.Amount, error)
+	Net(ctx context.Context, obj *payment.Payment) (*money.Amount, error)
 	Source(ctx context.Context, obj *payment.Payment) (answer.Node, error)
 	Destination(ctx context.Context, obj *payment.Payment) (answer.Node, error)
 
@@ -3720,10 +3722,10 @@ type Payment implements Node @requiresScope(scope: PAYMENTS_READ) {
   captured: Money!
   "How much of that has been given back."
   refunded: Money!
-  "What the merchant was charged for it; given back with nothing."
-  fee: Money!
-  "How much was taken and not given back, without the fee."
-  net: Money!
+  "What the merchant was charged for it. Refunds do not give it back. Null for customers, whom it does not concern."
+  fee: Money
+  "How much was taken and not given back, without the fee. Null for customers."
+  net: Money
   "Where the money comes from; null before it is known."
   source: PaymentSource
   "Where the money goes."
@@ -10604,14 +10606,30 @@ func (ec *executionContext) fieldContext_Payment_refunded(_ context.Context, fie
 }
 
 func (ec *executionContext) _Payment_fee(ctx context.Context, field graphql.CollectedField, obj *payment.Payment) (ret graphql.Marshaler) {
-	return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, field.Selections, obj.Fee())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Payment_fee(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Payment().Fee(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *money.Amount) graphql.Marshaler {
+			return ec.marshalOMoney2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, selections, v)
+		},
+		true,
+		false,
+	)
 }
 func (ec *executionContext) fieldContext_Payment_fee(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "Payment",
 		Field:      field,
 		IsMethod:   true,
-		IsResolver: false,
+		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 			return ec.childFields_Money(ctx, field)
 		},
@@ -10620,14 +10638,30 @@ func (ec *executionContext) fieldContext_Payment_fee(_ context.Context, field gr
 }
 
 func (ec *executionContext) _Payment_net(ctx context.Context, field graphql.CollectedField, obj *payment.Payment) (ret graphql.Marshaler) {
-	return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, field.Selections, obj.Net())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Payment_net(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Payment().Net(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *money.Amount) graphql.Marshaler {
+			return ec.marshalOMoney2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, selections, v)
+		},
+		true,
+		false,
+	)
 }
 func (ec *executionContext) fieldContext_Payment_net(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "Payment",
 		Field:      field,
 		IsMethod:   true,
-		IsResolver: false,
+		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 			return ec.childFields_Money(ctx, field)
 		},
@@ -19064,15 +19098,17 @@ func (ec *executionContext) _Payment(ctx context.Context, sel ast.SelectionSet, 
 				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "fee":
-			out.Values[i] = ec._Payment_fee(ctx, field, obj)
-			if out.Values[i] == graphql.Null {
-				atomic.AddUint32(&out.Invalids, 1)
-			}
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, false,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Payment_fee(ctx, field, obj)
+				})
 		case "net":
-			out.Values[i] = ec._Payment_net(ctx, field, obj)
-			if out.Values[i] == graphql.Null {
-				atomic.AddUint32(&out.Invalids, 1)
-			}
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, false,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Payment_net(ctx, field, obj)
+				})
 		case "source":
 			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
 				true, false,
@@ -23323,12 +23359,6 @@ func (ec *executionContext) writePayment(ctx context.Context, w *execution.Write
 			ec.writeMoney(ctx, w, field.Selections, &v)
 		case "refunded":
 			v := obj.Refunded()
-			ec.writeMoney(ctx, w, field.Selections, &v)
-		case "fee":
-			v := obj.Fee()
-			ec.writeMoney(ctx, w, field.Selections, &v)
-		case "net":
-			v := obj.Net()
 			ec.writeMoney(ctx, w, field.Selections, &v)
 		case "captureMethod":
 			w.Text(string(obj.CaptureMethod))

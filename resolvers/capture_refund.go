@@ -7,6 +7,7 @@ import (
 	"github.com/paygraph/paygraph/auth"
 	"github.com/paygraph/paygraph/ledger"
 	"github.com/paygraph/paygraph/merchant"
+	"github.com/paygraph/paygraph/money"
 	"github.com/paygraph/paygraph/payment"
 )
 
@@ -100,4 +101,20 @@ func (r paymentResolver) partOf(ctx context.Context, p *payment.Payment, list st
 	c := r.cursors(auth.FromContext(ctx), list+p.NodeID())
 	start, err := c.id(after)
 	return part[answer.UUID]{p.NodeID(), slice[answer.UUID]{answer.Or(start), int(first) + 1}}, c, err
+}
+
+func (r paymentResolver) Fee(ctx context.Context, p *payment.Payment) (*money.Amount, error) {
+	return forMerchant(ctx, p.Fee()), nil
+}
+
+func (r paymentResolver) Net(ctx context.Context, p *payment.Payment) (*money.Amount, error) {
+	return forMerchant(ctx, p.Net()), nil
+}
+
+// forMerchant is an amount that is between the merchant and the gateway: nil for a customer.
+func forMerchant(ctx context.Context, amount money.Amount) *money.Amount {
+	if auth.FromContext(ctx).Kind == auth.Customer {
+		return nil
+	}
+	return &amount
 }

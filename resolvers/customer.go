@@ -167,24 +167,13 @@ func (r customerReads) ListPayments(ctx context.Context, m merchant.ID, f paymen
 	return r.all.ListPayments(ctx, m, f, s)
 }
 
-// PaymentTransactions reads on where some of a full list are not the customer's.
+// PaymentTransactions are all of those that are asked for: each has an entry on the payment's source, or on its destination.
 func (r customerReads) PaymentTransactions(ctx context.Context, m merchant.ID, payments []string, after answer.UUID, limit int) ([][]*ledger.Transaction, error) {
 	found, err := r.all.PaymentTransactions(ctx, m, payments, after, limit)
 	if err != nil {
 		return nil, err
 	}
-	own, err := r.ownEntries(ctx, m, found)
-	for i := 0; i < len(own) && err == nil; i++ {
-		if len(found[i]) < limit || len(own[i]) == limit {
-			continue
-		}
-		last, _ := answer.Decode(answer.TransactionPrefix, found[i][limit-1].NodeID())
-		var more [][]*ledger.Transaction
-		more, err = r.PaymentTransactions(ctx, m, payments[i:i+1], last, limit)
-		own[i] = append(own[i], slices.Concat(more...)...)
-		own[i] = own[i][:min(limit, len(own[i]))]
-	}
-	return own, err
+	return r.ownEntries(ctx, m, found)
 }
 
 func (r customerReads) Reversals(ctx context.Context, m merchant.ID, ids []string) (map[string]ledger.TransactionID, error) {

@@ -307,3 +307,34 @@ func TestAnotherCustomersObjectsAreUnknown(t *testing.T) {
 		t.Errorf("own objects were asked for in %d places", found)
 	}
 }
+
+// TestACustomersCapturesAndRefunds are seen by both sides of the payment, and by nobody else; what the merchant was charged, by the merchant.
+func TestACustomersCapturesAndRefunds(t *testing.T) {
+	t.Parallel()
+	shop := start(t).merchant(t)
+	ada, bob, eve := newEndUser(t, shop, "10.00"), newEndUser(t, shop, "1.00"), newEndUser(t, shop, "1.00")
+	id := shop.authorize(t, ada.account, bob.account, "4.00")
+	capture := shop.make(t, "capturePayment", vars{"paymentId": id, "amount": usd("1.00"), "final": false})
+	refund := shop.make(t, "refundPayment", vars{"paymentId": id, "amount": usd("0.50")})
+	const document = `query ($ids: [ID!]!, $payment: ID!) { nodes(ids: $ids) { id ... on Capture { payment { id } } ... on Refund { payment { id } } }
+		payment(id: $payment) { fee { amount } net { amount } captures { nodes { id } } refunds { nodes { id transaction { entries { account { id } } } } } } }`
+	asked := vars{"ids": []string{capture, refund}, "payment": id}
+	for _, side := range []endUser{ada, bob} {
+		got := side.must(t, document, asked)
+		if text(got, "nodes", 0, "payment", "id") != id || text(got, "nodes", 1, "id") != refund || text(got, "payment", "captures", "nodes", 0, "id") != capture {
+			t.Errorf("a side of the payment sees %v", got)
+		}
+		if at(got, "payment", "fee") != nil || at(got, "payment", "net") != nil {
+			t.Errorf("a customer sees what the merchant is charged: %v", got)
+		}
+		if entries := list(got, "payment", "refunds", "nodes", 0, "transaction", "entries"); len(entries) != 1 || text(entries[0], "account", "id") != side.account {
+			t.Errorf("a side of the refund sees %v", entries)
+		}
+	}
+	if got := eve.must(t, document, asked); at(got, "nodes", 0) != nil || at(got, "nodes", 1) != nil || at(got, "payment") != nil {
+		t.Errorf("another customer sees %v", got)
+	}
+	if got := shop.must(t, document, asked); text(got, "payment", "net", "amount") != "0.50" || text(got, "payment", "fee", "amount") != "0.00" {
+		t.Errorf("the merchant sees %v", got)
+	}
+}

@@ -53,6 +53,7 @@ var unmapped = map[string]string{
 	"money.ErrRange":            "a violation of ValidationFailed, or wrapped in ErrBadUserInput for filters",
 	"money.ErrOverflow":         "arithmetic; the ledger refuses with BalanceOutOfRange before it",
 	"money.ErrCurrencyMismatch": "arithmetic; the ledger refuses with CurrencyMismatch before it",
+	"soak.ErrFailed":            "a soak's own: the command ends with it",
 	"payment.ErrFeePlan":        "an operator's: the command line shows it",
 	"money.ErrParts":            "a defect of a caller of Allocate",
 

@@ -114,7 +114,7 @@ var wantedResolvers = map[string]string{
 	"Mutation": "CancelPayment CapturePayment ConfirmPayment CreateCustomer CreatePayment DepositFunds OpenAccount PlaceHold RefundPayment ReleaseHold " +
 		"ReverseTransfer SetAccountStatus " +
 		"TransferFunds",
-	"Payment":            "Captures Destination Events Refunds Source Transactions",
+	"Payment":            "Captures Destination Events Fee Net Refunds Source Transactions",
 	"PaymentStatusEvent": "Cursor Payment PreviousStatus",
 	"PlaceHoldSuccess":   "Hold",
 	"Query": "Account Accounts Customer Customers EventHead Events IdempotentRequest Node Nodes Payment Payments Transaction Transactions " +

@@ -213,13 +213,19 @@ func pool(dsn string, size int, o connector.Options) (*sql.DB, error) {
 }
 
 // Synchronous says whether the database answers a commit only when a standby has it too. It asks on the writers' pool, which no query of a
-// client can keep busy.
+// client can keep busy. It fails where the database takes no writes.
 func (s *Store) Synchronous(ctx context.Context) (bool, error) {
-	var synchronous bool
+	var synchronous, readOnly bool
 	err := s.writers.QueryRowContext(ctx, `SELECT current_setting('synchronous_standby_names') <> ''
-		AND current_setting('synchronous_commit') IN ('on', 'remote_apply')`).Scan(&synchronous)
+		AND current_setting('synchronous_commit') IN ('on', 'remote_apply'), current_setting('transaction_read_only') = 'on'`,
+	).Scan(&synchronous, &readOnly)
+	if err == nil && readOnly {
+		err = errReadOnly
+	}
 	return synchronous, err
 }
+
+var errReadOnly = errors.New("the database takes no writes")
 
 const secretLength = 32
 

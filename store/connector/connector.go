@@ -94,7 +94,9 @@ type Options struct {
 // unnamed statement with parameters is one round trip, and a []byte goes out as the binary form of its parameter's type, so that
 // arrays encoded in binary can be passed as they are. An sslmode that is given is kept; where none is, it is disable if all hosts are
 // on this machine (a Unix socket, localhost, a loopback address), else require, which encrypts and does not check the server's
-// certificate: say verify-full where that matters. The error never shows the password.
+// certificate: say verify-full where that matters. A target_session_attrs that is given is kept too; where none is, it is read-write: of
+// several hosts ("postgres://one:5432,two:5432/d") that one is taken which takes writes, and a standby is no database until it is promoted.
+// The error never shows the password.
 func Open(dsn string, o Options) (*sql.DB, error) {
 	cfg, err := config(dsn, o)
 	if err != nil {
@@ -104,12 +106,14 @@ func Open(dsn string, o Options) (*sql.DB, error) {
 	if dial == nil {
 		dial = dialer(cfg.ConnectTimeout, o.TCPUserTimeout)
 	}
-	return sql.OpenDB(&connector{cfg: cfg, dial: dial, statements: o.Statements, noCancel: o.NoCancel, connected: o.Connected}), nil
+	c := &connector{cfg: cfg, dial: dial, statements: o.Statements, noCancel: o.NoCancel, connected: o.Connected}
+	c.afterwards = wantPrimary(&c.cfg)
+	return sql.OpenDB(c), nil
 }
 
 // config merges the DSN and the options into lib/pq's configuration.
 func config(dsn string, o Options) (pq.Config, error) {
-	cfg, err := pq.NewConfig(dsn)
+	cfg, err := pq.NewConfig(spread(dsn))
 	if err != nil {
 		if !strings.HasPrefix(err.Error(), "pq: ") { // complaints about form quote parts of the DSN, and may hit the password
 			err = errors.New("the DSN is neither a URL nor key=value pairs (in a URL, percent-encode the password; in pairs, quote it)")
@@ -169,6 +173,7 @@ type connector struct {
 	dial       dialFunc
 	statements int
 	noCancel   bool
+	afterwards string // a statement, before connected
 	connected  func(context.Context, driver.QueryerContext) error
 }
 
@@ -190,13 +195,24 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 	s := &session{
 		pq: conn.(pqConn), wire: tap.last.Load(), kept: newKept(c.statements), noCancel: c.noCancel, plain: c.cfg.SSLMode == pq.SSLModeDisable,
 	}
-	if c.connected != nil {
-		if err := c.connected(ctx, s); err != nil {
-			_ = s.Close()
-			return nil, fmt.Errorf("connector: connect: %w", err)
-		}
+	if err := c.begin(ctx, s); err != nil {
+		_ = s.Close()
+		return nil, fmt.Errorf("connector: connect: %w", err)
 	}
 	return s, nil
+}
+
+// begin does with a new session what comes before anything else.
+func (c *connector) begin(ctx context.Context, s *session) error {
+	if c.afterwards != "" {
+		if _, err := s.ExecContext(ctx, c.afterwards, nil); err != nil {
+			return err
+		}
+	}
+	if c.connected != nil {
+		return c.connected(ctx, s)
+	}
+	return nil
 }
 
 // Driver implements [driver.Connector].

@@ -32,9 +32,10 @@ func NewListener(dsn string, o Options) (*pq.Listener, error) {
 	if settings == nil {
 		settings = map[string]string{}
 	}
-	settings["sslmode"] = string(cfg.SSLMode)
+	_ = wantPrimary(&cfg)
+	settings["sslmode"], settings["target_session_attrs"] = string(cfg.SSLMode), string(cfg.TargetSessionAttrs)
 	d := listenerDialer{dialer(cfg.ConnectTimeout, o.TCPUserTimeout)}
-	return pq.NewDialListener(d, withSettings(dsn, settings), reconnectFirst, reconnectMost, nil), nil
+	return pq.NewDialListener(d, withSettings(spread(dsn), settings), reconnectFirst, reconnectMost, nil), nil
 }
 
 // withSettings is the DSN with parameters that win over its own.

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -17,8 +18,9 @@ const (
 	passwordFile = "password"
 )
 
-// access is the cluster's pg_hba.conf: over the loopback, with a password, for whoever has one.
-const access = "host all all 127.0.0.1/32 scram-sha-256\n"
+// access is the cluster's pg_hba.conf: over the loopback, with a password, for whoever has one. The second line is for pg_basebackup and for
+// standbys.
+const access = "host all all 127.0.0.1/32 scram-sha-256\nhost replication all 127.0.0.1/32 scram-sha-256\n"
 
 // defaults are the product's settings. A payment that was answered is on the disk: fsync and synchronous_commit stay on.
 var defaults = map[string]string{
@@ -74,6 +76,36 @@ func makeCluster(ctx context.Context, f *folder, p programs, settings map[string
 		return err
 	}
 	if err := errors.Join(toDisk(secret), toDisk(dir)); err != nil {
+		return err
+	}
+	return f.keep(dir, clusterName)
+}
+
+// copyCluster makes the cluster of a base backup: in the scratch folder, and gives it its name when all is there.
+func copyCluster(f *folder, o *Origin) error {
+	dir := f.path(scratch)
+	data := filepath.Join(dir, "data")
+	if err := mkdir(dir, f.as.folderMode()); err != nil {
+		return err
+	}
+	if err := os.CopyFS(data, os.DirFS(o.Backup)); err != nil {
+		return err
+	}
+	if o.As != "" {
+		if err := write(filepath.Join(data, o.As), 0o600, ""); err != nil {
+			return err
+		}
+	}
+	err := filepath.WalkDir(data, func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && entry.IsDir() {
+			err = os.Chmod(path, 0o700) // as PostgreSQL wants it
+		}
+		return errors.Join(err, f.as.own(path))
+	})
+	if err != nil {
+		return err
+	}
+	if err := write(filepath.Join(dir, passwordFile), 0o600, o.Of.password); err != nil {
 		return err
 	}
 	return f.keep(dir, clusterName)

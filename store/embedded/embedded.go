@@ -37,6 +37,7 @@ var ErrInUse = errors.New("is using")
 type Config struct {
 	Dir           string            // the folder; "" means DefaultDir(); made where it is missing
 	Fresh         bool              // forget the cluster that is there
+	Origin        *Origin           // what a cluster is made of where there is none; nil: it begins empty
 	Settings      map[string]string // lines of postgresql.conf that go beyond the defaults, or against them
 	DieWithParent bool              // the server shuts down when this process ends, however it does; on Linux only
 	Progress      func(string)      // told in one line what takes time now; may be nil
@@ -45,6 +46,19 @@ type Config struct {
 	places []string                           // patterns of folders to look for programs in; nil means PATH and the usual places
 	port   func(context.Context) (int, error) // picks a port that was free a moment ago; nil means FreePort
 }
+
+// Origin is a base backup of another cluster, whose password its copy has.
+type Origin struct {
+	Of     *Cluster
+	Backup string // the folder that pg_basebackup has made
+	As     string // Recovering, Standby, or empty: as pg_basebackup left it
+}
+
+// What a copy can be told to do, by a file of this name.
+const (
+	Recovering = "recovery.signal" // it fetches the log that came after the backup, up to a point that Settings name, and then serves
+	Standby    = "standby.signal"  // it follows another server that Settings name, until it is promoted
+)
 
 // Cluster is a running PostgreSQL server and the lock on its folder.
 type Cluster struct {
@@ -116,7 +130,11 @@ func startIn(ctx context.Context, f *folder, c Config) (*Cluster, error) {
 	}
 	if !f.has(clusterName) {
 		c.Progress("making the database cluster in " + f.dir)
-		if err := makeCluster(ctx, f, p, c.Settings); err != nil {
+		begin := func() error { return makeCluster(ctx, f, p, c.Settings) }
+		if c.Origin != nil {
+			begin = func() error { return copyCluster(f, c.Origin) }
+		}
+		if err := begin(); err != nil {
 			_ = f.clear(scratch) // it may be what fills the disk
 			return nil, fmt.Errorf("making the database cluster in %s failed: %w", f.dir, err)
 		}

@@ -8,6 +8,8 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -100,6 +102,10 @@ func startOnce(ctx context.Context, f *folder, p programs, c Config, log *os.Fil
 
 // await returns when the server accepts connections, which it says in the file postmaster.pid, as pg_ctl's wait does.
 func (s *server) await(ctx context.Context, f *folder, c Config) error {
+	served := []string{"ready"}
+	if f.has(filepath.Join(clusterName, "data", Standby)) {
+		served = append(served, "standby")
+	}
 	ctx, cancel := context.WithTimeoutCause(ctx, readyLimit, errors.New("it was not ready after "+readyLimit.String()))
 	defer cancel()
 	tick := time.NewTicker(poll)
@@ -116,7 +122,7 @@ func (s *server) await(ctx context.Context, f *folder, c Config) error {
 		case <-tick.C:
 			text, _ := os.ReadFile(f.path(clusterName, "data", "postmaster.pid"))
 			line := strings.Split(string(text), "\n") // pid, folder, start, port, socket folder, address, shared memory, status
-			if len(line) > 7 && line[0] == strconv.Itoa(s.Process.Pid) && strings.TrimSpace(line[7]) == "ready" {
+			if len(line) > 7 && line[0] == strconv.Itoa(s.Process.Pid) && slices.Contains(served, strings.TrimSpace(line[7])) {
 				return nil
 			}
 		}
