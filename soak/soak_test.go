@@ -193,7 +193,7 @@ func TestTheReportSaysWhatWasNotRun(t *testing.T) {
 	if !r.judge(false) {
 		t.Error("a run without unknown outcomes has passed")
 	}
-	for _, want := range []string{"FAILED", "| kill -9 of a node | 1 | 0 | 7.00 s | 7.00 s | | | |", "| a cut | 0, MISSED 1 |",
+	for _, want := range []string{"FAILED", "| kill -9 of a node | 1 | 0 | 7.00 s | 7.00 s |  |  |  |", "| a cut | 0, MISSED 1 |",
 		"NOT RUN: a full disk, 3 times: nobody may mount one", "WRONG: kill -9 of a node: SLOW", "only 0 unknown outcomes"} {
 		if text := r.text(0); !strings.Contains(text, want) {
 			t.Errorf("the report does not say %q:\n%s", want, text)
