@@ -84,13 +84,13 @@ const insistFor = 15 * time.Second
 
 // insist asks one node after the other until one answers a query.
 func (w *world) insist(ctx context.Context, query string, data any) error {
-	for deadline, try := time.Now().Add(insistFor), 0; ; try++ {
+	for deadline, try := time.Now().Add(w.limit(insistFor)), 0; ; try++ {
 		err := w.client.ask(ctx, try%nodeCount, query, nil, data)
 		if err == nil || ctx.Err() != nil {
 			return err
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("no query is answered for %v: %w", insistFor, err)
+			return fmt.Errorf("no query is answered for %v: %w", w.limit(insistFor), err)
 		}
 		time.Sleep(againMost)
 	}

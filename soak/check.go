@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/paygraph/paygraph/answer"
@@ -29,7 +30,7 @@ func newChecker(w *world, r *register) (*checker, error) {
 }
 
 // check holds everything that was acknowledged since the last time, and all new effects, against each other, in one snapshot of the database: each
-// acknowledged command has just its effects and its record, nothing has two, and the wallets hold what was deposited.
+// acknowledged command has just its effects and its record, nothing has two, payments' amounts fit, and the wallets hold what was deposited.
 func (c *checker) check(ctx context.Context) error {
 	tx, err := c.db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
 	if err != nil {
@@ -42,6 +43,9 @@ func (c *checker) check(ctx context.Context) error {
 // checkIn is check in a transaction whose snapshot is still to be taken: what is acknowledged by then is in it.
 func (c *checker) checkIn(ctx context.Context, tx *sql.Tx) error {
 	keys := c.register.takeFresh()
+	if err := c.readUnsound(ctx, tx); err != nil {
+		return fmt.Errorf("reading payments' amounts: %w", err)
+	}
 	for n := range sources {
 		if err := c.readSource(ctx, tx, n); err != nil {
 			return fmt.Errorf("reading %s: %w", sources[n].name, err)
@@ -76,6 +80,24 @@ func (c *checker) readSource(ctx context.Context, tx *sql.Tx, n int) error {
 			continue
 		}
 		c.register.found(n, key, object)
+	}
+	return rows.Err()
+}
+
+// readUnsound looks at the payments whose transactions will be read next.
+func (c *checker) readUnsound(ctx context.Context, tx *sql.Tx) error {
+	rows, err := tx.QueryContext(ctx, unsound, c.merchant, c.reached[slices.Index(sources[:], paid)])
+	if err != nil {
+		return err
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var id answer.UUID
+		var status string
+		if err := rows.Scan(&id, &status); err != nil {
+			return err
+		}
+		c.register.note("the payment %s is %s, and its amounts, captures, refunds and hold do not fit", id, status)
 	}
 	return rows.Err()
 }

@@ -64,8 +64,8 @@ func (w *world) cut(ctx context.Context, cycle *cycle, node int, s *step, c cut,
 	cycle.stopped = stopped
 	select {
 	case <-gone:
-	case <-time.After(swallowedFor - time.Since(begin)):
-		return fmt.Errorf("nobody has given up for %v", swallowedFor)
+	case <-time.After(w.limit(swallowedFor) - time.Since(begin)):
+		return fmt.Errorf("nobody has given up for %v", w.limit(swallowedFor))
 	}
 	return nil
 }

@@ -23,11 +23,13 @@ type cycle struct {
 	fault    string
 	lifted   time.Time     // when the fault was over
 	stopped  time.Duration // how long the merchant was stopped at the node that nothing had happened to; 0: not measured
+	started  time.Duration // from then on until PostgreSQL accepted connections again; 0: not measured
 	back     time.Duration // from then on until every node had answered a fresh command with a success
 	unknown  int           // outcomes that clients met
 	known    int64         // commands of which clients have learned everything
 	inFlight int64         // commands, at the least
 	missed   bool          // the fault did not find what it was to strike
+	few      bool          // commands were in flight: it says too little
 	wrongs   []string
 }
 
@@ -49,14 +51,15 @@ func (w *world) run(ctx context.Context, f *fault) (*cycle, error) {
 	if c.back, err = w.served(ctx, c.lifted, 0, 1); err != nil {
 		c.wrong("STUCK: %v", err)
 	}
-	for _, client := range w.load.settled(ctx, c.lifted, knownWithin) {
-		c.wrong("STUCK: a command of %s is not known %v after the fault", client, knownWithin)
+	for _, client := range w.load.settled(ctx, c.lifted, w.limit(knownWithin)) {
+		c.wrong("STUCK: a command of %s is not known %v after the fault", client, w.limit(knownWithin))
 	}
 	time.Sleep(goingOn)
 	if err := w.examine(ctx); err != nil {
 		return nil, fmt.Errorf("after %s: %w", f.name, err)
 	}
 	c.unknown, c.known, c.inFlight = w.load.unknowns()-unknown, w.load.answered.Load()-known, w.load.least.Load()
+	c.few = c.inFlight < inFlightAtLeast
 	c.judge(w)
 	return c, ctx.Err()
 }
@@ -68,14 +71,11 @@ func (w *world) examine(ctx context.Context) error {
 
 // judge takes what the register has found wrong, and holds the times against their limits.
 func (c *cycle) judge(w *world) {
-	if c.back > w.backWithin {
+	if c.back > w.limit(backWithin) {
 		c.wrong("SLOW: service was back after %v", c.back)
 	}
-	if c.stopped > stopsWithin {
+	if c.stopped > w.limit(stopsWithin) {
 		c.wrong("STOPPED: the merchant was stopped for %v", c.stopped)
-	}
-	if c.inFlight < inFlightAtLeast {
-		c.wrong("only %d commands were in flight", c.inFlight)
 	}
 	w.register.mu.Lock()
 	c.wrongs = append(c.wrongs, w.register.wrongs...)

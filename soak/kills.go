@@ -46,9 +46,16 @@ func killDatabase() *fault {
 		if err := w.killDatabase(); err != nil {
 			return err
 		}
-		c.lifted = time.Now()
-		return w.startDatabase(ctx)
+		return w.startAgain(ctx, c)
 	}}
+}
+
+// startAgain starts the server again, and measures what it takes to recover.
+func (w *world) startAgain(ctx context.Context, c *cycle) error {
+	c.lifted = time.Now()
+	err := w.startDatabase(ctx)
+	c.started = time.Since(c.lifted)
+	return err
 }
 
 // terminateBackends ends the sessions of the writers, as an administrator does.
@@ -89,8 +96,7 @@ func killPostmaster() *fault {
 			return err
 		}
 		_ = w.cluster.Stop(ctx) // frees the folder
-		c.lifted = time.Now()
-		return w.startDatabase(ctx)
+		return w.startAgain(ctx, c)
 	}}
 }
 

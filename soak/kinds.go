@@ -2,7 +2,6 @@ package soak
 
 import (
 	"fmt"
-	"math/rand/v2"
 )
 
 // kind is a kind of command that the clients give. A new one is a new element of kinds; where its effect is found in a table that none of the
@@ -10,13 +9,11 @@ import (
 type kind struct {
 	name   string
 	weight int // how often it is drawn
-	// mutation asks for made: the object that the gateway's record of the key names, and what remember wants to know.
+	// mutation asks for made: the object that the gateway's record of the key names, and what is to be done with it later.
 	mutation string
-	// input draws what is asked for, and puts the key where its effect will be found again. It may choose another key than it is given, by
-	// which the effect is found. It is nil where the client has nothing of which this could be asked now.
-	input func(d *drawing, key string) map[string]any
-	// remember keeps for later commands what a success has made.
-	remember func(d *drawing, key string, made made)
+	// draw draws what is asked for, and puts the key where its effect will be found again. It may choose another key than it is given, by
+	// which the effect is found. The input is nil where the client has nothing of which this could be asked now. A success is given to then.
+	draw func(d *drawing, key string) (input map[string]any, then func(made))
 	// effects are the sources that have one row each for a success, and none for a refusal.
 	effects []*source
 }
@@ -31,17 +28,6 @@ type made struct {
 	Hold     *struct{ ID string }
 }
 
-// drawing is what a client draws its commands from.
-type drawing struct {
-	random  *rand.Rand
-	wallets []string
-	holds   []object // that it has placed, and not yet asked to release
-	open    []object // payments that it has created, and not yet asked to confirm
-}
-
-// object is something that a command has made.
-type object struct{ id, key string }
-
 // mutation writes one: success selects what the success says of the object.
 func mutation(name, success string) string {
 	title := string(name[0]-'a'+'A') + name[1:]
@@ -51,138 +37,154 @@ func mutation(name, success string) string {
 
 const (
 	ofPayment     = `object: payment { id }`
+	ofCapture     = `object: capture { id }`
+	ofRefund      = `object: refund { id }`
 	ofTransaction = `object: transaction { id }`
 	ofHold        = `object: transaction { id } hold { id }`
 )
 
-// What the keys of two commands about one payment end with, so that the second is found by the payment's reference.
+// What stands in the keys of commands about a payment after its reference, so that their effects are found by that. An amount follows where a payment can
+// have several: no two captures of a payment are of the same amount, and what is refunded has a reason that begins with the client's key.
 const (
 	toConfirm  = "-open"
 	confirming = "-confirm"
+	capturing  = "-capture-"
+	refunding  = "-refund-"
+	canceling  = "-cancel"
 )
 
 var kinds = []*kind{
 	{
-		name: "createPayment", weight: 45, mutation: mutation("createPayment", ofPayment), effects: []*source{payments, paid},
-		input: func(d *drawing, key string) map[string]any {
-			from, to := d.two()
-			return map[string]any{
-				"amount": d.amount(), "source": map[string]any{"accountId": from}, "destinationAccountId": to, "confirm": true, "reference": key,
-			}
+		name: "createPayment", weight: 36, mutation: mutation("createPayment", ofPayment), effects: []*source{payments, paid},
+		draw: func(d *drawing, key string) (map[string]any, func(made)) {
+			return createConfirmed(d, &payment{reference: key, amount: d.amount()})
+		},
+	},
+	{
+		name: "createPayment, captured later", weight: 10, mutation: mutation("createPayment", ofPayment), effects: []*source{payments, paid},
+		draw: func(d *drawing, key string) (map[string]any, func(made)) {
+			return createConfirmed(d, &payment{reference: key, amount: d.amount(), manual: true})
 		},
 	},
 	{
 		name: "createPayment, unconfirmed", weight: 8, mutation: mutation("createPayment", ofPayment), effects: []*source{payments},
-		input: func(d *drawing, key string) map[string]any {
-			from, to := d.two()
-			return map[string]any{
-				"amount": d.small(), "source": map[string]any{"accountId": from}, "destinationAccountId": to, "reference": key + toConfirm,
-				"idempotencyKey": key + toConfirm,
+		draw: func(d *drawing, key string) (map[string]any, func(made)) {
+			p := &payment{reference: key + toConfirm, amount: d.small(), manual: d.random.IntN(2) == 0}
+			return d.create(p, false), func(m made) {
+				p.id = m.Object.ID
+				put(&d.open, p)
 			}
 		},
-		remember: func(d *drawing, key string, m made) { d.open = append(d.open, object{m.Object.ID, key}) },
 	},
 	{
 		name: "confirmPayment", weight: 10, mutation: mutation("confirmPayment", ofPayment), effects: []*source{paid},
-		input: func(d *drawing, _ string) map[string]any {
+		draw: func(d *drawing, _ string) (map[string]any, func(made)) {
 			if len(d.open) == 0 {
-				return nil
+				return nil, nil
 			}
-			payment := d.take(&d.open)
-			return map[string]any{"paymentId": payment.id, "idempotencyKey": payment.key + confirming}
+			p := take(d, &d.open)
+			return map[string]any{"paymentId": p.id, "idempotencyKey": p.reference + confirming}, func(made) { d.confirmed(p) }
 		},
 	},
+	{name: "capturePayment", weight: 16, mutation: mutation("capturePayment", ofCapture), effects: []*source{captures, paid}, draw: capture},
 	{
-		name: "transferFunds", weight: 15, mutation: mutation("transferFunds", ofTransaction), effects: []*source{moved},
-		input: func(d *drawing, key string) map[string]any {
+		name: "cancelPayment", weight: 4, mutation: mutation("cancelPayment", ofPayment), effects: []*source{paid},
+		draw: func(d *drawing, _ string) (map[string]any, func(made)) {
+			if len(d.authorized) == 0 {
+				return nil, nil
+			}
+			p := take(d, &d.authorized)
+			return map[string]any{"paymentId": p.id, "idempotencyKey": p.reference + canceling}, func(made) {
+				p.capturable = 0
+				d.put(p)
+			}
+		},
+	},
+	{name: "refundPayment", weight: 10, mutation: mutation("refundPayment", ofRefund), effects: []*source{refunds, paid}, draw: refund},
+	{
+		name: "transferFunds", weight: 13, mutation: mutation("transferFunds", ofTransaction), effects: []*source{moved},
+		draw: func(d *drawing, key string) (map[string]any, func(made)) {
 			from, to := d.two()
-			return map[string]any{"fromAccountId": from, "toAccountId": to, "amount": d.amount(), "reference": key}
+			return map[string]any{"fromAccountId": from, "toAccountId": to, "amount": usd(d.amount()), "reference": key},
+				func(m made) { put(&d.transfers, m.Object.ID) }
 		},
 	},
 	{
-		name: "placeHold", weight: 8, mutation: mutation("placeHold", ofHold), effects: []*source{moved, holds},
-		input: func(d *drawing, key string) map[string]any {
-			from, _ := d.two()
-			return map[string]any{"accountId": from, "amount": d.amount(), "reference": key}
-		},
-		remember: func(d *drawing, key string, m made) { d.holds = append(d.holds, object{m.Hold.ID, key}) },
-	},
-	{
-		name: "releaseHold", weight: 10, mutation: mutation("releaseHold", ofHold), effects: []*source{moved},
-		input: func(d *drawing, key string) map[string]any {
-			if len(d.holds) == 0 {
-				return nil
+		name: "reverseTransfer", weight: 5, mutation: mutation("reverseTransfer", ofTransaction), effects: []*source{moved},
+		draw: func(d *drawing, key string) (map[string]any, func(made)) {
+			if len(d.transfers) == 0 {
+				return nil, nil
 			}
-			return map[string]any{"holdId": d.take(&d.holds).id, "reason": key}
+			return map[string]any{"transactionId": take(d, &d.transfers), "reason": key}, nil
+		},
+	},
+	{
+		name: "placeHold", weight: 7, mutation: mutation("placeHold", ofHold), effects: []*source{moved, holds},
+		draw: func(d *drawing, key string) (map[string]any, func(made)) {
+			from, _ := d.two()
+			return map[string]any{"accountId": from, "amount": usd(d.amount()), "reference": key}, func(m made) { put(&d.holds, m.Hold.ID) }
+		},
+	},
+	{
+		name: "releaseHold", weight: 9, mutation: mutation("releaseHold", ofHold), effects: []*source{moved},
+		draw: func(d *drawing, key string) (map[string]any, func(made)) {
+			if len(d.holds) == 0 {
+				return nil, nil
+			}
+			return map[string]any{"holdId": take(d, &d.holds), "reason": key}, nil
 		},
 	},
 	{
 		name: "depositFunds", weight: 5, mutation: mutation("depositFunds", ofTransaction), effects: []*source{moved},
-		input: func(d *drawing, key string) map[string]any {
+		draw: func(d *drawing, key string) (map[string]any, func(made)) {
 			_, to := d.two()
-			return map[string]any{"accountId": to, "amount": d.small(), "reason": key}
+			return map[string]any{"accountId": to, "amount": usd(d.small()), "reason": key}, nil
 		},
 	},
 }
 
-// draw draws a kind of which something can be asked now, and its input with a key.
-func (d *drawing) draw(key string) (*kind, map[string]any) {
-	all := 0
-	for _, k := range kinds {
-		all += k.weight
+// createConfirmed creates a payment that is confirmed at once.
+func createConfirmed(d *drawing, p *payment) (map[string]any, func(made)) {
+	return d.create(p, true), func(m made) {
+		p.id = m.Object.ID
+		d.confirmed(p)
 	}
-	for {
-		at := d.random.IntN(all)
-		for _, k := range kinds {
-			if at -= k.weight; at >= 0 {
-				continue
-			}
-			if input := k.input(d, key); input != nil {
-				if input["idempotencyKey"] == nil {
-					input["idempotencyKey"] = key
-				}
-				return k, input
-			}
-			break
+}
+
+// capture captures most of a payment, or all that is left, which need not be said. It is now and then the last, also where something is left.
+func capture(d *drawing, _ string) (map[string]any, func(made)) {
+	if len(d.authorized) == 0 {
+		return nil, nil
+	}
+	p := take(d, &d.authorized)
+	amount, final := d.orTooMuch(d.most(p.capturable)), d.random.IntN(2) == 0
+	input := map[string]any{"paymentId": p.id, "final": final, "idempotencyKey": fmt.Sprint(p.reference, capturing, amount)}
+	if amount != p.capturable || d.random.IntN(2) == 0 {
+		input["amount"] = usd(amount)
+	}
+	return input, func(made) {
+		p.refundable += amount
+		if p.capturable -= amount; final {
+			p.capturable = 0
 		}
+		d.put(p)
 	}
 }
 
-// two are two wallets.
-func (d *drawing) two() (from, to string) {
-	n := d.random.IntN(len(d.wallets))
-	return d.wallets[n], d.wallets[(n+1+d.random.IntN(len(d.wallets)-1))%len(d.wallets)]
-}
-
-// funds are what a wallet begins with, and tooMuch what no wallet ever has.
-const (
-	funds       = "1000000.00"
-	tooMuch     = "900000000.00"
-	refusedOnce = 50 // of so many amounts, one is too much
-	currency    = "USD"
-)
-
-// amount is an amount that is now and then more than there is, since refusals are answers too.
-func (d *drawing) amount() map[string]any {
-	if d.random.IntN(refusedOnce) == 0 {
-		return usd(tooMuch)
+// refund refunds most of what a payment has captured, or all that is left, which need not be said.
+func refund(d *drawing, key string) (map[string]any, func(made)) {
+	p := d.takeRefundable()
+	if p == nil {
+		return nil, nil
 	}
-	return d.small()
-}
-
-// small is less than 10.
-func (d *drawing) small() map[string]any {
-	return usd(fmt.Sprintf("%d.%02d", d.random.IntN(10), 1+d.random.IntN(99)))
-}
-
-func usd(amount string) map[string]any { return map[string]any{"amount": amount, "currency": currency} }
-
-// take takes one of a list.
-func (d *drawing) take(of *[]object) object {
-	all := *of
-	n := d.random.IntN(len(all))
-	taken := all[n]
-	all[n] = all[len(all)-1]
-	*of = all[:len(all)-1]
-	return taken
+	amount := d.orTooMuch(d.most(p.refundable))
+	key = fmt.Sprint(key, refunding, amount)
+	input := map[string]any{"paymentId": p.id, "reason": key, "idempotencyKey": key}
+	if amount != p.refundable || d.random.IntN(2) == 0 {
+		input["amount"] = usd(amount)
+	}
+	return input, func(made) {
+		p.refundable -= amount
+		d.put(p)
+	}
 }

@@ -47,7 +47,8 @@ type command struct {
 	kind  *kind
 	key   string
 	input map[string]any
-	made  made // once it is known
+	made  made       // once it is known
+	then  func(made) // is given a success; nil: nobody is
 }
 
 func newLoad(w *world, clients int, random *rand.Rand) *load {
@@ -96,8 +97,8 @@ func (c *commander) run(ctx context.Context, first int) {
 		if err != nil {
 			return
 		}
-		if made := now.made; made.Code == "" && now.kind.remember != nil {
-			now.kind.remember(&c.drawing, now.key, made)
+		if now.made.Code == "" && now.then != nil {
+			now.then(now.made)
 		}
 		*now = c.draw()
 	}
@@ -120,8 +121,10 @@ func (l *load) took(n int64) {
 func (c *commander) draw() intent {
 	c.drawn++
 	key := fmt.Sprintf("%s-%07d", c.name, c.drawn)
-	kind, input := c.drawing.draw(key)
-	return c.intend(kind, input)
+	kind, input, then := c.drawing.draw(key)
+	drawn := c.intend(kind, input)
+	drawn.then = then
+	return drawn
 }
 
 // intend says in the oracle's file that something will be asked for.

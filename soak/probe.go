@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	backWithin  = 5 * time.Second  // service after a fault is over; a world may be more patient
+	backWithin  = 5 * time.Second  // service after a fault is over
 	stopsWithin = 10 * time.Second // a merchant by a node that is frozen, or by a network that swallows
 	probeTime   = 2 * time.Second  // for one answer
 	probePause  = 10 * time.Millisecond
@@ -29,7 +29,7 @@ func (p *prober) served(ctx context.Context, node int, since time.Time) (time.Du
 	for ctx.Err() == nil {
 		p.n++
 		input := map[string]any{
-			"idempotencyKey": fmt.Sprintf("probe-%d-%d-%d", node, since.UnixNano(), p.n), "amount": usd("0.01"), "confirm": true,
+			"idempotencyKey": fmt.Sprintf("probe-%d-%d-%d", node, since.UnixNano(), p.n), "amount": usd(1), "confirm": true,
 			"source": map[string]any{"accountId": p.wallets[0]}, "destinationAccountId": p.wallets[1],
 		}
 		input["reference"] = input["idempotencyKey"]
@@ -43,8 +43,8 @@ func (p *prober) served(ctx context.Context, node int, since time.Time) (time.Du
 			return took, p.resolve(ctx, node)
 		}
 		p.failed = append(p.failed, c)
-		if time.Since(since) > givenUp {
-			return time.Since(since), fmt.Errorf("node %d is not back after %v: %w", node, givenUp, err)
+		if most := p.limit(givenUp); time.Since(since) > most {
+			return time.Since(since), fmt.Errorf("node %d is not back after %v: %w", node, most, err)
 		}
 		time.Sleep(probePause)
 	}
@@ -52,7 +52,7 @@ func (p *prober) served(ctx context.Context, node int, since time.Time) (time.Du
 }
 
 func (p *prober) askOnce(ctx context.Context, c *command, node int) error {
-	ctx, cancel := context.WithTimeout(ctx, probeTime)
+	ctx, cancel := context.WithTimeout(ctx, p.limit(probeTime))
 	defer cancel()
 	return p.load.ask(ctx, c, node)
 }

@@ -23,9 +23,9 @@ type fate struct {
 	kind    int8
 	known   bool
 	refused bool
-	effects [4]uint8    // by source
-	object  answer.UUID // that was answered
-	found   answer.UUID // that the database has
+	effects [len(sources)]uint8 // by source
+	object  answer.UUID         // that was answered
+	found   answer.UUID         // that the database has
 }
 
 func newRegister() *register { return &register{fates: map[string]*fate{}} }

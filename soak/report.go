@@ -101,6 +101,9 @@ func (c *cycle) String() string {
 		return "MISSED"
 	}
 	text := fmt.Sprintf("back after %v, %d unknown, %d known, %d in flight", c.back.Round(time.Millisecond), c.unknown, c.known, c.inFlight)
+	if c.started > 0 {
+		text += fmt.Sprintf(", PostgreSQL after %v", c.started.Round(time.Millisecond))
+	}
 	if c.stopped > 0 {
 		text += fmt.Sprintf(", stopped for %v", c.stopped.Round(time.Millisecond))
 	}
@@ -121,7 +124,8 @@ func (r *report) text(took time.Duration) string {
 	for _, row := range r.sums() {
 		fmt.Fprintf(&b, "| %s | %v |\n", row.what, row.n)
 	}
-	b.WriteString("\n| fault | struck | unknown outcomes | service back: median | worst | merchant stopped: worst |\n|-|-|-|-|-|-|\n")
+	b.WriteString("\n| fault | struck | unknown outcomes | service back: median | worst | of which PostgreSQL: median | worst | " +
+		"merchant stopped: worst |\n|-|-|-|-|-|-|-|-|\n")
 	for _, name := range r.names() {
 		b.WriteString(r.row(name))
 	}
@@ -191,7 +195,7 @@ func (r *report) names() (all []string) {
 
 // row is a fault's line.
 func (r *report) row(name string) string {
-	var back []time.Duration
+	var back, started []time.Duration
 	var stopped time.Duration
 	unknown, missed := 0, 0
 	for _, c := range r.cycles {
@@ -200,7 +204,7 @@ func (r *report) row(name string) string {
 		case c.missed:
 			missed++
 		default:
-			back = append(back, c.back)
+			back, started = append(back, c.back), append(started, c.started)
 			stopped = max(stopped, c.stopped)
 			unknown += c.unknown
 		}
@@ -210,14 +214,19 @@ func (r *report) row(name string) string {
 		struck += fmt.Sprintf(", MISSED %d", missed)
 	}
 	if len(back) == 0 {
-		return fmt.Sprintf("| %s | %s | | | | |\n", name, struck)
+		return fmt.Sprintf("| %s | %s | | | | | | |\n", name, struck)
 	}
 	slices.Sort(back)
-	stops := ""
-	if stopped > 0 {
-		stops = seconds(stopped)
-	}
-	return fmt.Sprintf("| %s | %s | %d | %s | %s | %s |\n", name, struck, unknown, seconds(back[len(back)/2]), seconds(back[len(back)-1]), stops)
+	slices.Sort(started)
+	half, last := len(back)/2, len(back)-1
+	return fmt.Sprintf("| %s | %s | %d | %s | %s | %s | %s | %s |\n", name, struck, unknown,
+		seconds(back[half]), seconds(back[last]), seconds(started[half]), seconds(started[last]), seconds(stopped))
 }
 
-func seconds(d time.Duration) string { return fmt.Sprintf("%.2f s", d.Seconds()) }
+// seconds is empty for what was not measured.
+func seconds(d time.Duration) string {
+	if d == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.2f s", d.Seconds())
+}

@@ -49,6 +49,7 @@ type soak struct {
 	begun    time.Time
 	random   *rand.Rand
 	report   *report
+	patience int // of its worlds
 }
 
 // Run makes everything happen, tells of it line by line, and writes the report. Its error wraps ErrFailed where the gateway has failed; the folder
@@ -77,7 +78,7 @@ func Run(ctx context.Context, o Options, out, progress io.Writer) error {
 }
 
 func newSoak(o Options, progress io.Writer) *soak {
-	return &soak{Options: o, progress: progress, begun: time.Now(), random: rand.New(rand.NewPCG(o.Seed, 1)), report: newReport(o)}
+	return &soak{Options: o, progress: progress, begun: time.Now(), random: rand.New(rand.NewPCG(o.Seed, 1)), report: newReport(o), patience: 1}
 }
 
 // prepare makes the folder, open to the user who runs PostgreSQL for root, and finds the program.
@@ -137,6 +138,7 @@ func (s *soak) inWorld(ctx context.Context, name string, settings map[string]str
 		return err
 	}
 	defer w.close()
+	w.patience = s.patience
 	w.load.begin(ctx)
 	faults, err := plan(w)
 	if err != nil {
@@ -145,11 +147,13 @@ func (s *soak) inWorld(ctx context.Context, name string, settings map[string]str
 	return s.happen(ctx, w, faults)
 }
 
+const timeWasUp = "the time was up"
+
 // happen has one fault after the other strike a world, and takes the last look.
 func (s *soak) happen(ctx context.Context, w *world, plan []*fault) error {
 	for n, f := range plan {
-		if late := s.For > 0 && time.Since(s.begun) > s.For; late || s.report.failures >= mostFailures {
-			why := "the time was up"
+		if late := s.late(); late || s.report.failures >= mostFailures {
+			why := timeWasUp
 			if !late {
 				why = "too much had failed"
 			}
@@ -162,29 +166,62 @@ func (s *soak) happen(ctx context.Context, w *world, plan []*fault) error {
 		if err != nil {
 			return err
 		}
-		s.report.add(c)
-		_, _ = fmt.Fprintf(s.progress, "%s %4d/%d  %-60s %s\n", time.Since(s.begun).Round(time.Second), n+1, len(plan), f.name, c)
+		s.add(c, n+1, len(plan))
 		if (n+1)%s.VerifyEvery == 0 {
 			if err := s.verify(ctx, w); err != nil {
 				return err
 			}
 		}
 	}
+	if err := s.more(ctx, w); err != nil {
+		return err
+	}
 	return s.end(ctx, w)
 }
 
-// tries are how often a fault may lie in wait.
+// tries are how often a fault may lie in wait, or strike while too few commands are in flight.
 const tries = 3
 
-// patiently runs a fault again that has not found what it was to strike.
+// patiently runs a fault again that has not found what it was to strike, or not under load. What went wrong meanwhile counts.
 func (s *soak) patiently(ctx context.Context, w *world, f *fault) (c *cycle, err error) {
+	var wrongs []string
 	for range tries {
-		if c, err = w.run(ctx, f); err != nil || !c.missed {
+		if c, err = w.run(ctx, f); err != nil {
+			return nil, err
+		}
+		wrongs = append(wrongs, c.wrongs...)
+		if !c.missed && !c.few {
 			break
 		}
 	}
-	return c, err
+	if c.wrongs = wrongs; c.few {
+		c.wrong("only %d commands were in flight", c.inFlight)
+	}
+	return c, nil
 }
+
+// mostMore is how many kills a plan is made longer by at most.
+const mostMore = 50
+
+// more kills nodes until enough outcomes were unknown to say anything about them.
+func (s *soak) more(ctx context.Context, w *world) error {
+	for n := 0; s.report.unknowns()+w.load.unknowns() < fewestUnknown && n < mostMore && !s.late(); n++ {
+		c, err := s.patiently(ctx, w, killNodes(killOfOneNode, n%nodeCount))
+		if err != nil {
+			return err
+		}
+		s.add(c, n+1, mostMore)
+	}
+	return nil
+}
+
+// add adds a cycle to the report, and tells of it.
+func (s *soak) add(c *cycle, n, of int) {
+	s.report.add(c)
+	_, _ = fmt.Fprintf(s.progress, "%s %4d/%d  %-60s %s\n", time.Since(s.begun).Round(time.Second), n, of, c.fault, c)
+}
+
+func (s *soak) late() bool { return s.For > 0 && time.Since(s.begun) > s.For }
 
 func (s *soak) verify(ctx context.Context, w *world) error {
 	begin := time.Now()
@@ -201,13 +238,13 @@ func (s *soak) verify(ctx context.Context, w *world) error {
 
 // end lets the clients finish, and holds all that the oracle's file says against all that the database has.
 func (s *soak) end(ctx context.Context, w *world) error {
-	for _, client := range w.load.end(ctx, endWithin) {
+	for _, client := range w.load.end(ctx, w.limit(endWithin)) {
 		s.report.wrong("STUCK: the last command of " + client + " is not known")
 	}
 	if err := w.examine(ctx); err != nil {
 		return err
 	}
-	last := &cycle{inFlight: inFlightAtLeast}
+	last := &cycle{}
 	last.judge(w)
 	s.report.take(w.register, w.load)
 	if err := w.oracle.close(); err != nil {

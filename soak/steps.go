@@ -45,17 +45,19 @@ func (w *world) learnSteps(ctx context.Context) ([]*step, error) {
 	if err := w.terminateWriters(ctx); err != nil {
 		return nil, err
 	}
-	time.Sleep(learnFor)
 	loads := map[string]*step{}
-	for _, p := range w.proxies[:nodeCount] {
-		for _, x := range p.Exchanges() {
-			if s := loadStep(x); s != nil {
-				loads[s.name] = s
+	for until := time.Now().Add(w.limit(learnFor)); len(loads) == 0 && time.Now().Before(until) && ctx.Err() == nil; {
+		time.Sleep(learnFor)
+		for _, p := range w.proxies[:nodeCount] {
+			for _, x := range p.Exchanges() {
+				if s := loadStep(x); s != nil {
+					loads[s.name] = s
+				}
 			}
 		}
 	}
 	if len(loads) == 0 {
-		return nil, fmt.Errorf("no batch has loaded anything for %v", learnFor)
+		return nil, fmt.Errorf("no batch has loaded anything for %v", w.limit(learnFor))
 	}
 	steps := []*step{locking}
 	for _, name := range slices.Sorted(maps.Keys(loads)) {
@@ -102,7 +104,7 @@ func (w *world) arm(ctx context.Context, node int, s *step, f faultproxy.Fault, 
 	struck := w.proxies[node].Arm(f, then...)
 	again := time.NewTicker(time.Second)
 	defer again.Stop()
-	late := time.After(strikeWithin)
+	late := time.After(w.limit(strikeWithin))
 	for {
 		if s.prepares {
 			if err := w.terminateWriters(ctx); err != nil {

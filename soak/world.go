@@ -45,7 +45,7 @@ type world struct {
 	load     *load
 	checker  *checker
 
-	backWithin time.Duration // service after a fault is over
+	patience int // by which limits of time are multiplied, for a machine that does other things too
 }
 
 // newWorld builds one in a folder, with a load of so many clients. A world that has begun has to be closed.
@@ -53,7 +53,7 @@ func newWorld(ctx context.Context, program, dir string, clients int, seed uint64
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
-	w := &world{dir: dir, backWithin: backWithin, config: embedded.Config{Dir: filepath.Join(dir, postgresFolder), DieWithParent: true, Settings: settings}}
+	w := &world{dir: dir, patience: 1, config: embedded.Config{Dir: filepath.Join(dir, postgresFolder), DieWithParent: true, Settings: settings}}
 	defer func() {
 		if err != nil {
 			w.close()
@@ -91,6 +91,9 @@ func newWorld(ctx context.Context, program, dir string, clients int, seed uint64
 	w.load = newLoad(w, clients, rand.New(rand.NewPCG(seed, 0)))
 	return w, nil
 }
+
+// limit is a limit of time in this world.
+func (w *world) limit(of time.Duration) time.Duration { return of * time.Duration(w.patience) }
 
 func (w *world) oraclePath() string { return filepath.Join(w.dir, "oracle.jsonl") }
 

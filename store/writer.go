@@ -29,7 +29,7 @@ const (
 	attemptDeadline = 8 * time.Second
 	commitDeadline  = 5 * time.Second
 	firstBackoff    = 10 * time.Millisecond
-	longestBackoff  = time.Second
+	longestBackoff  = 200 * time.Millisecond // what a merchant may wait longer than the database was away
 )
 
 type item = groupcommit.Item[*request, command.Result]
