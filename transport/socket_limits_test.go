@@ -188,8 +188,9 @@ func TestClientThatStalls(t *testing.T) {
 // TestClientsThatStallHoldNoWriter: there are more of them than a merchant has writers, and the others of the merchant are served at once.
 func TestClientsThatStallHoldNoWriter(t *testing.T) {
 	t.Parallel()
-	const events, most, pause = 300, 5 * time.Second, 4 * time.Millisecond // half of the time that a client who takes nothing has
+	const events, most, pause = 300, 30 * time.Second, 4 * time.Millisecond // half of the time that a client who takes nothing has
 	g := start(t)
+	g.handler.SetTimes(2*most, time.Minute)
 	other := g.connect(t, "")
 	other.send(subscribe("1", ticks))
 	for range 4 * runtime.GOMAXPROCS(0) {
