@@ -59,7 +59,7 @@ func createPayment(source, destination string, in money.Input, confirm, manual b
 		} else if _, err := m.destination(source, amount, "input", "source", "accountId"); err != nil {
 			return nil, err
 		}
-		return func(outcome) string { return m.changed(made.id, p, event.PaymentCreated) }, nil
+		return func(made outcome) string { return m.changed(made.id, p, event.PaymentCreated) }, nil
 	}
 	return c
 }
@@ -125,7 +125,7 @@ func capturePayment(id string, in *money.Input, final bool, version int32) call 
 		amount, err := part(id, in, amount, capturable, func(at answer.Recorded) error {
 			return payment.AmountExceedsCapturable{Recorded: at, ResourceID: id, Capturable: capturable, Requested: amount}
 		})
-		return func(outcome) string { return m.capture(p, made, amount, final) }, err
+		return func(made outcome) string { return m.capture(p, made, amount, final) }, err
 	}
 	return c
 }
@@ -141,7 +141,7 @@ func cancelPayment(id string, version int32) call {
 	}
 	c.decide = func(m *model) (decided, error) {
 		p, err := m.payment(id, version, payment.ToCancel)
-		return func(outcome) string {
+		return func(_ outcome) string {
 			if p.hold != "" {
 				m.end(p.hold, "", ledger.Released, p.amount, 0)
 				p.hold = ""
