@@ -8,19 +8,13 @@ import (
 	"testing"
 
 	"github.com/paygraph/paygraph/store/connector"
-	"github.com/paygraph/paygraph/store/storetest"
 )
 
 // A wallet with fifty cents pays fifty times a cent, through whichever of two processes, and the log has no gap.
 func TestTwoProcessesOnOneDatabase(t *testing.T) {
 	t.Parallel()
-	database := []string{"DATABASE_URL=" + storetest.Empty(t)}
-	processes := []*program{run(t, database, "--port=0"), run(t, database, "--port=0")}
-	for _, p := range processes {
-		p.awaitReady()
-	}
-	made := makeMerchant(t, database)
-	clients := []*client{clientOf(t, processes[0], made.ClientID, made.ClientSecret), clientOf(t, processes[1], made.ClientID, made.ClientSecret)}
+	p := newTwins(t)
+	clients := p.clients
 	from, to := clients[0].newWallet(t, "0.50"), clients[1].newWallet(t, "0.01")
 	var succeeded, refused atomic.Int64
 	var all sync.WaitGroup
@@ -41,7 +35,7 @@ func TestTwoProcessesOnOneDatabase(t *testing.T) {
 		t.Errorf("%d succeeded and %d were refused, want 50 and 50", succeeded.Load(), refused.Load())
 	}
 	clients[0].wantWholeLog(t, 50)
-	wantVerify(t, database, made.MerchantID)
+	wantVerify(t, p.database, p.merchant)
 }
 
 // wantVerify runs the command on a database of one merchant that is whole, with what was noted of it and what was not, and on one that

@@ -16,6 +16,7 @@ type twins struct {
 	t        *testing.T
 	database []string
 	clients  []*client
+	merchant string
 }
 
 func newTwins(t *testing.T) *twins {
@@ -26,6 +27,7 @@ func newTwins(t *testing.T) *twins {
 		process.awaitReady()
 	}
 	made := makeMerchant(t, p.database)
+	p.merchant = made.MerchantID
 	for _, process := range processes {
 		p.clients = append(p.clients, clientOf(t, process, made.ClientID, made.ClientSecret))
 	}

@@ -95,6 +95,13 @@ type Record struct {
 	ResultVersion int16          // the format of what is frozen
 }
 
+// Do commits a command, and finds its object as [Resolve] does; replayed says that the key was known.
+func Do[B any, T Object](ctx context.Context, to Committer[B], c Command[B], read func(id string) (T, error)) (object T, replayed bool, err error) {
+	result, err := to.Commit(ctx, c)
+	object, err = Resolve(result, err, read)
+	return object, result.Replayed, err
+}
+
 // Resolve is the object of a result: as the command left it or, for a replay, as read by its identifier now. A read that fails is
 // ErrOutcomeUnknown, whatever the database says: the command has been done, and the same key finds its object.
 func Resolve[T Object](r Result, err error, read func(id string) (T, error)) (T, error) {

@@ -34,19 +34,11 @@ type Service struct {
 }
 
 func (s *Service) account(ctx context.Context, p auth.Principal, c command.Command[Batch]) (*Account, bool, error) {
-	result, err := s.Committer.Commit(ctx, c)
-	account, err := command.Resolve(result, err, func(id string) (*Account, error) {
-		return s.Reader.Account(ctx, p, AccountID(id))
-	})
-	return account, result.Replayed, err
+	return command.Do(ctx, s.Committer, c, func(id string) (*Account, error) { return s.Reader.Account(ctx, p, AccountID(id)) })
 }
 
 func (s *Service) transaction(ctx context.Context, p auth.Principal, c command.Command[Batch]) (*Transaction, bool, error) {
-	result, err := s.Committer.Commit(ctx, c)
-	transaction, err := command.Resolve(result, err, func(id string) (*Transaction, error) {
-		return s.Reader.Transaction(ctx, p, TransactionID(id))
-	})
-	return transaction, result.Replayed, err
+	return command.Do(ctx, s.Committer, c, func(id string) (*Transaction, error) { return s.Reader.Transaction(ctx, p, TransactionID(id)) })
 }
 
 // open adds a new account to the books, with its event.

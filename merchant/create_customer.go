@@ -43,7 +43,7 @@ type CreateCustomerSuccess struct {
 
 // CreateCustomer adds a customer to the principal's merchant. Refusals: ValidationFailed, and those of the idempotency key.
 func (s *Service) CreateCustomer(ctx context.Context, p auth.Principal, in CreateCustomerInput) (CreateCustomerSuccess, error) {
-	result, err := s.Committer.Commit(ctx, command.Command[Batch]{
+	customer, replayed, err := command.Do(ctx, s.Committer, command.Command[Batch]{
 		Envelope: command.Envelope{
 			Principal: p, Operation: "createCustomer", Key: in.IdempotencyKey, Invalid: in.check(),
 			Input: command.Input(nil).
@@ -52,11 +52,8 @@ func (s *Service) CreateCustomer(ctx context.Context, p auth.Principal, in Creat
 				Map("input.metadata", in.Metadata),
 		},
 		Decide: func(b Batch) (command.Object, error) { return in.decide(b), nil },
-	})
-	customer, err := command.Resolve(result, err, func(id string) (*Customer, error) {
-		return s.Reader.Customer(ctx, p, CustomerID(id))
-	})
-	return CreateCustomerSuccess{customer, result.Replayed}, err
+	}, func(id string) (*Customer, error) { return s.Reader.Customer(ctx, p, CustomerID(id)) })
+	return CreateCustomerSuccess{customer, replayed}, err
 }
 
 func (in CreateCustomerInput) check() error {

@@ -72,7 +72,7 @@ type CaptureSuccess struct {
 func (s *Service) Capture(ctx context.Context, p auth.Principal, in CaptureInput) (CaptureSuccess, error) {
 	var v answer.Violations
 	amount := checkAmount(&v, in.Amount)
-	result, err := s.Committer.Commit(ctx, command.Command[Batch]{
+	capture, replayed, err := command.Do(ctx, s.Committer, command.Command[Batch]{
 		Envelope: command.Envelope{
 			Principal: p, Operation: "capturePayment", Key: in.IdempotencyKey, Invalid: v.Err(),
 			Input: command.Input(nil).
@@ -83,11 +83,8 @@ func (s *Service) Capture(ctx context.Context, p auth.Principal, in CaptureInput
 		},
 		Needs:  command.Needs{Payments: []string{string(in.PaymentID)}},
 		Decide: func(b Batch) (command.Object, error) { return in.decide(b, amount) },
-	})
-	capture, err := command.Resolve(result, err, func(id string) (*Capture, error) {
-		return s.Reader.Capture(ctx, p, CaptureID(id))
-	})
-	return CaptureSuccess{capture, result.Replayed}, err
+	}, func(id string) (*Capture, error) { return s.Reader.Capture(ctx, p, CaptureID(id)) })
+	return CaptureSuccess{capture, replayed}, err
 }
 
 // checkAmount is [ledger.CheckAmount] for an amount that may be left out.

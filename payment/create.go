@@ -29,8 +29,8 @@ type CreateSuccess struct {
 	Replayed bool
 }
 
-// Create makes a payment, and with Confirm takes the money in the same commit, or sets it aside where it is captured later. With Confirm a refusal leaves no payment behind.
-// Refusals: ValidationFailed, NotFound, CurrencyMismatch, AccountNotActive, InsufficientFunds, BalanceOutOfRange, and those of the
+// Create makes a payment, and with Confirm takes the money in the same commit, or sets it aside where it is captured later. With Confirm
+// a refusal leaves no payment behind. Refusals: ValidationFailed, NotFound, CurrencyMismatch, AccountNotActive, InsufficientFunds, BalanceOutOfRange, and those of the
 // idempotency key.
 func (s *Service) Create(ctx context.Context, p auth.Principal, in CreateInput) (CreateSuccess, error) {
 	var v answer.Violations

@@ -72,7 +72,7 @@ func (s *Service) Refund(ctx context.Context, p auth.Principal, in RefundInput) 
 	var v answer.Violations
 	amount := checkAmount(&v, in.Amount)
 	v.Text("input.reason", answer.Or(in.Reason), answer.MaxReasonLength)
-	result, err := s.Committer.Commit(ctx, command.Command[Batch]{
+	refund, replayed, err := command.Do(ctx, s.Committer, command.Command[Batch]{
 		Envelope: command.Envelope{
 			Principal: p, Operation: "refundPayment", Key: in.IdempotencyKey, Invalid: v.Err(),
 			Input: command.Input(nil).
@@ -83,11 +83,8 @@ func (s *Service) Refund(ctx context.Context, p auth.Principal, in RefundInput) 
 		},
 		Needs:  command.Needs{Payments: []string{string(in.PaymentID)}},
 		Decide: func(b Batch) (command.Object, error) { return in.decide(b, amount) },
-	})
-	refund, err := command.Resolve(result, err, func(id string) (*Refund, error) {
-		return s.Reader.Refund(ctx, p, RefundID(id))
-	})
-	return RefundSuccess{refund, result.Replayed}, err
+	}, func(id string) (*Refund, error) { return s.Reader.Refund(ctx, p, RefundID(id)) })
+	return RefundSuccess{refund, replayed}, err
 }
 
 func (in RefundInput) decide(b Batch, amount money.Amount) (command.Object, error) {

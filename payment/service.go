@@ -48,11 +48,7 @@ type Source struct {
 
 // commit runs a command whose object is a payment.
 func (s *Service) commit(ctx context.Context, p auth.Principal, c command.Command[Batch]) (*Payment, bool, error) {
-	result, err := s.Committer.Commit(ctx, c)
-	payment, err := command.Resolve(result, err, func(id string) (*Payment, error) {
-		return s.Reader.Payment(ctx, p, ID(id))
-	})
-	return payment, result.Replayed, err
+	return command.Do(ctx, s.Committer, c, func(id string) (*Payment, error) { return s.Reader.Payment(ctx, p, ID(id)) })
 }
 
 // pathOfPayment is where requests name the payment that they are about.

@@ -164,13 +164,7 @@ func (v *verification) missingObjects(ctx context.Context) error {
 		{"payment", event.PaymentSucceeded}, {"capture", event.CaptureSucceeded}, {"refund", event.RefundSucceeded}} {
 		err := v.query(ctx, `SELECT e.object_id FROM event e WHERE e.merchant_id = $1 AND e.type = $2
 			AND NOT EXISTS (SELECT FROM `+made.table+` o WHERE o.merchant_id = $1 AND o.id = e.object_id) ORDER BY e.sequence LIMIT 1`,
-			func(scan scanner) error {
-				var id answer.UUID
-				if err := scan(&id); err != nil {
-					return err
-				}
-				return v.wrong(made.table, answer.Encode(made.by.Object(), id), "an event has made it, and it is not there")
-			}, v.id(), string(made.by))
+			v.wrongOf(made.table, made.by.Object(), "an event has made it, and it is not there"), v.id(), string(made.by))
 		if err != nil {
 			return err
 		}

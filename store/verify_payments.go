@@ -20,25 +20,13 @@ func (v *verification) payments(ctx context.Context) error {
 			AND p.captured <= COALESCE(p.authorized, p.amount)
 			AND (p.hold_id IS NOT NULL) = (p.status IN ('AUTHORIZED', 'PARTIALLY_CAPTURED'))
 			AND (p.hold_id IS NULL OR h.amount IS NOT DISTINCT FROM p.authorized - p.captured))
-		ORDER BY p.id LIMIT 1`, func(scan scanner) error {
-		var id answer.UUID
-		if err := scan(&id); err != nil {
-			return err
-		}
-		return v.wrong("payment", answer.Encode(answer.PaymentPrefix, id), "its amounts, its captures, its refunds and its hold do not fit")
-	}, v.id())
+		ORDER BY p.id LIMIT 1`, v.wrongOf("payment", answer.PaymentPrefix, "its amounts, its captures, its refunds and its hold do not fit"), v.id())
 	if err != nil {
 		return err
 	}
 	return v.query(ctx, `SELECT h.id FROM hold h WHERE h.merchant_id = $1 AND h.payment_id IS NOT NULL AND h.ended_at IS NULL
 		AND NOT EXISTS (SELECT FROM payment p WHERE p.merchant_id = $1 AND p.id = h.payment_id AND p.hold_id = h.id)
-		ORDER BY h.id LIMIT 1`, func(scan scanner) error {
-		var id answer.UUID
-		if err := scan(&id); err != nil {
-			return err
-		}
-		return v.wrong("hold", answer.Encode(answer.HoldPrefix, id), "it is open, and its payment does not know it")
-	}, v.id())
+		ORDER BY h.id LIMIT 1`, v.wrongOf("hold", answer.HoldPrefix, "it is open, and its payment does not know it"), v.id())
 }
 
 // timers checks that a payment that waits for a client has one timer, of its time, and that there are no others.
@@ -47,13 +35,7 @@ func (v *verification) timers(ctx context.Context) error {
 		FROM (SELECT id, expires_at FROM payment WHERE merchant_id = $1 AND expires_at IS NOT NULL) p
 		FULL JOIN (SELECT object_id, kind, due_at FROM timer WHERE merchant_id = $1) t
 			ON t.object_id = p.id AND t.due_at = p.expires_at AND t.kind = $2
-		WHERE p.id IS NULL OR t.object_id IS NULL ORDER BY 1 LIMIT 1`, func(scan scanner) error {
-		var id answer.UUID
-		if err := scan(&id); err != nil {
-			return err
-		}
-		return v.wrong("timer", answer.Encode(answer.PaymentPrefix, id), "it is not there, or should not be")
-	}, v.id(), string(command.PaymentExpires))
+		WHERE p.id IS NULL OR t.object_id IS NULL ORDER BY 1 LIMIT 1`, v.wrongOf("timer", answer.PaymentPrefix, "it is not there, or should not be"), v.id(), string(command.PaymentExpires))
 }
 
 // reversals checks that the table says what the entries say.
@@ -62,11 +44,16 @@ func (v *verification) reversals(ctx context.Context) error {
 		FROM (SELECT transaction_id, reversed_by FROM reversal WHERE merchant_id = $1) r
 		FULL JOIN (SELECT transaction_id, reverses FROM entry WHERE merchant_id = $1 AND reverses IS NOT NULL) e
 			ON e.reverses = r.transaction_id AND e.transaction_id = r.reversed_by
-		WHERE r.transaction_id IS NULL OR e.reverses IS NULL ORDER BY 1 LIMIT 1`, func(scan scanner) error {
+		WHERE r.transaction_id IS NULL OR e.reverses IS NULL ORDER BY 1 LIMIT 1`, v.wrongOf("reversal", answer.TransactionPrefix, "it is not as the entries say"), v.id())
+}
+
+// wrongOf is what is said of a row whose identifier a query finds: none is, where all is well.
+func (v *verification) wrongOf(table string, prefix answer.Prefix, what string) func(scanner) error {
+	return func(scan scanner) error {
 		var id answer.UUID
 		if err := scan(&id); err != nil {
 			return err
 		}
-		return v.wrong("reversal", answer.Encode(answer.TransactionPrefix, id), "it is not as the entries say")
-	}, v.id())
+		return v.wrong(table, answer.Encode(prefix, id), "%s", what)
+	}
 }
