@@ -104,6 +104,8 @@ func TestACheckFindsWhatIsWrong(t *testing.T) {
 	if _, err := w.run(ctx, terminateBackends()); err != nil {
 		t.Fatal(err)
 	}
+	w.goOnUntil(t, `EXISTS (SELECT FROM capture) AND EXISTS (SELECT FROM refund) AND EXISTS (SELECT FROM hold h JOIN payment p ON p.id = h.payment_id
+		WHERE p.status = 'SUCCEEDED')`)
 	if stuck := w.load.end(ctx, endWithin); len(stuck) > 0 {
 		t.Fatal(stuck)
 	}
@@ -158,6 +160,23 @@ func TestACheckFindsWhatIsWrong(t *testing.T) {
 	}
 }
 
+// goOnUntil leaves the clients at work until a condition holds: a test spoils what there is.
+func (w *world) goOnUntil(t *testing.T, condition string) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+		var holds bool
+		if err := w.db.QueryRow(`SELECT ` + condition).Scan(&holds); err != nil {
+			t.Fatal(err)
+		}
+		if holds {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the clients never made %s", condition)
+		}
+	}
+}
+
 // spoiled is what the last look finds after a statement, which is undone.
 func (w *world) spoiled(ctx context.Context, t *testing.T, statement string) string {
 	t.Helper()
@@ -174,8 +193,10 @@ func (w *world) spoiled(ctx context.Context, t *testing.T, statement string) str
 		t.Fatal(err)
 	}
 	defer tx.Rollback()
-	if _, err := tx.Exec(statement); err != nil {
+	if result, err := tx.Exec(statement); err != nil {
 		t.Fatal(err)
+	} else if n, _ := result.RowsAffected(); n == 0 {
+		t.Fatal("there is nothing to spoil")
 	}
 	if err := c.checkIn(ctx, tx); err != nil {
 		t.Fatal(err)
