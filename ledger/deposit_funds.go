@@ -52,7 +52,7 @@ func (in DepositFundsInput) decide(b Batch, amount money.Amount) (command.Object
 	if err != nil {
 		return nil, err
 	}
-	draft := Draft{Kind: Deposit, Amount: amount, Reference: &in.Reason, Path: []string{"input", "amount"}}
+	draft := Draft{Kind: Deposit, Amount: amount, Reference: &in.Reason, Path: pathOfAmount}
 	draft.Legs = Move(amount, draft.Own(b, BankCash), wallet)
 	return postAs(b, event.FundsDeposited, draft)
 }

@@ -52,7 +52,7 @@ func (in PlaceHoldInput) decide(b Batch, amount money.Amount) (command.Object, e
 	if err != nil {
 		return nil, err
 	}
-	draft := Draft{Kind: Held, Amount: amount, Reference: in.Reference, Path: []string{"input", "amount"}}
+	draft := Draft{Kind: Held, Amount: amount, Reference: in.Reference, Path: pathOfAmount}
 	draft.Legs = SetAside(amount, wallet, draft.Own(b, Suspense))
 	return postAs(b, event.FundsHeld, draft)
 }

@@ -51,8 +51,8 @@ func (s *Service) commit(ctx context.Context, p auth.Principal, c command.Comman
 	return command.Do(ctx, s.Committer, c, func(id string) (*Payment, error) { return s.Reader.Payment(ctx, p, ID(id)) })
 }
 
-// pathOfPayment is where requests name the payment that they are about.
-var pathOfPayment = []string{"input", "paymentId"}
+// pathOfPayment is where requests name the payment that they are about, and pathOfAmount how much.
+var pathOfPayment, pathOfAmount = []string{"input", "paymentId"}, []string{"input", "amount"}
 
 // find is a copy of the payment that a request wants to act on. Refusals: NotFound, VersionConflict, InvalidState.
 func find(b Batch, id ID, expectedVersion *int32, action Action) (*Payment, error) {
@@ -69,7 +69,7 @@ func find(b Batch, id ID, expectedVersion *int32, action Action) (*Payment, erro
 
 // amountOf is the amount that a request names, or else all that it may. Refusals: CurrencyMismatch, and tooMuch's where it is more.
 func amountOf(p *Payment, named *money.Input, amount, most money.Amount, tooMuch func(path answer.Recorded) error) (money.Amount, error) {
-	path := answer.Recorded{At: []string{"input", "amount"}}
+	path := answer.Recorded{At: pathOfAmount}
 	switch {
 	case named == nil:
 		return most, nil
@@ -126,7 +126,7 @@ func (p *Payment) post(b Batch, d ledger.Draft) (*ledger.Transaction, error) {
 	id := string(p.ID)
 	d.PaymentID, d.Path = &id, pathOfPayment
 	if p.Version == 0 { // the request creates it
-		d.Path = []string{"input", "amount"}
+		d.Path = pathOfAmount
 	}
 	return ledger.Post(b, d)
 }
