@@ -65,7 +65,7 @@ func TestTheGatewayIsAsTheModel(t *testing.T) {
 		}
 	}
 	for _, what := range []string{
-		"a fee", "a fee for another part", "a fee that takes the merchant below zero", "a merchant without the money for a refund",
+		"a fee", "a fee that takes the merchant below zero", "a merchant without the money for a refund",
 		"a transfer from the merchant", "a transfer to the merchant", "a reversed transfer of the merchant's",
 	} {
 		if happened[what] == 0 {
