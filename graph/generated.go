@@ -743,8 +743,6 @@ type SubscriptionResolver interface {
 	Events(ctx context.Context, after *string, types []event.Type) (<-chan *event.Event, error)
 }
 type TransactionResolver interface {
-	Status(ctx context.Context, obj *ledger.Transaction) (ledger.TransactionStatus, error)
-
 	Payment(ctx context.Context, obj *ledger.Transaction) (*payment.Payment, error)
 
 	Reverses(ctx context.Context, obj *ledger.Transaction) (*ledger.Transaction, error)
@@ -12533,26 +12531,10 @@ func (ec *executionContext) fieldContext_Transaction_kind(_ context.Context, fie
 }
 
 func (ec *executionContext) _Transaction_status(ctx context.Context, field graphql.CollectedField, obj *ledger.Transaction) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Transaction_status(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return ec.Resolvers.Transaction().Status(ctx, obj)
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v ledger.TransactionStatus) graphql.Marshaler {
-			return ec.marshalNTransactionStatus2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐTransactionStatus(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNTransactionStatus2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐTransactionStatus(ctx, field.Selections, obj.Status())
 }
 func (ec *executionContext) fieldContext_Transaction_status(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	return graphql.NewScalarFieldContext("Transaction", field, true, true, "TransactionStatus")
+	return graphql.NewScalarFieldContext("Transaction", field, true, false, "TransactionStatus")
 }
 
 func (ec *executionContext) _Transaction_amount(ctx context.Context, field graphql.CollectedField, obj *ledger.Transaction) (ret graphql.Marshaler) {
@@ -19886,11 +19868,10 @@ func (ec *executionContext) _Transaction(ctx context.Context, sel ast.SelectionS
 				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "status":
-			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
-				true, true,
-				func(ctx context.Context) graphql.Marshaler {
-					return ec._Transaction_status(ctx, field, obj)
-				})
+			out.Values[i] = ec._Transaction_status(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
 		case "amount":
 			out.Values[i] = ec._Transaction_amount(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
@@ -23468,6 +23449,8 @@ func (ec *executionContext) writeTransaction(ctx context.Context, w *execution.W
 			w.Text(string(obj.ID))
 		case "kind":
 			w.Text(string(obj.Kind))
+		case "status":
+			w.Text(string(obj.Status()))
 		case "amount":
 			v := obj.Amount
 			ec.writeMoney(ctx, w, field.Selections, &v)

@@ -124,9 +124,12 @@ func TestATransferIsReversedOnce(t *testing.T) {
 	if a, b := sumsOf(t, h, p, from), sumsOf(t, h, p, to); reversed != 1 || a != "10.00 10.00 0.00 0.00 3" || b != "5.00 5.00 0.00 0.00 3" {
 		t.Errorf("%d times; the accounts have %s and %s", reversed, a, b)
 	}
-	by, err := nodes[1].Store.Reversals(t.Context(), p.Merchant, []string{string(transfer)})
+	done, err := nodes[1].Store.Transaction(t.Context(), p, transfer)
 	must(t, err)
-	if err := reverse(t.Context(), h, p, by[string(transfer)]); err == nil {
+	if done.Status() != ledger.Reversed {
+		t.Errorf("the transfer is %s", done.Status())
+	}
+	if err := reverse(t.Context(), h, p, *done.ReversedBy); err == nil {
 		t.Error("a reversal was reversed")
 	}
 	must(t, h.Admin.Verify(t.Context(), nil, func(store.Verified) {}))
