@@ -46,7 +46,8 @@ func (s *Service) Cancel(ctx context.Context, p auth.Principal, in CancelInput) 
 	return CancelSuccess{payment, replayed}, err
 }
 
-// Expire serves a timer: it ends a payment whose time is up, and leaves one alone that has moved on.
+// Expire serves a timer: it ends the payment whose time it is, and leaves one alone that has moved on. That the time is up says who has found
+// the timer due: by the batch's clock, which may have been set back since, it is not asked again. A timer is served once.
 func (s *Service) Expire(ctx context.Context, due command.Due) error {
 	gateway := auth.Principal{Kind: auth.Gateway, Merchant: due.Merchant, Subject: "timers"}
 	_, err := s.Committer.Commit(ctx, command.Command[Batch]{
@@ -61,7 +62,7 @@ func (s *Service) Expire(ctx context.Context, due command.Due) error {
 				return nil, answer.NotFound{ResourceID: due.ObjectID}
 			}
 			payment := *current
-			if payment.ExpiresAt == nil || b.Time().Before(*payment.ExpiresAt) {
+			if payment.ExpiresAt == nil || !payment.ExpiresAt.Equal(due.DueAt) {
 				b.Served(due.Timer)
 				return current, nil
 			}

@@ -329,6 +329,23 @@ func TestTimeIsUpExactly(t *testing.T) {
 	}
 }
 
+// TestATimerIsServedAlthoughTheClockWasSetBack has the batch find a time at which its payment's is not up yet. Its key is used, so that it would
+// never be served again.
+func TestATimerIsServedAlthoughTheClockWasSetBack(t *testing.T) {
+	t.Parallel()
+	b := newBooks(payment.Authorized, payment.TakenLater)
+	due := command.Due{Timer: command.Timer{Kind: command.PaymentExpires, ObjectID: "pay_1", DueAt: *b.payment.ExpiresAt}}
+	if b.Time().Equal(due.DueAt) || b.Time().After(due.DueAt) {
+		t.Fatalf("it is %v already, and the timer is due at %v", b.Time(), due.DueAt)
+	}
+	if err := (&payment.Service{Committer: b}).Expire(t.Context(), due); err != nil {
+		t.Fatal(err)
+	}
+	if b.payment.Status != payment.Expired || b.from.PendingOut() != 0 || !slices.Equal(b.served, []command.Timer{due.Timer}) {
+		t.Errorf("the payment is %s, with %d set aside; served are %v", b.payment.Status, b.from.PendingOut(), b.served)
+	}
+}
+
 // TestTimersAreWritten looks at what a payment that waits for a client is given.
 func TestTimersAreWritten(t *testing.T) {
 	t.Parallel()
