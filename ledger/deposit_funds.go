@@ -25,7 +25,7 @@ type DepositFundsSuccess struct {
 }
 
 // DepositFunds brings money that has arrived at the bank into a wallet: BANK_CASH is debited, the wallet credited. Refusals:
-// ValidationFailed, NotFound, CurrencyMismatch, AccountNotActive, and those of the idempotency key.
+// ValidationFailed, NotFound, CurrencyMismatch, AccountNotActive, BalanceOutOfRange, and those of the idempotency key.
 func (s *Service) DepositFunds(ctx context.Context, p auth.Principal, in DepositFundsInput) (DepositFundsSuccess, error) {
 	var v answer.Violations
 	amount := CheckAmount(&v, "input.amount", in.Amount)
@@ -52,7 +52,11 @@ func (in DepositFundsInput) decide(b Batch, amount money.Amount) (command.Object
 	if err != nil {
 		return nil, err
 	}
-	draft := Move(Deposit, amount, OpenInner(b, BankCash, amount.Currency), wallet)
+	bank, err := OpenInner(b, BankCash, amount, "input", "amount")
+	if err != nil {
+		return nil, err
+	}
+	draft := Move(Deposit, amount, bank, wallet)
 	draft.Reference = &in.Reason
 	return postAs(b, event.FundsDeposited, draft)
 }

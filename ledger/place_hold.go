@@ -52,7 +52,9 @@ func (in PlaceHoldInput) decide(b Batch, amount money.Amount) (command.Object, e
 	if err != nil {
 		return nil, err
 	}
-	return postAs(b, event.FundsHeld, Draft{
-		Kind: Held, Amount: amount, Reference: in.Reference, Legs: SetAside(amount, wallet, OpenInner(b, Suspense, amount.Currency)),
-	})
+	suspense, err := OpenInner(b, Suspense, amount, "input", "amount")
+	if err != nil {
+		return nil, err
+	}
+	return postAs(b, event.FundsHeld, Draft{Kind: Held, Amount: amount, Reference: in.Reference, Legs: SetAside(amount, wallet, suspense)})
 }

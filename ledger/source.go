@@ -53,21 +53,25 @@ func Destination(b Books, id AccountID, amount money.Amount, path ...string) (*A
 	return account, nil
 }
 
-// OpenInner is the merchant's own account of a kind and currency, opened where it is not yet there.
-func OpenInner(b Books, kind Kind, currency money.Currency) *Account {
-	if account := b.Inner(kind, currency); account != nil {
-		return account
+// OpenInner is the merchant's own account of a kind, for an amount that is brought to it or taken: it is opened where it is not yet there.
+// Refusal: BalanceOutOfRange, and then nothing was opened.
+func OpenInner(b Books, kind Kind, amount money.Amount, path ...string) (*Account, error) {
+	account := b.Inner(kind, amount.Currency)
+	switch {
+	case account == nil:
+		return open(b, &Account{Kind: kind, Currency: amount.Currency}), nil
+	case !account.fits(amount.MinorUnits):
+		return nil, BalanceOutOfRange{answer.Recorded{At: path}, string(account.ID)}
 	}
-	return open(b, &Account{Kind: kind, Currency: currency})
+	return account, nil
 }
 
 // FeeAccounts are the accounts that a fee is moved between: the merchant's, which may fall below zero by it, and FEES. They are opened where
-// they are not yet there. Refusal: BalanceOutOfRange, before anything is opened.
+// they are not yet there. Refusal: BalanceOutOfRange, and then nothing was opened: where FEES is, the merchant's is too.
 func FeeAccounts(b Books, fee money.Amount, path ...string) (merchant, fees *Account, err error) {
-	for _, kind := range []Kind{MerchantAvailable, Fees} {
-		if a := b.Inner(kind, fee.Currency); a != nil && !a.fits(fee.MinorUnits) {
-			return nil, nil, BalanceOutOfRange{answer.Recorded{At: path}, string(a.ID)}
-		}
+	if merchant, err = OpenInner(b, MerchantAvailable, fee, path...); err != nil {
+		return nil, nil, err
 	}
-	return OpenInner(b, MerchantAvailable, fee.Currency), OpenInner(b, Fees, fee.Currency), nil
+	fees, err = OpenInner(b, Fees, fee, path...)
+	return merchant, fees, err
 }

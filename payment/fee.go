@@ -34,12 +34,13 @@ func (f FeePlan) Of(captured int64) int64 {
 
 // charge gives a draft that captures an amount the legs of the fee for it: what all that was captured costs, without what was charged before,
 // so that parts cost what the whole does. The merchant pays it whatever it has: it is no request. Refusal: BalanceOutOfRange.
-func (p *Payment) charge(b Batch, d *ledger.Draft, amount money.Amount) error {
+// path is where the request names the payment, or its amount.
+func (p *Payment) charge(b Batch, d *ledger.Draft, amount money.Amount, path ...string) error {
 	fee := p.of(b.FeePlan(amount.Currency).Of(p.CapturedMinorUnits+amount.MinorUnits) - p.FeeMinorUnits)
 	if !fee.Positive() {
 		return nil
 	}
-	merchant, fees, err := ledger.FeeAccounts(b, fee, pathOfPayment...)
+	merchant, fees, err := ledger.FeeAccounts(b, fee, path...)
 	if err != nil {
 		return err
 	}

@@ -92,8 +92,14 @@ func confirm(b Batch, p *Payment, isNew bool, path ...string) error {
 	if err != nil {
 		return err
 	}
+	of := pathOfPayment
+	if isNew {
+		of = []string{"input", "amount"}
+	}
 	if destination == nil {
-		destination = ledger.OpenInner(b, ledger.MerchantAvailable, p.Amount.Currency)
+		if destination, err = ledger.OpenInner(b, ledger.MerchantAvailable, p.Amount, of...); err != nil {
+			return err
+		}
 	}
 	if isNew {
 		p.ID = ID(b.NewID(answer.PaymentPrefix))
@@ -101,7 +107,7 @@ func confirm(b Batch, p *Payment, isNew bool, path ...string) error {
 	when, draft := TakenAtOnce, ledger.Move(ledger.Payment, p.Amount, source, destination)
 	if p.CaptureMethod == Manual {
 		when, draft = TakenLater, ledger.Draft{Kind: ledger.Held, Amount: p.Amount, Legs: ledger.SetAside(p.Amount, source, destination)}
-	} else if err := p.charge(b, &draft, p.Amount); err != nil {
+	} else if err := p.charge(b, &draft, p.Amount, of...); err != nil {
 		return err
 	}
 	transaction, err := p.post(b, draft)
