@@ -8,11 +8,13 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/paygraph/paygraph/answer"
 	"github.com/paygraph/paygraph/event"
 	"github.com/paygraph/paygraph/ledger"
 	"github.com/paygraph/paygraph/money"
+	"github.com/paygraph/paygraph/payment"
 )
 
 // model is what a merchant should be, kept in maps and without a thought for speed. It is not told how the gateway decides: it knows the
@@ -24,6 +26,8 @@ type model struct {
 	holds     map[string]*modelHold
 	records   map[string]modelRecord
 	events    []string // type, object and version
+	plans     map[money.Currency]payment.FeePlan
+	inners    map[string]string // identifiers of the merchant's own accounts, by kind and currency
 
 	transactions      map[string]*modelTransaction // those of which the gateway tells at once
 	captures, refunds []string                     // id, payment and amount; and whether a capture was the last
@@ -65,14 +69,15 @@ type modelRecord struct {
 func newModel() *model {
 	return &model{
 		customers: map[string]bool{}, accounts: map[string]*modelAccount{}, payments: map[string]*modelPayment{}, holds: map[string]*modelHold{},
-		records: map[string]modelRecord{}, transactions: map[string]*modelTransaction{},
+		records: map[string]modelRecord{}, transactions: map[string]*modelTransaction{}, plans: map[money.Currency]payment.FeePlan{},
 	}
 }
 
 // call is one command, for the gateway and for the model.
 type call struct {
 	operation string
-	key       string
+	key       string                          // empty: a client's, who may choose it
+	silent    bool                            // the answer says nothing of the object, nor whether it was replayed
 	input     map[string]string               // what is neither absent nor the default, by path; amounts in minor units
 	invalid   []string                        // the paths of what is wrong with the input itself
 	run       func(*gateway, string) outcome  // the command with a key
@@ -86,6 +91,7 @@ type decided func(made outcome) (state string)
 type outcome struct {
 	id, state   string
 	transaction string // that it made, where the object tells
+	expires     time.Time
 	replayed    bool
 	err         error
 }
@@ -93,6 +99,7 @@ type outcome struct {
 // expect applies a call to the model and compares what the gateway has answered.
 func (m *model) expect(c call, got outcome) error {
 	if earlier, ok := m.records[c.key]; ok {
+		got.replayed = got.replayed || c.silent
 		return earlier.expect(c, got)
 	}
 	if len(c.invalid) > 0 {

@@ -51,7 +51,8 @@ func TestTheGatewayIsAsTheModel(t *testing.T) {
 		s.round([]string{"transferFunds", "createPayment", "createPayment"}, 6, 16)
 		s.begun = true
 		for range rapid.IntRange(2, 5).Draw(rt, "rounds") {
-			s.round(operations, 4, 24)
+			s.plan()
+			s.round(operations, 12, 24)
 		}
 		for _, side := range s.sides {
 			s.compare(side)
@@ -70,6 +71,7 @@ var operations = []string{
 	"createCustomer", "openAccount", "setAccountStatus", "depositFunds", "transferFunds", "transferFunds", "reverseTransfer", "reverseTransfer", "placeHold",
 	"placeHold", "releaseHold", "releaseHold", "createPayment", "createPayment", "createPayment", "confirmPayment", "confirmPayment",
 	"capturePayment", "capturePayment", "capturePayment", "capturePayment", "cancelPayment", "refundPayment", "refundPayment", "refundPayment",
+	"expirePayment",
 }
 
 // Every method of the services is a command, and of payments' the object is left out of the name.
@@ -89,10 +91,8 @@ func TestTheModelKnowsEveryCommand(t *testing.T) {
 			commands = append(commands, named(service, object)...)
 		}
 	}
-	known := append(slices.Clone(operations), "expirePayment") // the timers', whose tests turn the clock
 	slices.Sort(commands)
-	slices.Sort(known)
-	if known = slices.Compact(known); !slices.Equal(commands, known) {
+	if known := slices.Compact(slices.Sorted(slices.Values(operations))); !slices.Equal(commands, known) {
 		t.Errorf("the model knows\n%q, and the services have\n%q", known, commands)
 	}
 }
@@ -128,7 +128,9 @@ func (s *tale) round(operations []string, least, most int) {
 		c := s.again(s.sides[i])
 		if c == nil {
 			drawn := s.draw(s.sides[i], s.sides[1-i], rapid.SampledFrom(operations).Draw(s.T, "operation"))
-			drawn.key = s.key()
+			if drawn.key == "" {
+				drawn.key = s.key()
+			}
 			c = &drawn
 		}
 		calls[i] = append(calls[i], *c)
@@ -148,6 +150,7 @@ func (s *tale) round(operations []string, least, most int) {
 	release()
 	for i, side := range s.sides {
 		waits[i]()
+		side.learn(s)
 		for n, c := range calls[i] {
 			if err := side.m.expect(c, outcomes[i][n]); err != nil {
 				s.Fatalf("%s with key %s and %v: %v", c.operation, c.key, c.input, err)
@@ -156,7 +159,29 @@ func (s *tale) round(operations []string, least, most int) {
 				s.succeeded[c.operation]++
 			}
 		}
-		side.inner = s.rows(`SELECT 'acc ' || id FROM account WHERE merchant_id = $1 AND customer_id IS NULL`, side.p)
+	}
+}
+
+// learn takes the names of the merchant's own accounts.
+func (of *side) learn(s *tale) {
+	of.inner, of.m.inners = nil, map[string]string{}
+	for _, row := range s.rows(`SELECT kind || ' ' || currency || ' acc ' || id FROM account WHERE merchant_id = $1 AND customer_id IS NULL`, of.p) {
+		at := strings.LastIndex(row, " ")
+		of.inner, of.m.inners[row[:at]] = append(of.inner, row[at+1:]), row[at+1:]
+	}
+}
+
+// plan says now and then anew what a merchant is charged in a currency.
+func (s *tale) plan() {
+	for _, side := range s.sides {
+		if !rapid.Bool().Draw(s.T, "planned") {
+			continue
+		}
+		currency, plan := money.Currency(s.currency()), payment.FeePlan{
+			BasisPoints: rapid.SampledFrom([]int64{0, 35, 250, 5_000}).Draw(s.T, "basis points"), FixedMinorUnits: rapid.SampledFrom([]int64{0, 1, 30, 500}).Draw(s.T, "fixed"),
+		}
+		must(s.t, s.h.Admin.SetFeePlan(s.t.Context(), side.p.Merchant, currency, &plan))
+		side.m.plans[currency] = plan
 	}
 }
 
@@ -213,21 +238,46 @@ func (s *tale) draw(of, other *side, operation string) call {
 		}
 		return depositFunds(to, s.fit(of, to, amount), "salary")
 	case "transferFunds":
-		from := account("from")
+		from := s.payer(of, other, "from")
 		return transferFunds(from, account("to"), s.fit(of, from, amount))
 	case "placeHold":
-		from := account("account")
+		from := s.payer(of, other, "account")
 		return placeHold(from, s.fit(of, from, amount))
 	case "releaseHold":
 		return releaseHold(s.id(of, other, answer.HoldPrefix, "hold"))
 	case "reverseTransfer":
 		return reverseTransfer(s.id(of, other, answer.TransactionPrefix, "transaction"))
 	case "createPayment":
-		source := account("source")
+		source := s.payer(of, other, "source")
 		return createPayment(maybe(source), maybe(account("destination")), s.fit(of, source, amount),
-			rapid.Bool().Draw(s.T, "confirm"), rapid.Bool().Draw(s.T, "manual"))
+			rapid.IntRange(0, 3).Draw(s.T, "confirm") > 0, rapid.IntRange(0, 2).Draw(s.T, "manual") > 0)
 	}
-	return s.drawOnPayment(of, operation, s.id(of, other, answer.PaymentPrefix, "payment"), maybe(account("source")), amount)
+	if timers := of.m.timers(); operation == "expirePayment" && len(timers) > 0 {
+		t := rapid.SampledFrom(timers).Draw(s.T, "timer")
+		return expirePayment(t.ObjectID, t.DueAt)
+	}
+	return s.drawOnPayment(of, operation, s.movable(of, other, operation), maybe(s.payer(of, other, "source")), amount)
+}
+
+// payer is mostly a wallet that has something.
+func (s *tale) payer(of, other *side, label string) string {
+	rich := slices.DeleteFunc(ids(of.m.accounts, answer.AccountPrefix), func(id string) bool { return of.m.accounts[id].available() <= 0 })
+	if len(rich) == 0 || rapid.IntRange(0, 3).Draw(s.T, label+", any") == 0 {
+		return s.id(of, other, answer.AccountPrefix, label)
+	}
+	return rapid.SampledFrom(rich).Draw(s.T, label)
+}
+
+// movable is mostly a payment whose status allows the operation.
+func (s *tale) movable(of, other *side, operation string) string {
+	action := payment.Action(strings.ToUpper(strings.TrimSuffix(operation, "Payment")))
+	able := slices.DeleteFunc(ids(of.m.payments, answer.PaymentPrefix), func(id string) bool {
+		return !slices.Contains(allowed[action].in, of.m.payments[id].status)
+	})
+	if len(able) == 0 || rapid.IntRange(0, 3).Draw(s.T, "any payment") == 0 {
+		return s.id(of, other, answer.PaymentPrefix, "payment")
+	}
+	return rapid.SampledFrom(able).Draw(s.T, "payment")
 }
 
 // drawOnPayment draws a call that moves a payment. Its amount is mostly in the payment's currency, and its version mostly left open.
