@@ -46,8 +46,8 @@ func (s *Service) Cancel(ctx context.Context, p auth.Principal, in CancelInput) 
 	return CancelSuccess{payment, replayed}, err
 }
 
-// Expire serves a timer: it ends the payment whose time it is, and leaves one alone that has moved on. That the time is up says who has found
-// the timer due: by the batch's clock, which may have been set back since, it is not asked again. A timer is served once.
+// Expire serves a timer that is due: it ends the payment that waits by it, and leaves one alone that has moved on. The database has said that it
+// is due: if its clock has been set back since, the payment is ended all the same, for nobody else would do it.
 func (s *Service) Expire(ctx context.Context, due command.Due) error {
 	gateway := auth.Principal{Kind: auth.Gateway, Merchant: due.Merchant, Subject: "timers"}
 	_, err := s.Committer.Commit(ctx, command.Command[Batch]{
