@@ -90,7 +90,7 @@ func (v *verification) eventsOf(ctx context.Context, records []*record) error {
 			return nil
 		}, v.id(), objects.wire())
 	for i, r := range records {
-		if err == nil && !matched[i] && !(isObject[i] && r.isOfTimer()) {
+		if err == nil && !matched[i] && (!isObject[i] || !r.isOfTimer()) {
 			return v.wrong("idempotency", r.row(), "no event is of its request")
 		}
 	}
