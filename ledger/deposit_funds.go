@@ -25,7 +25,7 @@ type DepositFundsSuccess struct {
 }
 
 // DepositFunds brings money that has arrived at the bank into a wallet: BANK_CASH is debited, the wallet credited. Refusals:
-// ValidationFailed, NotFound, CurrencyMismatch, AccountNotActive, BalanceOutOfRange, and those of the idempotency key.
+// ValidationFailed, NotFound, CurrencyMismatch, AccountNotActive, and those of the idempotency key.
 func (s *Service) DepositFunds(ctx context.Context, p auth.Principal, in DepositFundsInput) (DepositFundsSuccess, error) {
 	var v answer.Violations
 	amount := CheckAmount(&v, "input.amount", in.Amount)
@@ -48,16 +48,12 @@ func (s *Service) DepositFunds(ctx context.Context, p auth.Principal, in Deposit
 }
 
 func (in DepositFundsInput) decide(b Batch, amount money.Amount) (command.Object, error) {
-	wallet, err := Destination(b, in.AccountID, amount, "input", "accountId")
+	wallet, err := Destination(b, InPayment, in.AccountID, amount, "input", "accountId")
 	if err != nil {
 		return nil, err
 	}
-	bank, err := OpenInner(b, BankCash, amount, "input", "amount")
-	if err != nil {
-		return nil, err
-	}
-	draft := Move(Deposit, amount, bank, wallet)
-	draft.Reference = &in.Reason
+	draft := Draft{Kind: Deposit, Amount: amount, Reference: &in.Reason, Path: pathOfAmount}
+	draft.Legs = Move(amount, draft.Own(b, BankCash), wallet)
 	return postAs(b, event.FundsDeposited, draft)
 }
 

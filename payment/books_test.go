@@ -2,6 +2,7 @@ package payment_test
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -77,10 +78,23 @@ func id(s ledger.AccountID) *ledger.AccountID { return &s }
 
 var from, to = id("acc_from"), id("acc_to")
 
-// Commit decides at once.
+// Commit decides at once. What is refused has written nothing.
 func (b *books) Commit(_ context.Context, c command.Command[payment.Batch]) (command.Result, error) {
+	before := b.written()
 	object, err := c.Decide(b)
+	if after := b.written(); err != nil && after != before {
+		panic(fmt.Sprintf("%s was refused with %v after it had written: %s has become %s", c.Operation, err, before, after))
+	}
 	return command.Result{Object: object}, err
+}
+
+// written says how much stands in the books, and how the payment is.
+func (b *books) written() string {
+	sums := []ledger.Sums{b.from.Sums, b.to.Sums}
+	for _, kind := range slices.Sorted(maps.Keys(b.inner)) {
+		sums = append(sums, b.inner[kind].Sums)
+	}
+	return fmt.Sprint(sums, len(b.holds), len(b.events), len(b.transactions), len(b.timers), len(b.served), string(b.payment.State().Close()))
 }
 
 func (b *books) Time() time.Time             { return now }
@@ -94,6 +108,11 @@ func (b *books) NewID(p answer.Prefix) string {
 }
 
 func (b *books) Account(id ledger.AccountID) *ledger.Account {
+	for _, a := range b.inner {
+		if a.ID == id {
+			return a
+		}
+	}
 	for _, a := range append(slices.Collect(maps.Values(b.inner)), b.from, b.to) {
 		if a.ID == id {
 			return a

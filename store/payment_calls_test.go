@@ -2,7 +2,6 @@ package store_test
 
 import (
 	"fmt"
-	"time"
 
 	"github.com/paygraph/paygraph/answer"
 	"github.com/paygraph/paygraph/command"
@@ -151,17 +150,20 @@ func cancelPayment(id string, version int32) call {
 	return c
 }
 
-// expirePayment serves a timer that the payment has, or had.
-func expirePayment(id string, at time.Time) call {
-	timer := command.Timer{Kind: command.PaymentExpires, ObjectID: id, DueAt: at}
+// expirePayment serves a timer that a payment has, or had.
+func expirePayment(timer command.Timer) call {
 	c := call{operation: "expirePayment", key: timer.Key(), silent: true}
 	c.run = func(g *gateway, _ string) outcome {
-		return outcome{id: id, err: g.Payments.Expire(g.ctx, command.Due{Merchant: g.p.Merchant, Timer: timer})}
+		return outcome{id: timer.ObjectID, err: g.Payments.Expire(g.ctx, command.Due{Merchant: g.p.Merchant, Timer: timer})}
 	}
 	c.decide = func(m *model) (decided, error) {
 		return func(outcome) string {
-			if p := m.payments[id]; p.waits() && at.Equal(p.dues[len(p.dues)-1]) {
-				m.endPayment(id, p, payment.Expired, event.PaymentExpired)
+			p := m.payments[timer.ObjectID]
+			isIts := p.waits() && timer.DueAt.Equal(p.dues[len(p.dues)-1])
+			m.saw(isIts, "a timer that ends a payment")
+			m.saw(!isIts, "a timer that comes too late")
+			if isIts {
+				m.endPayment(timer.ObjectID, p, payment.Expired, event.PaymentExpired)
 			}
 			return ""
 		}, nil

@@ -119,6 +119,22 @@ func (m *model) pay(p *modelPayment, sourcePath, destinationPath []string) (deci
 	}, err
 }
 
+// charge moves what all that was captured costs, without what was charged before. The merchant pays it, whatever it has.
+func (m *model) charge(p *modelPayment) {
+	currency := p.amount.Currency
+	plan := m.plans[string(currency)]
+	fee := min((p.captured*plan.BasisPoints+5_000)/10_000+plan.FixedMinorUnits, p.captured) - p.fee
+	if fee <= 0 {
+		return
+	}
+	m.saw(true, "a fee")
+	m.saw(p.fee > 0, "a fee for another part")
+	p.fee += fee
+	merchants := m.inner(ledger.MerchantAvailable, currency)
+	m.move("", ledger.Payment, p.of(fee), merchants, m.inner(ledger.Fees, currency))
+	m.saw(merchants.available() < 0, "a fee that takes the merchant below zero")
+}
+
 // capture takes what is set aside, or a part. What is left is set aside again, unless nothing is to follow.
 func (m *model) capture(p *modelPayment, made outcome, amount money.Amount, final bool) string {
 	h, id := m.holds[p.hold], m.holds[p.hold].payment
@@ -138,18 +154,7 @@ func (m *model) capture(p *modelPayment, made outcome, amount money.Amount, fina
 	return fmt.Sprint(id, " ", amount, " ", last)
 }
 
-// charge takes the fee for all that was captured from the merchant, without what was taken before, whatever the merchant has.
-func (m *model) charge(p *modelPayment) {
-	plan := m.plans[p.amount.Currency]
-	fee := p.of(min(p.captured, (p.captured*plan.BasisPoints+5_000)/10_000+plan.FixedMinorUnits) - p.fee)
-	if fee.Positive() {
-		p.fee += fee.MinorUnits
-		from := m.inner(ledger.MerchantAvailable, fee.Currency)
-		m.move("", ledger.Payment, fee, from, m.inner(ledger.Fees, fee.Currency))
-	}
-}
-
-// endPayment ends a payment of which a part was captured, or nothing.
+// endPayment ends a payment: one of which a part was captured has succeeded with that.
 func (m *model) endPayment(id string, p *modelPayment, status payment.Status, what event.Type) string {
 	if p.hold != "" {
 		m.end(p.hold, "", ledger.Released, p.amount, 0)
@@ -168,13 +173,12 @@ func (m *model) refund(id string, p *modelPayment, amount money.Amount) (decided
 	if err != nil {
 		return nil, err
 	}
-	from := m.accounts[fmt.Sprint(ledger.MerchantAvailable, " ", amount.Currency)]
-	if p.destination != "" {
-		from, err = m.source(p.destination, amount, paymentPath...)
-	} else if from.available() < amount.MinorUnits { // fees may have taken it
-		err = ledger.InsufficientFunds{Recorded: answer.Recorded{At: paymentPath}, ResourceID: m.inners[from.name], Required: amount,
-			Available: money.Amount{MinorUnits: from.available(), Currency: amount.Currency}}
+	from := m.accounts[p.destination]
+	if p.destination == "" {
+		from = m.accounts[fmt.Sprint(ledger.MerchantAvailable, " ", amount.Currency)]
+		m.saw(from.available() < amount.MinorUnits, "a merchant without the money for a refund")
 	}
+	_, err = debited(from, from.id, amount, paymentPath...)
 	return func(made outcome) string {
 		m.move(made.transaction, ledger.Refund, amount, from, to)
 		p.refunded += amount.MinorUnits
@@ -202,7 +206,7 @@ func (p *modelPayment) waits() bool {
 func (m *model) timers() (all []command.Timer) {
 	for _, id := range ids(m.payments, answer.PaymentPrefix) {
 		for _, due := range m.payments[id].dues {
-			all = append(all, command.Timer{ObjectID: id, DueAt: due})
+			all = append(all, command.Timer{Kind: command.PaymentExpires, ObjectID: id, DueAt: due})
 		}
 	}
 	return all
@@ -217,8 +221,8 @@ func (p *modelPayment) state() string {
 }
 
 func paymentState(p *payment.Payment) string {
-	return fmt.Sprint(p.Status, p.Version, p.Amount, p.AuthorizedMinorUnits, " ", p.CapturedMinorUnits, " ", p.RefundedMinorUnits, " ", p.FeeMinorUnits,
-		answer.Or(p.HoldID))
+	return fmt.Sprint(p.Status, p.Version, p.Amount, p.AuthorizedMinorUnits, " ", p.CapturedMinorUnits, " ", p.RefundedMinorUnits, " ",
+		p.FeeMinorUnits, answer.Or(p.HoldID))
 }
 
 func captureState(c *payment.Capture) string {
