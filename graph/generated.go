@@ -3641,7 +3641,10 @@ enum PaymentAction {
   REFUND
 }
 
-"Whether something can be done with a payment as it is. Balances are not looked at: they may have changed when it is asked for."
+"""
+Whether something can be done with a payment as it is. Neither the balances and statuses of accounts are looked at nor the clock: they may have
+changed when it is asked for, and it is refused.
+"""
 type AvailableAction {
   "What."
   action: PaymentAction!
@@ -4813,7 +4816,10 @@ enum ErrorCode {
   NOT_FOUND
   "It has changed since the client read it."
   VERSION_CONFLICT
-  "The payment cannot be moved so: its status does not allow it, its time is up, or its source is missing or its destination."
+  """
+  The payment cannot be moved so: its status does not allow it, its time is up, nothing is left to be refunded, it has no source yet, or its
+  source is its destination.
+  """
   INVALID_STATE
   "More is to be captured than is set aside."
   AMOUNT_EXCEEDS_CAPTURABLE
@@ -4869,7 +4875,10 @@ type NotFound implements UserError {
   resourceId: ID!
 }
 
-"The payment cannot be moved so: its status does not allow it, it has no source yet, or its source is its destination."
+"""
+The payment cannot be moved so: its status does not allow it, its time is up, nothing is left to be refunded, it has no source yet, or its
+source is its destination.
+"""
 type InvalidState implements UserError {
   "The machine-readable name of the refusal."
   code: ErrorCode!

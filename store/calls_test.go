@@ -251,6 +251,9 @@ func answered[T interface {
 	if object != none {
 		o.id, o.state = object.NodeID(), state(object)
 		o.transaction = transactionOf(object)
+		if p, ok := any(object).(*payment.Payment); ok {
+			o.expires = answer.Or(p.ExpiresAt)
+		}
 	}
 	return o
 }

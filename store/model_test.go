@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/paygraph/paygraph/answer"
 	"github.com/paygraph/paygraph/event"
@@ -78,7 +79,8 @@ func newModel(happened map[string]int) *model {
 // call is one command, for the gateway and for the model.
 type call struct {
 	operation string
-	key       string
+	key       string                          // of a timer; a client's is still to be drawn
+	silent    bool                            // the answer says nothing of the object, nor whether it was replayed
 	input     map[string]string               // what is neither absent nor the default, by path; amounts in minor units
 	invalid   []string                        // the paths of what is wrong with the input itself
 	run       func(*gateway, string) outcome  // the command with a key
@@ -92,6 +94,7 @@ type decided func(made outcome) (state string)
 type outcome struct {
 	id, state   string
 	transaction string // that it made, where the object tells
+	expires     time.Time
 	replayed    bool
 	err         error
 }
@@ -99,6 +102,7 @@ type outcome struct {
 // expect applies a call to the model and compares what the gateway has answered.
 func (m *model) expect(c call, got outcome) error {
 	if earlier, ok := m.records[c.key]; ok {
+		got.replayed = got.replayed || c.silent
 		return earlier.expect(c, got)
 	}
 	if len(c.invalid) > 0 {

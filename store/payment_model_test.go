@@ -3,8 +3,10 @@ package store_test
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/paygraph/paygraph/answer"
+	"github.com/paygraph/paygraph/command"
 	"github.com/paygraph/paygraph/event"
 	"github.com/paygraph/paygraph/ledger"
 	"github.com/paygraph/paygraph/money"
@@ -19,7 +21,8 @@ type modelPayment struct {
 	manual                         bool
 	authorized, captured, refunded int64
 	fee                            int64
-	hold                           string // of what is set aside
+	hold                           string      // of what is set aside
+	dues                           []time.Time // of the timers that it was given; the last is its own as long as it waits
 	version                        int
 }
 
@@ -106,6 +109,7 @@ func (m *model) pay(p *modelPayment, sourcePath, destinationPath []string) (deci
 		if p.manual {
 			p.status, p.authorized = payment.Authorized, p.amount.MinorUnits
 			p.hold = m.setAside(made.transaction, p.amount, from, to, made.id)
+			p.dues = append(p.dues, made.expires)
 			return m.changed(made.id, p, event.PaymentAuthorized)
 		}
 		p.status, p.captured = payment.Succeeded, p.amount.MinorUnits
@@ -150,6 +154,19 @@ func (m *model) capture(p *modelPayment, made outcome, amount money.Amount, fina
 	return fmt.Sprint(id, " ", amount, " ", last)
 }
 
+// endPayment ends a payment: one of which a part was captured has succeeded with that.
+func (m *model) endPayment(id string, p *modelPayment, status payment.Status, what event.Type) string {
+	if p.hold != "" {
+		m.end(p.hold, "", ledger.Released, p.amount, 0)
+		p.hold = ""
+	}
+	if p.captured > 0 {
+		status, what = payment.Succeeded, event.PaymentSucceeded
+	}
+	p.status = status
+	return m.changed(id, p, what)
+}
+
 // refund gives an amount back, from where it went.
 func (m *model) refund(id string, p *modelPayment, amount money.Amount) (decided, error) {
 	to, err := m.destination(p.source, amount, paymentPath...)
@@ -182,7 +199,17 @@ func (m *model) changed(id string, p *modelPayment, what event.Type) string {
 
 // waits says whether the payment waits for a client, and so has a timer.
 func (p *modelPayment) waits() bool {
-	return p.status != payment.Succeeded && p.status != payment.Canceled
+	return p.status != payment.Succeeded && p.status != payment.Canceled && p.status != payment.Expired
+}
+
+// timers are those that payments have, or had.
+func (m *model) timers() (all []command.Timer) {
+	for _, id := range ids(m.payments, answer.PaymentPrefix) {
+		for _, due := range m.payments[id].dues {
+			all = append(all, command.Timer{Kind: command.PaymentExpires, ObjectID: id, DueAt: due})
+		}
+	}
+	return all
 }
 
 func (p *modelPayment) of(minorUnits int64) money.Amount {
