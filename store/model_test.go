@@ -23,7 +23,8 @@ type model struct {
 	payments  map[string]*modelPayment
 	holds     map[string]*modelHold
 	records   map[string]modelRecord
-	events    []string // type, object and version
+	events    []string       // type, object and version
+	versions  map[string]int // of objects, by the last event
 
 	transactions      map[string]*modelTransaction // those of which the gateway tells at once
 	captures, refunds []string                     // id, payment and amount; and whether a capture was the last
@@ -59,13 +60,14 @@ type modelRecord struct {
 	operation string
 	input     map[string]string
 	id        string
+	version   int // of the object, after it
 	refusal   error
 }
 
 func newModel() *model {
 	return &model{
 		customers: map[string]bool{}, accounts: map[string]*modelAccount{}, payments: map[string]*modelPayment{}, holds: map[string]*modelHold{},
-		records: map[string]modelRecord{}, transactions: map[string]*modelTransaction{},
+		records: map[string]modelRecord{}, transactions: map[string]*modelTransaction{}, versions: map[string]int{},
 	}
 }
 
@@ -104,14 +106,16 @@ func (m *model) expect(c call, got outcome) error {
 		return differ("violations", paths, c.invalid)
 	}
 	change, refusal := c.decide(m)
-	m.records[c.key] = modelRecord{c.operation, c.input, got.id, refusal}
+	m.records[c.key] = modelRecord{c.operation, c.input, got.id, 0, refusal}
 	if refusal != nil || got.err != nil {
 		return differ("refusal", got.err, refusal)
 	}
 	if got.replayed {
 		return errors.New("it says that it was replayed")
 	}
-	return differ("state", got.state, change(got))
+	state := change(got)
+	m.records[c.key] = modelRecord{c.operation, c.input, got.id, m.versions[got.id], nil}
+	return differ("state", got.state, state)
 }
 
 func (r modelRecord) expect(c call, got outcome) error {
@@ -150,6 +154,7 @@ func differ(what string, got, want any) error {
 
 func (m *model) note(t event.Type, object string, version int) {
 	m.events = append(m.events, fmt.Sprint(t, " ", object, " ", version))
+	m.versions[object] = version
 }
 
 func notFound(id string, path ...string) error {

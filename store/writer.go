@@ -211,7 +211,7 @@ func (w *writer) decide(b *batch, items []*item, known map[key]*record) ([]outco
 	for n, i := range items {
 		r := i.Command
 		if earlier := known[r.key()]; earlier != nil {
-			outcomes[n].result, outcomes[n].err = w.codec.replay(earlier, r)
+			outcomes[n].result, outcomes[n].err = w.codec.replay(b, earlier, r)
 			continue
 		}
 		if r.Invalid != nil {
@@ -219,8 +219,9 @@ func (w *writer) decide(b *batch, items []*item, known map[key]*record) ([]outco
 			continue
 		}
 		b.cause = r.cause()
+		before := len(b.events)
 		object, err := r.decide(b)
-		rec, err := w.codec.record(r, b.t, object, err)
+		rec, err := w.codec.record(r, b.t, object, b.events[before:], err)
 		if err != nil {
 			return nil, fmt.Errorf("%w: %s: %w", errPoison, r.Operation, err)
 		}
