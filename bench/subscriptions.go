@@ -287,15 +287,20 @@ func (b *bench) paid(ctx context.Context, all *results, beside string, l load) (
 	if err := b.database.checkpoint(ctx); err != nil {
 		return 0, err
 	}
+	return b.answered(ctx, all, "payments "+beside, l)
+}
+
+// answered is good answers a second to a load.
+func (b *bench) answered(ctx context.Context, all *results, name string, l load) (perSecond float64, err error) {
 	t, err := b.drive(ctx, l)
 	if err != nil {
 		return 0, err
 	}
-	all.note("payments "+beside, t.use)
-	b.progress("%s: %.0f a second; of the cores the gateway had %.2f, PostgreSQL %.2f, the clients %.2f", beside, t.perSecond,
+	all.note(name, t.use)
+	b.progress("%s: %.0f a second; of the cores the gateway had %.2f, PostgreSQL %.2f, the clients %.2f", name, t.perSecond,
 		t.use.cores(t.use.gateway), t.use.cores(t.use.postgres), t.use.cores(t.use.client))
 	b.warn(t.use)
-	b.blame(all, "payments "+beside, t.failures)
+	b.blame(all, name, t.failures)
 	return t.perSecond, nil
 }
 
