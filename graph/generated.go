@@ -3458,7 +3458,10 @@ type Customer implements Node @requiresScope(scope: CUSTOMERS_READ) {
 enum AccountKind {
   "A customer's money."
   CUSTOMER_WALLET
-  "The merchant's own money, which it may pay out. One a currency."
+  """
+  The merchant's own money, which it may pay out. One a currency, which opens with the first payment. Payments without a destination go there, and
+  transfers may name it. Fees may take it below zero; requests may not.
+  """
   MERCHANT_AVAILABLE
   "Money at the bank. One a currency."
   BANK_CASH
@@ -3496,7 +3499,7 @@ type Account implements Node @requiresScope(scope: ACCOUNTS_READ) {
   id: ID!
   "What the account is called."
   name: String!
-  "What the account is for. Requests can only name accounts of the kind CUSTOMER_WALLET."
+  "What the account is for. Requests name accounts of the kind CUSTOMER_WALLET, and transfers the merchant's MERCHANT_AVAILABLE too."
   kind: AccountKind!
   "The currency of everything in it."
   currency: CurrencyCode!
@@ -3573,7 +3576,7 @@ type Entry implements Node @requiresScope(scope: ACCOUNTS_READ) {
 enum TransactionKind {
   "Money has arrived at the bank for a wallet."
   DEPOSIT
-  "From one wallet to another."
+  "From one account to another: wallets, or what the merchant has."
   TRANSFER
   "A payment's money."
   PAYMENT
@@ -3841,7 +3844,7 @@ enum EventType {
   ACCOUNT_STATUS_CHANGED
   "Money from the bank was brought into a wallet."
   FUNDS_DEPOSITED
-  "Money was moved between wallets."
+  "Money was moved between wallets, or between a wallet and what the merchant has."
   TRANSFER_POSTED
   "Money of a wallet was set aside."
   FUNDS_HELD
@@ -4374,7 +4377,7 @@ type Mutation {
     "The deposit, and the key."
     input: DepositFundsInput!
   ): DepositFundsResult @requiresScope(scope: LEDGER_ADJUST)
-  "Move money from one wallet to another."
+  "Move money from one account to another: wallets, or the merchant's own of the kind MERCHANT_AVAILABLE."
   transferFunds(
     "The transfer, and the key."
     input: TransferFundsInput!
@@ -4471,13 +4474,13 @@ input DepositFundsInput {
   reason: String!
 }
 
-"A transfer between two wallets."
+"A transfer between two accounts: wallets, or the merchant's own of the kind MERCHANT_AVAILABLE."
 input TransferFundsInput {
   "Names this attempt."
   idempotencyKey: IdempotencyKey!
-  "The wallet that the money comes from."
+  "The account that the money comes from."
   fromAccountId: ID!
-  "The wallet that it goes to."
+  "The account that it goes to, in the same currency."
   toAccountId: ID!
   "How much."
   amount: MoneyInput!

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"reflect"
 	"slices"
@@ -405,10 +406,23 @@ func TestAllIsRefunded(t *testing.T) {
 	}
 }
 
-// Commit decides at once.
+// Commit decides at once. What is refused has written nothing.
 func (b *books) Commit(_ context.Context, c command.Command[payment.Batch]) (command.Result, error) {
+	before := b.written()
 	object, err := c.Decide(b)
+	if after := b.written(); err != nil && after != before {
+		panic(fmt.Sprintf("%s was refused with %v after it had written: %s has become %s", c.Operation, err, before, after))
+	}
 	return command.Result{Object: object}, err
+}
+
+// written says how much stands in the books, and how the payment is.
+func (b *books) written() string {
+	sums := []ledger.Sums{b.from.Sums, b.to.Sums}
+	for _, kind := range slices.Sorted(maps.Keys(b.inner)) {
+		sums = append(sums, b.inner[kind].Sums)
+	}
+	return fmt.Sprint(sums, len(b.holds), len(b.events), len(b.transactions), len(b.timers), len(b.served), string(b.payment.State().Close()))
 }
 
 func (b *books) Time() time.Time             { return now }
@@ -422,6 +436,11 @@ func (b *books) NewID(p answer.Prefix) string {
 }
 
 func (b *books) Account(id ledger.AccountID) *ledger.Account {
+	for _, a := range b.inner {
+		if a.ID == id {
+			return a
+		}
+	}
 	return map[ledger.AccountID]*ledger.Account{"acc_from": b.from, "acc_to": b.to}[id]
 }
 

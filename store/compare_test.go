@@ -19,7 +19,7 @@ func (s *tale) compare(side *side) {
 	}
 	for id, p := range side.m.payments {
 		payments = append(payments, fmt.Sprint(id, " ", p.status, " ", p.version, " ", p.amount.MinorUnits, " ", p.amount.Currency, " ",
-			p.authorized, " ", p.captured, " ", p.refunded, " ", p.hold))
+			p.authorized, " ", p.captured, " ", p.refunded, " ", p.fee, " ", p.hold))
 		if p.waits() {
 			timers = append(timers, fmt.Sprint(id, " PAYMENT_EXPIRES"))
 		}
@@ -37,7 +37,7 @@ func (s *tale) compare(side *side) {
 		posted_after || ' ' || COALESCE(available_after, posted_after) || ' ' || COALESCE('hol ' || hold_id, '')
 		FROM entry e JOIN account a ON a.id = e.account_id WHERE e.merchant_id = $1`, side.p))
 	s.same("payments", payments, s.rows(`SELECT 'pay ' || id || ' ' || status || ' ' || version || ' ' || amount || ' ' || currency || ' ' || COALESCE(authorized, 0) || ' ' ||
-		captured || ' ' || COALESCE(refunded, 0) || ' ' || COALESCE('hol ' || hold_id, '') FROM payment WHERE merchant_id = $1`, side.p))
+		captured || ' ' || COALESCE(refunded, 0) || ' ' || COALESCE(fee, 0) || ' ' || COALESCE('hol ' || hold_id, '') FROM payment WHERE merchant_id = $1`, side.p))
 	s.same("captures", side.m.captures, s.rows(`SELECT 'cap ' || id || ' pay ' || payment_id || ' ' || amount || ' ' || final
 		FROM capture WHERE merchant_id = $1`, side.p))
 	s.same("refunds", side.m.refunds, s.rows(`SELECT 'ref ' || id || ' pay ' || payment_id || ' ' || amount FROM refund WHERE merchant_id = $1`, side.p))

@@ -18,6 +18,7 @@ type modelPayment struct {
 	source, destination            string
 	manual                         bool
 	authorized, captured, refunded int64
+	fee                            int64
 	hold                           string // of what is set aside
 	version                        int
 }
@@ -109,8 +110,25 @@ func (m *model) pay(p *modelPayment, sourcePath, destinationPath []string) (deci
 		}
 		p.status, p.captured = payment.Succeeded, p.amount.MinorUnits
 		m.move("", ledger.Payment, p.amount, from, to)
+		m.charge(p)
 		return m.changed(made.id, p, event.PaymentSucceeded)
 	}, err
+}
+
+// charge moves what all that was captured costs, without what was charged before. The merchant pays it, whatever it has.
+func (m *model) charge(p *modelPayment) {
+	currency := p.amount.Currency
+	plan := m.plans[string(currency)]
+	fee := min((p.captured*plan.BasisPoints+5_000)/10_000+plan.FixedMinorUnits, p.captured) - p.fee
+	if fee <= 0 {
+		return
+	}
+	m.saw(true, "a fee")
+	m.saw(p.fee > 0, "a fee for another part")
+	p.fee += fee
+	merchants := m.inner(ledger.MerchantAvailable, currency)
+	m.move("", ledger.Payment, p.of(fee), merchants, m.inner(ledger.Fees, currency))
+	m.saw(merchants.available() < 0, "a fee that takes the merchant below zero")
 }
 
 // capture takes what is set aside, or a part. What is left is set aside again, unless nothing is to follow.
@@ -124,6 +142,7 @@ func (m *model) capture(p *modelPayment, made outcome, amount money.Amount, fina
 		p.status, what = payment.PartiallyCaptured, event.PaymentPartCaptured
 		p.hold = m.setAside(made.transaction, p.of(p.authorized-p.captured), h.account, h.counter, id)
 	}
+	m.charge(p)
 	m.changed(id, p, what)
 	m.note(event.CaptureSucceeded, made.id, 1)
 	last := p.status == payment.Succeeded
@@ -137,10 +156,12 @@ func (m *model) refund(id string, p *modelPayment, amount money.Amount) (decided
 	if err != nil {
 		return nil, err
 	}
-	from := m.accounts[fmt.Sprint(ledger.MerchantAvailable, " ", amount.Currency)] // without fees it has what it was paid
-	if p.destination != "" {
-		from, err = m.source(p.destination, amount, paymentPath...)
+	from := m.accounts[p.destination]
+	if p.destination == "" {
+		from = m.accounts[fmt.Sprint(ledger.MerchantAvailable, " ", amount.Currency)]
+		m.saw(from.available() < amount.MinorUnits, "a merchant without the money for a refund")
 	}
+	_, err = debited(from, from.id, amount, paymentPath...)
 	return func(made outcome) string {
 		m.move(made.transaction, ledger.Refund, amount, from, to)
 		p.refunded += amount.MinorUnits
@@ -169,11 +190,12 @@ func (p *modelPayment) of(minorUnits int64) money.Amount {
 }
 
 func (p *modelPayment) state() string {
-	return fmt.Sprint(p.status, p.version, p.amount, p.authorized, " ", p.captured, " ", p.refunded, p.hold)
+	return fmt.Sprint(p.status, p.version, p.amount, p.authorized, " ", p.captured, " ", p.refunded, " ", p.fee, p.hold)
 }
 
 func paymentState(p *payment.Payment) string {
-	return fmt.Sprint(p.Status, p.Version, p.Amount, p.AuthorizedMinorUnits, " ", p.CapturedMinorUnits, " ", p.RefundedMinorUnits, answer.Or(p.HoldID))
+	return fmt.Sprint(p.Status, p.Version, p.Amount, p.AuthorizedMinorUnits, " ", p.CapturedMinorUnits, " ", p.RefundedMinorUnits, " ",
+		p.FeeMinorUnits, answer.Or(p.HoldID))
 }
 
 func captureState(c *payment.Capture) string {

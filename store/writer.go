@@ -221,6 +221,9 @@ func (w *writer) decide(b *batch, items []*item, known map[key]*record) ([]outco
 		b.cause = r.cause()
 		before := len(b.events)
 		object, err := r.decide(b)
+		if err != nil && len(b.events) != before {
+			return nil, fmt.Errorf("%w: %s was to be refused after it had written: %w", errPoison, r.Operation, err)
+		}
 		rec, err := w.codec.record(r, b.t, object, b.events[before:], err)
 		if err != nil {
 			return nil, fmt.Errorf("%w: %s: %w", errPoison, r.Operation, err)
