@@ -46,7 +46,8 @@ func (s *Service) Cancel(ctx context.Context, p auth.Principal, in CancelInput) 
 	return CancelSuccess{payment, replayed}, err
 }
 
-// Expire serves a timer: it ends a payment whose time is up, and leaves one alone that has moved on.
+// Expire serves a timer that is due: it ends the payment that waits by it, and leaves one alone that has moved on. The database has said that it
+// is due: if its clock has been set back since, the payment is ended all the same, for nobody else would do it.
 func (s *Service) Expire(ctx context.Context, due command.Due) error {
 	gateway := auth.Principal{Kind: auth.Gateway, Merchant: due.Merchant, Subject: "timers"}
 	_, err := s.Committer.Commit(ctx, command.Command[Batch]{
@@ -61,7 +62,7 @@ func (s *Service) Expire(ctx context.Context, due command.Due) error {
 				return nil, answer.NotFound{ResourceID: due.ObjectID}
 			}
 			payment := *current
-			if payment.ExpiresAt == nil || b.Time().Before(*payment.ExpiresAt) {
+			if payment.ExpiresAt == nil || !payment.ExpiresAt.Equal(due.DueAt) {
 				b.Served(due.Timer)
 				return current, nil
 			}
