@@ -55,12 +55,22 @@ type shelf struct {
 	captures  map[payment.CaptureID]payment.Capture
 	refunds   map[payment.RefundID]payment.Refund
 	reversals map[ledger.TransactionID]ledger.TransactionID
-	timers    map[string]command.Timer // by their keys, which are made of what their primary key is
+	timers    map[timerKey]command.Timer
 	events    []event.Event
 	records   map[key]record
 
 	holder   *transaction  // who has the head's lock
 	released chan struct{} // is closed when it has not
+}
+
+// timerKey is a timer's primary key.
+type timerKey struct {
+	kind, object string
+	dueAt        int64 // in microseconds
+}
+
+func keyOfTimer(t command.Timer) timerKey {
+	return timerKey{string(t.Kind), t.ObjectID, t.DueAt.UnixMicro()}
 }
 
 // transaction is one that has the head's lock.
@@ -77,7 +87,7 @@ func newShelf(m merchant.ID) *shelf {
 		payments: map[payment.ID]payment.Payment{}, holds: map[ledger.HoldID]ledger.Hold{},
 		entries: map[ledger.AccountID][]ledger.Entry{}, posted: map[ledger.TransactionID]*ledger.Transaction{}, records: map[key]record{},
 		captures: map[payment.CaptureID]payment.Capture{}, refunds: map[payment.RefundID]payment.Refund{},
-		reversals: map[ledger.TransactionID]ledger.TransactionID{}, timers: map[string]command.Timer{},
+		reversals: map[ledger.TransactionID]ledger.TransactionID{}, timers: map[timerKey]command.Timer{},
 		released: make(chan struct{}),
 	}
 }
@@ -212,7 +222,7 @@ func (s *shelf) refuses(w *written) error {
 		}
 	}
 	for _, t := range w.timers {
-		if _, known := s.timers[t.Key()]; known {
+		if _, known := s.timers[keyOfTimer(t)]; known {
 			return &pq.Error{Code: "23505", Message: t.Key() + " is there"}
 		}
 	}
@@ -259,10 +269,10 @@ func (s *shelf) keep(w *written) {
 		s.reversals[*t.Reverses] = t.ID
 	}
 	for _, t := range w.served {
-		delete(s.timers, t.Key())
+		delete(s.timers, keyOfTimer(t))
 	}
 	for _, t := range w.timers {
-		s.timers[t.Key()] = t
+		s.timers[keyOfTimer(t)] = t
 	}
 	for _, t := range w.posted {
 		s.posted[t.ID] = t

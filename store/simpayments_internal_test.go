@@ -129,7 +129,7 @@ func (s *shelf) fits(id payment.ID) error {
 		return fmt.Errorf("%s is %s, and waits until %v", id, p.Status, p.ExpiresAt)
 	case p.ExpiresAt == nil && timers > 0:
 		return fmt.Errorf("%s is %s, and has a timer", id, p.Status)
-	case p.ExpiresAt != nil && (timers != 1 || s.timers[timerOf(&p).Key()].ObjectID == ""):
+	case p.ExpiresAt != nil && (timers != 1 || s.timers[keyOfTimer(timerOf(&p))].ObjectID == ""):
 		return fmt.Errorf("%s waits until %v, and has %d timers", id, p.ExpiresAt, timers)
 	case held != p.Capturable().MinorUnits:
 		return fmt.Errorf("%d are held for %s, of which %d can be captured", held, id, p.Capturable().MinorUnits)
