@@ -137,50 +137,61 @@ func (s *shelf) fits(id payment.ID) error {
 	return nil
 }
 
+// timerOf is the timer of a payment that waits.
 func timerOf(p *payment.Payment) command.Timer {
 	return command.Timer{Kind: command.PaymentExpires, ObjectID: string(p.ID), DueAt: *p.ExpiresAt}
 }
 
-// checkPayments holds payments against what belongs to them, when the time of all is up.
-func (s *shelf) checkPayments() error {
-	for _, t := range s.timers {
-		return fmt.Errorf("%s is left, and nobody serves it", t.Key())
-	}
-	captured, refunded, moved := map[payment.ID]int64{}, map[payment.ID]int64{}, map[payment.ID]int64{}
+// parts are what belongs to payments, in minor units.
+type parts struct{ captured, refunded, moved map[payment.ID]int64 }
+
+// parts sums up what was captured later, what was refunded, and what has left the payments' sources.
+func (s *shelf) parts() parts {
+	p := parts{map[payment.ID]int64{}, map[payment.ID]int64{}, map[payment.ID]int64{}}
 	for _, c := range s.captures {
-		captured[c.PaymentID] += c.Amount.MinorUnits
+		p.captured[c.PaymentID] += c.Amount.MinorUnits
 	}
 	for _, r := range s.refunds {
-		refunded[r.PaymentID] += r.Amount.MinorUnits
+		p.refunded[r.PaymentID] += r.Amount.MinorUnits
 	}
 	for _, t := range s.posted {
-		p := s.payments[payment.ID(answer.Or(t.PaymentID))]
+		of := s.payments[payment.ID(answer.Or(t.PaymentID))]
 		for _, e := range t.Entries {
 			switch {
-			case p.ID == "" || e.AccountID != *p.SourceAccountID:
+			case of.ID == "" || e.AccountID != *of.SourceAccountID:
 			case e.Direction == ledger.Debit:
-				moved[p.ID] += e.Amount.MinorUnits
+				p.moved[of.ID] += e.Amount.MinorUnits
 			default:
-				moved[p.ID] -= e.Amount.MinorUnits
+				p.moved[of.ID] -= e.Amount.MinorUnits
 			}
 		}
 	}
+	return p
+}
+
+// checkPayments holds payments against what belongs to them, when the time of all is up.
+func (s *shelf) checkPayments() error {
+	if left := s.waiting(); len(left) > 0 {
+		return fmt.Errorf("%s is left, and nobody serves it", left[0].Key())
+	}
+	sums := s.parts()
 	for id, p := range s.payments {
 		if err := s.fits(id); err != nil {
 			return err
 		}
 		if p.CaptureMethod == payment.Automatic {
-			captured[id] = p.CapturedMinorUnits
+			sums.captured[id] = p.CapturedMinorUnits
 		}
 		switch {
 		case !payment.Terminal(p.Status):
 			return fmt.Errorf("%s is %s after its time", id, p.Status)
 		case p.CapturedMinorUnits > p.Amount.MinorUnits, p.CapturedMinorUnits > p.Authorized().MinorUnits, p.RefundedMinorUnits > p.CapturedMinorUnits:
-			return fmt.Errorf("of %s more is captured than authorised, or more refunded than captured: %+v", id, p)
-		case captured[id] != p.CapturedMinorUnits, refunded[id] != p.RefundedMinorUnits, moved[id] != captured[id]-refunded[id]:
-			return fmt.Errorf("%s has captures of %d, refunds of %d, and %d have moved: %+v", id, captured[id], refunded[id], moved[id], p)
+			return fmt.Errorf("more is captured than authorised, or more refunded than captured: %+v", p)
+		case sums.captured[id] != p.CapturedMinorUnits, sums.refunded[id] != p.RefundedMinorUnits,
+			sums.moved[id] != p.CapturedMinorUnits-p.RefundedMinorUnits:
+			return fmt.Errorf("there are captures of %d, refunds of %d, and %d have moved: %+v", sums.captured[id], sums.refunded[id], sums.moved[id], p)
 		case p.FeeMinorUnits != s.head.plans[p.Amount.Currency].Of(p.CapturedMinorUnits):
-			return fmt.Errorf("the fee of %s is %d for %d", id, p.FeeMinorUnits, p.CapturedMinorUnits)
+			return fmt.Errorf("the fee is %d: %+v", p.FeeMinorUnits, p)
 		}
 	}
 	return nil
@@ -197,8 +208,8 @@ type life struct {
 
 // checkLives follows payments through the log: they move by the table; when their time is up nobody does anything with them, but that they
 // expire, once.
-func (w *world) checkLives(s *shelf) error {
-	lives := map[string]life{}
+func (w *world) checkLives() error {
+	s, lives := w.db.shelves[simMerchant], map[string]life{}
 	for i := range s.events {
 		e := &s.events[i]
 		if e.Type.Object() != answer.PaymentPrefix {

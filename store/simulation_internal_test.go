@@ -25,7 +25,7 @@ import (
 	"github.com/paygraph/paygraph/timer"
 )
 
-// TestSimulation runs two nodes, their queues, writers and hubs, on a database and a network that fail, in one thread and a time of its own
+// TestSimulation runs two nodes, their queues, writers, timers and hubs, on a database and a network that fail, in one thread and a time of its own
 // (docs/decisions/021). A seed decides everything. PAYGRAPH_SEEDS is how many are run; PAYGRAPH_SEED runs one, and prints what happened.
 func TestSimulation(t *testing.T) {
 	t.Parallel()
