@@ -163,6 +163,16 @@ const (
 
 // simulate is one run. Its error is what went wrong.
 func simulate(seed uint64, story *bytes.Buffer) (seen, error) {
+	w := newWorld(seed, story)
+	defer w.Close()
+	w.outside.Go(w.prepare)
+	err := w.run(func() error { return w.Run(time.Minute) }, func() error { w.begin(); return w.Run(simTrouble) }, w.settle, w.later, w.check)
+	w.seen.Steps = w.Steps()
+	return w.seen, err
+}
+
+// newWorld starts the nodes. What is logged goes into the story, if there is one. The world has to be closed.
+func newWorld(seed uint64, story *bytes.Buffer) *world {
 	sim := clocktest.New(seed)
 	w := &world{Simulation: sim, outside: sim.Host("outside"), log: slog.New(slog.DiscardHandler)}
 	if story != nil {
@@ -173,7 +183,6 @@ func simulate(seed uint64, story *bytes.Buffer) (seen, error) {
 			return a
 		}}))
 	}
-	defer sim.Close()
 	w.db = &simDatabase{sim: sim, host: sim.Host("database"), shelves: map[merchant.ID]*shelf{simMerchant: newShelf(simMerchant)}}
 	if w.Rand.IntN(2) == 0 {
 		w.db.shelves[simMerchant].head.plans = map[money.Currency]payment.FeePlan{"USD": {BasisPoints: 290, FixedMinorUnits: 30}}
@@ -182,10 +191,7 @@ func simulate(seed uint64, story *bytes.Buffer) (seen, error) {
 		w.nodes = append(w.nodes, nil)
 		w.start(n)
 	}
-	w.outside.Go(w.prepare)
-	err := w.run(func() error { return w.Run(time.Minute) }, func() error { w.begin(); return w.Run(simTrouble) }, w.settle, w.later, w.check)
-	w.seen.Steps = sim.Steps()
-	return w.seen, err
+	return w
 }
 
 // run goes on until something is wrong.
