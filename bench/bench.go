@@ -22,9 +22,11 @@ type bench struct {
 	started  time.Time
 	dir      string
 	cluster  *embedded.Cluster
+	dsn      string // of the database that is measured
 	database *database
 	pgbench  *pgbench
 	gateway  *gateway
+	second   *gateway        // of the same program, where one was started: what it uses is the gateway's
 	alive    context.Context // ends with that of open, or when the gateway ends unasked
 	ask      context.CancelCauseFunc
 
@@ -61,10 +63,10 @@ func open(ctx context.Context, o options, stderr io.Writer) (_ *bench, err error
 	if err != nil {
 		return nil, err
 	}
-	if err := store.Migrate(ctx, b.cluster.DSN()); err != nil {
+	if err := store.Migrate(ctx, b.dsn); err != nil {
 		return nil, err
 	}
-	if b.gateway, err = startGateway(ctx, program, b.cluster.DSN(), b.dir); err != nil {
+	if b.gateway, err = startGateway(ctx, program, b.dsn, b.dir); err != nil {
 		return nil, err
 	}
 	go func(g *gateway) {
@@ -86,10 +88,11 @@ func (b *bench) startDatabase(ctx context.Context) (err error) {
 	if inMemory(b.dir) {
 		b.progress("WARNING: %s is in memory, where fsync costs nothing: use --dir", b.dir)
 	}
-	if b.database, err = openDatabase(ctx, b.cluster.DSN()); err != nil {
+	b.dsn = b.cluster.DSN()
+	if b.database, err = openDatabase(ctx, b.dsn); err != nil {
 		return err
 	}
-	dsn, err := b.database.created(ctx, b.cluster.DSN(), "pgbench")
+	dsn, err := b.database.created(ctx, b.dsn, "pgbench")
 	if err != nil {
 		return err
 	}
@@ -109,7 +112,7 @@ func (b *bench) populate(ctx context.Context) error {
 		return err
 	}
 	b.one = made[0]
-	if b.wants("reads") {
+	if b.wants("reads") || b.wants(nameGrowth) {
 		b.progress("making %d payments, so that each account has a history to read", b.Accounts*historyPasses)
 		if err := b.makeHistory(ctx, b.one); err != nil {
 			return err

@@ -18,7 +18,7 @@ import (
 func small() options {
 	return options{
 		Runs: 1, Seconds: 0.5, Scenarios: strings.Split(allScenarios, ","), Clients: []int{4}, Readers: 4, Accounts: 20, Merchants: 3,
-		Scale: 1, Yardstick: 4, Payers: 10, Listeners: 10, Slow: 2, HalfOpen: 30, Returning: 32, JSON: true, // and no t.TempDir: it is closed to the user who runs PostgreSQL for root
+		Scale: 1, Yardstick: 4, Payers: 10, Listeners: 10, Slow: 2, HalfOpen: 30, Returning: 32, Grown: 3000, Timers: 50, JSON: true, // and no t.TempDir: it is closed to the user who runs PostgreSQL for root
 	}
 }
 
@@ -105,6 +105,12 @@ func missing(t *testing.T, r *results) (figures []string) {
 		"disturbances halfOpenSocketsAgain": {"clients", "without", "with", "ratio"},
 		"disturbances floodOnOneSocket":     {"clients", "without", "with", "ratio"}, // its operations end before their turn comes
 		"disturbances reconnectStorm":       {"clients", "without", "with", "ratio", "donePerSecond", "delivered", "due", "allBackMs"},
+		"timers":                            {"timers", "servedPerSecond", "paymentsPerSecond", "aloneP99Ms", "p99Ms", "otherAloneP99Ms", "otherP99Ms"},
+		"growth":                            {"few", "many", "loadedPerSecond", "hotUpdatesOfBalances"},
+		"growth payments":                   {"few", "many", "ratio"},
+		"growth account20":                  {"few", "many", "ratio"},
+		"growth accounts50x5":               {"few", "many", "ratio"},
+		"growth paymentStatusP99Ms":         {"few", "many", "ratio"},
 		"disturbances anotherMerchantsLoad": {"subscribers", "aloneP50Ms", "aloneP99Ms", "p50Ms", "p99Ms"},
 	} {
 		object, _ := all.(map[string]any)

@@ -35,6 +35,8 @@ type options struct {
 	Listeners int               `help:"Subscribers of one account." default:"5000"`
 	Slow      int               `help:"Clients of the merchant's log that read slowly or not at all." default:"4"`
 	HalfOpen  int               `help:"Connections with which nothing is done." default:"10000"`
+	Grown     int               `help:"Payments of the database that has grown." default:"10000000"`
+	Timers    int               `help:"Timers that are due at once." default:"1000000"`
 	Returning int               `help:"Subscribers that are all cut off at once and come back." default:"2000"`
 	Scale     int               `help:"pgbench's scale." name:"pgbench-scale" default:"50"`
 	Yardstick int               `help:"pgbench's clients." name:"pgbench-clients" default:"32"`
@@ -45,10 +47,10 @@ type options struct {
 	Verify    bool              `help:"Run paygraph verify at the end; --skip-verify leaves it out." negatable:"skip-verify" default:"true"`
 }
 
-// A run of the usual scenarios takes twelve minutes; disturbances are asked for by name.
+// A run of the usual scenarios takes twelve minutes; the others are asked for by name. Growth takes an hour.
 const (
 	usualScenarios = "uniform,hot,manyMerchants,openLoop,reads,single,subscriptions"
-	allScenarios   = usualScenarios + ",disturbances"
+	allScenarios   = usualScenarios + ",disturbances,timers,growth"
 )
 
 func main() {
@@ -112,7 +114,7 @@ func (o options) valid() error {
 	switch {
 	case o.Seconds <= 0, len(o.Clients) == 0,
 		slices.Min(append(o.Clients, o.Runs, o.Readers, o.Merchants, o.Scale, o.Yardstick, o.Payers, o.Listeners)) < 1,
-		min(o.Slow, o.HalfOpen, o.Returning) < 1:
+		min(o.Slow, o.HalfOpen, o.Returning, o.Grown, o.Timers) < 1:
 		return errors.New("--seconds, and all numbers of runs, clients, merchants, subscribers and of pgbench, must be positive")
 	case o.Accounts < fewestAccounts:
 		return fmt.Errorf("--accounts must be at least %d", fewestAccounts)

@@ -61,6 +61,16 @@ func (b *bench) measure(ctx context.Context) (*results, error) {
 				return nil, fmt.Errorf("%s: %w", nameDisturbances, err)
 			}
 		}
+		if b.wants(nameTimers) {
+			if err := b.timers(ctx, all); err != nil {
+				return nil, fmt.Errorf("%s: %w", nameTimers, err)
+			}
+		}
+		if b.wants(nameGrowth) {
+			if err := b.growth(ctx, all); err != nil {
+				return nil, fmt.Errorf("%s: %w", nameGrowth, err)
+			}
+		}
 	}
 	return all, nil
 }

@@ -70,6 +70,8 @@ func (r *results) text() string {
 	r.writeFigures(&b)
 	r.writeStreams(&b)
 	r.writeDisturbed(&b)
+	r.writeTimers(&b)
+	r.writeGrowth(&b)
 	r.writeTargets(&b)
 	r.writeCPU(&b)
 	r.writeDoubts(&b)
@@ -114,6 +116,8 @@ func (r *results) writeTargets(b *strings.Builder) {
 	}
 	writeGroup(w, r, nameSubscriptions, r.streams, streamTargets)
 	writeGroup(w, r, nameDisturbances, r.disturbed, disturbedTargets)
+	writeGroup(w, r, nameTimers, r.timers, timersTargets)
+	writeGroup(w, r, nameGrowth, r.grown, growthTargets)
 	_ = w.Flush()
 }
 

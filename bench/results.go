@@ -77,6 +77,9 @@ type results struct {
 
 	streams   []streamFigures // of each run
 	disturbed []disturbedFigures
+	timers    []timersFigures
+	grown     []growthFigures
+	relations []relation // of the database that has grown
 }
 
 // spanOver is one number of a group of figures over all runs.
@@ -154,6 +157,8 @@ type output struct {
 	Reads         map[string]figure `json:"reads,omitempty"`
 	Subscriptions *streamFigures    `json:"subscriptions,omitempty"`
 	Disturbances  *disturbedFigures `json:"disturbances,omitempty"`
+	Timers        *timersFigures    `json:"timers,omitempty"`
+	Growth        *growthFigures    `json:"growth,omitempty"`
 }
 
 // writeJSON writes the medians.
@@ -183,6 +188,8 @@ func (r *results) writeJSON(w io.Writer) error {
 	}
 	o.Subscriptions = summary(r.streams, (*streamFigures).values)
 	o.Disturbances = summary(r.disturbed, (*disturbedFigures).values)
+	o.Timers = summary(r.timers, (*timersFigures).values)
+	o.Growth = summary(r.grown, (*growthFigures).values)
 	encoder := json.NewEncoder(w)
 	encoder.SetIndent("", "  ")
 	return encoder.Encode(o)

@@ -199,11 +199,7 @@ func (b *bench) memory(ctx context.Context) (kib float64, err error) {
 
 // another starts one more gateway on the database, with something in its environment besides, and gets the merchant a token of it.
 func (b *bench) another(ctx context.Context, name string, more ...string) (*gateway, *tenant, error) {
-	dir := filepath.Join(b.dir, name)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, nil, err
-	}
-	g, err := startGateway(ctx, b.gateway.program, b.cluster.DSN(), dir, more...)
+	g, err := b.startAnother(ctx, b.dsn, name, more...)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -212,6 +208,17 @@ func (b *bench) another(ctx context.Context, name string, more ...string) (*gate
 		g.Kill()
 	}
 	return g, t, err
+}
+
+// startAnother starts the same program on a database, in a folder of that name.
+func (b *bench) startAnother(ctx context.Context, dsn, name string, more ...string) (*gateway, error) {
+	dir := filepath.Join(b.dir, name)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	g, err := startGateway(ctx, b.gateway.program, dsn, dir, more...)
+	b.second = g
+	return g, err
 }
 
 // at is the merchant with a token of another gateway, which takes none of the first one's: they name another address.
@@ -280,15 +287,20 @@ func (b *bench) paid(ctx context.Context, all *results, beside string, l load) (
 	if err := b.database.checkpoint(ctx); err != nil {
 		return 0, err
 	}
+	return b.answered(ctx, all, "payments "+beside, l)
+}
+
+// answered is good answers a second to a load.
+func (b *bench) answered(ctx context.Context, all *results, name string, l load) (perSecond float64, err error) {
 	t, err := b.drive(ctx, l)
 	if err != nil {
 		return 0, err
 	}
-	all.note("payments "+beside, t.use)
-	b.progress("%s: %.0f payments a second; of the cores the gateway had %.2f, PostgreSQL %.2f, the clients %.2f", beside, t.perSecond,
+	all.note(name, t.use)
+	b.progress("%s: %.0f a second; of the cores the gateway had %.2f, PostgreSQL %.2f, the clients %.2f", name, t.perSecond,
 		t.use.cores(t.use.gateway), t.use.cores(t.use.postgres), t.use.cores(t.use.client))
 	b.warn(t.use)
-	b.blame(all, "payments "+beside, t.failures)
+	b.blame(all, name, t.failures)
 	return t.perSecond, nil
 }
 

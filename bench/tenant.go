@@ -39,7 +39,7 @@ type tenant struct {
 
 // newTenants makes n merchants with a name, and for each a credential and a number of funded accounts, each of a customer of its own.
 func (b *bench) newTenants(ctx context.Context, name string, n, accounts int) ([]*tenant, error) {
-	admin, err := store.OpenAdmin(b.cluster.DSN())
+	admin, err := store.OpenAdmin(b.dsn)
 	if err != nil {
 		return nil, err
 	}

@@ -36,8 +36,12 @@ func (b *bench) usage() usage {
 		return u
 	}
 	u.known, u.client = true, self.own
-	gateway, _ := processTime(b.gateway.Process.Pid)
-	u.gateway = gateway.own
+	for _, g := range []*gateway{b.gateway, b.second} {
+		if g != nil {
+			p, _ := processTime(g.Process.Pid) // nothing, where it has ended
+			u.gateway += p.own
+		}
+	}
 	if session, ok := processTime(b.database.pid); ok {
 		u.postgres = familyTime(session.parent)
 	}

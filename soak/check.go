@@ -76,7 +76,7 @@ func (c *checker) readSource(ctx context.Context, tx *sql.Tx, n int) error {
 		}
 		c.deposited += deposited
 		c.reached[n] = max(c.reached[n], at.String())
-		if strings.HasPrefix(key, preparing) {
+		if strings.HasPrefix(key, preparing) || key == ofTimers {
 			continue
 		}
 		c.register.found(n, key, object)

@@ -2,29 +2,18 @@ package soak
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 	"time"
+
+	"github.com/paygraph/paygraph/store/dbclock"
 )
 
 const (
 	jump     = time.Hour
 	jumpLoad = time.Second // of load after each
 )
-
-// ownClock makes a clock that the writers see in the place of PostgreSQL's, since it comes first in their search path. It can be shifted while they run.
-const ownClock = `
-CREATE SCHEMA IF NOT EXISTS clock;
-CREATE TABLE IF NOT EXISTS clock.shift (by interval NOT NULL);
-TRUNCATE clock.shift;
-INSERT INTO clock.shift VALUES ('0');
-CREATE OR REPLACE FUNCTION clock.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE AS
-	'SELECT pg_catalog.clock_timestamp() + (SELECT by FROM clock.shift)';
-GRANT USAGE ON SCHEMA clock TO paygraph_runtime;
-GRANT SELECT ON clock.shift TO paygraph_runtime;
-DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET search_path = clock, pg_catalog, public', current_database()); END $$`
-
-const itsOwnClock = `
-DO $$ BEGIN EXECUTE format('ALTER DATABASE %I RESET search_path', current_database()); END $$`
 
 // jumpClock has the database's clock jump an hour forward, then two back, and then forward to where it should be. Payments go on, the jumps are
 // seen in them, and a merchant's times never go back.
@@ -34,7 +23,7 @@ func jumpClock() *fault {
 		if err != nil {
 			return err
 		}
-		if err := w.useClock(ctx, ownClock); err != nil {
+		if err := w.useClock(ctx, dbclock.Install); err != nil {
 			return err
 		}
 		for _, shift := range []time.Duration{jump, -jump, 0} {
@@ -52,13 +41,87 @@ func jumpClock() *fault {
 		if err != nil {
 			return err
 		}
-		return w.useClock(ctx, itsOwnClock)
+		return w.useClock(ctx, dbclock.Remove)
 	}}
 }
 
+const (
+	longest   = 8 * 24 * time.Hour // more than any payment waits
+	dueServed = 5 * time.Minute    // after which all that was due at once has been served, beside the load
+)
+
+// expireAll has the clock jump beyond the time of every payment that waits, so that all timers are due at once, and kills a node while both serve them.
+// Each must have been served once. The clock stays there: it is for the end of a run.
+func expireAll() *fault {
+	return &fault{"all timers are due at once, and a node is killed amid that", func(ctx context.Context, w *world, c *cycle) error {
+		if err := w.useClock(ctx, dbclock.Install); err != nil {
+			return err
+		}
+		var due int
+		if err := w.db.QueryRowContext(ctx, `SELECT count(*) FROM timer`).Scan(&due); err != nil {
+			return err
+		}
+		if due == 0 {
+			return errMissed
+		}
+		if err := dbclock.Set(ctx, w.db, longest); err != nil {
+			return err
+		}
+		if err := w.someAreServed(ctx, due); err != nil {
+			return err
+		}
+		w.nodes[0].kill()
+		if err := w.nodes[0].begin(); err != nil {
+			return err
+		}
+		return w.allAreServed(ctx, c)
+	}}
+}
+
+// someAreServed waits until fewer timers are left than there were.
+func (w *world) someAreServed(ctx context.Context, were int) error {
+	return w.awaitTimers(ctx, func(due int) bool { return due < were })
+}
+
+// allAreServed waits until nothing is due, and looks whether a payment waits beyond its time.
+func (w *world) allAreServed(ctx context.Context, c *cycle) error {
+	err := w.awaitTimers(ctx, func(due int) bool { return due == 0 })
+	if errors.Is(err, errStillDue) {
+		c.wrong("STUCK: %v", err)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var late int
+	err = w.db.QueryRowContext(ctx, `SELECT count(*) FROM payment WHERE merchant_id = $1 AND expires_at < pg_catalog.clock_timestamp() + $2::interval
+		AND status IN ('REQUIRES_CONFIRMATION', 'AUTHORIZED', 'PARTIALLY_CAPTURED')`, w.checker.merchant, fmt.Sprint(longest.Seconds())).Scan(&late)
+	if late > 0 {
+		c.wrong("%d payments wait beyond their time", late)
+	}
+	return err
+}
+
+var errStillDue = errors.New("timers are due, and are not served")
+
+// awaitTimers waits until the number of timers that are due is as it should be.
+func (w *world) awaitTimers(ctx context.Context, enough func(due int) bool) error {
+	for deadline := time.Now().Add(w.limit(dueServed)); ; time.Sleep(20 * time.Millisecond) {
+		var due int
+		err := w.db.QueryRowContext(ctx, `SELECT count(*) FROM timer WHERE due_at < pg_catalog.clock_timestamp() + $1::interval`,
+			fmt.Sprint(longest.Seconds())).Scan(&due)
+		switch {
+		case err != nil || enough(due):
+			return err
+		case time.Now().After(deadline):
+			return fmt.Errorf("%w: %d after %v", errStillDue, due, w.limit(dueServed))
+		}
+	}
+}
+
 // useClock says which clock new sessions see, and has the writers begin new ones.
-func (w *world) useClock(ctx context.Context, statements string) error {
-	if _, err := w.db.ExecContext(ctx, statements); err != nil {
+func (w *world) useClock(ctx context.Context, choose func(context.Context, *sql.DB) error) error {
+	if err := choose(ctx, w.db); err != nil {
 		return err
 	}
 	return w.terminateWriters(ctx)
@@ -71,7 +134,7 @@ func (w *world) shiftClock(ctx context.Context, c *cycle, shift time.Duration) e
 	if err != nil {
 		return err
 	}
-	if _, err := w.db.ExecContext(ctx, `UPDATE clock.shift SET by = $1::interval`, fmt.Sprintf("%d seconds", int(shift.Seconds()))); err != nil {
+	if err := dbclock.Set(ctx, w.db, shift); err != nil {
 		return err
 	}
 	set, err := w.lastEvent(ctx) // a batch that has read the clock before may still come

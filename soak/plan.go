@@ -12,7 +12,7 @@ const (
 	aloneEvery = 10
 )
 
-// plan is all faults that the options ask for but full disks, in an order that the seed draws. steps are those of which a batch's way was found to consist.
+// plan is all faults that the options ask for but full disks, in an order that the seed draws, and at last expiry. steps are those of which a batch's way was found to consist.
 func (o Options) plan(steps []*step, random *rand.Rand) (all []*fault) {
 	for n := range o.GatewayKills {
 		if n%bothEvery == bothEvery-1 {
@@ -47,6 +47,9 @@ func (o Options) plan(steps []*step, random *rand.Rand) (all []*fault) {
 		all = append(all, jumpClock())
 	}
 	random.Shuffle(len(all), func(i, k int) { all[i], all[k] = all[k], all[i] })
+	if o.Expiries {
+		all = append(all, expireAll()) // the clock is not set back after it
+	}
 	return all
 }
 

@@ -23,6 +23,7 @@ type Options struct {
 	Cuts          int           `help:"How often the network cuts and swallows each message of a batch in each manner." default:"1"`
 	FullDisks     int           `help:"How often the database's disk is full. It takes a user who may mount one." default:"3"`
 	ClockJumps    int           `help:"How often the database's clock jumps by hours." default:"3"`
+	Expiries      bool          `help:"At the end all timers are due at once; --no-expiries leaves it out." negatable:"" default:"true"`
 	Clients       int           `help:"Clients, each of which has a command in flight." default:"96"`
 	VerifyEvery   int           `help:"After how many faults the whole log is verified, beside once at the end." default:"100"`
 	For           time.Duration `help:"When to stop, also if not everything has happened; 0s: when everything has." default:"0s"`
@@ -103,9 +104,13 @@ func (s *soak) write(out io.Writer) error {
 	return os.WriteFile(s.Report, []byte(text), 0o644)
 }
 
+// mainSettings bound what PostgreSQL has to read again after a kill: with five minutes between checkpoints, its own default, that alone took up to 13 s
+// (docs/operations.md).
+var mainSettings = map[string]string{"checkpoint_timeout": "30s"}
+
 // mainWorld has everything happen that needs no disk of its own.
 func (s *soak) mainWorld(ctx context.Context) error {
-	return s.inWorld(ctx, "main", nil, func(w *world) ([]*fault, error) {
+	return s.inWorld(ctx, "main", mainSettings, func(w *world) ([]*fault, error) {
 		var steps []*step
 		var err error
 		if s.Cuts+s.Freezes > 0 {
@@ -137,7 +142,12 @@ func (s *soak) inWorld(ctx context.Context, name string, settings map[string]str
 	if err != nil {
 		return err
 	}
-	defer w.close()
+	ctx, leave := context.WithCancel(ctx)
+	defer func() {
+		leave()
+		w.load.running.Wait() // whoever is still there notes what becomes of it
+		w.close()
+	}()
 	w.patience = s.patience
 	w.load.begin(ctx)
 	faults, err := plan(w)

@@ -46,7 +46,7 @@ func TestSoak(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx := t.Context()
-	err := s.inWorld(ctx, "main", nil, func(w *world) ([]*fault, error) {
+	err := s.inWorld(ctx, "main", mainSettings, func(w *world) ([]*fault, error) {
 		steps, err := w.learnSteps(ctx)
 		return short(steps), err
 	})
@@ -88,7 +88,7 @@ func short(steps []*step) []*fault {
 	for n, s := range steps {
 		all = append(all, cutAt(n%nodeCount, s, brief[n%len(brief)]))
 	}
-	return append(all, cutAt(0, writing, cuts[len(cuts)-1]))
+	return append(all, cutAt(0, writing, cuts[len(cuts)-1]), expireAll())
 }
 
 // TestACheckFindsWhatIsWrong spoils what the clients were told, and what the database has, in a world in which nothing has happened.

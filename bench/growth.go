@@ -1,0 +1,237 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"syscall"
+	"text/tabwriter"
+	"time"
+)
+
+const (
+	nameGrowth = "growth"
+
+	grownMerchants = 4 // that share the many payments; what is measured is the first one's
+	growthPairs    = 3 // rounds on either database, in turns
+	loadSeconds    = 1800
+	loadPayments   = 10_000_000
+)
+
+// growthFigures are the same loads on a database with few payments and on one with many, in turns.
+type growthFigures struct {
+	Few        float64    `json:"few"`  // payments at the beginning
+	Many       float64    `json:"many"` // payments at the beginning
+	LoadedRate float64    `json:"loadedPerSecond"`
+	Payments   growthPair `json:"payments"`
+	Account    growthPair `json:"account20"`
+	Page       growthPair `json:"accounts50x5"`
+	Status     growthPair `json:"paymentStatusP99Ms"`
+	Hot        float64    `json:"hotUpdatesOfBalances"` // share, on the database with many
+	VerifyTook float64    `json:"verifySeconds,omitempty"`
+}
+
+// growthPair is a figure with few payments and with many.
+type growthPair struct {
+	Few   float64 `json:"few"`
+	Many  float64 `json:"many"`
+	Ratio float64 `json:"ratio"`
+}
+
+func (p *growthPair) values() []*float64 { return []*float64{&p.Few, &p.Many, &p.Ratio} }
+
+func (f *growthFigures) values() []*float64 {
+	all := []*float64{&f.Few, &f.Many, &f.LoadedRate, &f.Hot, &f.VerifyTook}
+	for _, p := range []*growthPair{&f.Payments, &f.Account, &f.Page, &f.Status} {
+		all = append(all, p.values()...)
+	}
+	return all
+}
+
+var growthTargets = []groupTarget[growthFigures]{
+	{"loading", target{what: "payments a second", limit: loadPayments / loadSeconds}, func(f *growthFigures) float64 { return f.LoadedRate }},
+	{"payments", target{what: "× with few", limit: 0.9}, func(f *growthFigures) float64 { return f.Payments.Ratio }},
+	{nameAccount, target{what: "× with few", limit: 0.9}, func(f *growthFigures) float64 { return f.Account.Ratio }},
+	{namePage, target{what: "× with few", limit: 0.9}, func(f *growthFigures) float64 { return f.Page.Ratio }},
+	{"paymentStatus", target{what: "ms p99 with many", limit: 50, most: true}, func(f *growthFigures) float64 { return f.Status.Many }},
+	{"balances", target{what: "of updates are HOT", limit: 0.95}, func(f *growthFigures) float64 { return f.Hot }},
+}
+
+// growth measures the same on two databases of one server, in turns: one with as many payments as give its accounts a history, and one with millions.
+func (b *bench) growth(ctx context.Context, all *results) error {
+	grown, err := b.beside(ctx, "grown", grownMerchants, func(*database) error { return nil })
+	if err != nil {
+		return err
+	}
+	defer grown.leave()
+	var f growthFigures
+	if f.LoadedRate, err = grown.load(ctx, millions{tenants: grown.tenants(), count: b.Grown, confirm: true}); err != nil {
+		return err
+	}
+	b.progress("%s: vacuum", nameGrowth)
+	both := [2]*bench{b, grown}
+	for i, n := range []*float64{&f.Few, &f.Many} {
+		if err := both[i].prepare(ctx); err != nil {
+			return err
+		}
+		if *n, err = both[i].database.payments(ctx); err != nil {
+			return err
+		}
+	}
+	b.progress("%s: %.0f payments against %.0f", nameGrowth, f.Many, f.Few)
+	for _, m := range []struct {
+		name string
+		into *growthPair
+		of   func(*bench) (load, error)
+	}{
+		{"payments", &f.Payments, func(b *bench) (load, error) { return load{traffic: uniform(b.one), clients: b.Clients[0]}, nil }},
+		{nameAccount, &f.Account, func(b *bench) (load, error) {
+			t, err := b.account20(b.one)
+			return load{traffic: t, clients: b.Readers}, err
+		}},
+		{namePage, &f.Page, func(b *bench) (load, error) {
+			t, err := b.accounts50x5(b.one)
+			return load{traffic: t, clients: b.Readers}, err
+		}},
+	} {
+		if err := b.inTurns(ctx, m.name, both, m.into, func(b *bench) (float64, error) {
+			l, err := m.of(b)
+			if err != nil {
+				return 0, err
+			}
+			l.lead, l.length = b.lead(), b.length()
+			return b.answered(ctx, all, m.name, l)
+		}); err != nil {
+			return fmt.Errorf("%s: %w", m.name, err)
+		}
+	}
+	if err := b.inTurns(ctx, "paymentStatus", both, &f.Status, func(b *bench) (float64, error) {
+		own, err := b.ownPayments(ctx, all)
+		return own.P99Ms, err
+	}); err != nil {
+		return err
+	}
+	if f.Hot, err = grown.database.hotUpdates(ctx); err != nil {
+		return err
+	}
+	if all.relations, err = grown.database.relations(ctx); err != nil {
+		return err
+	}
+	if err := grown.count(ctx); err != nil {
+		return err
+	}
+	if b.Verify {
+		begin := time.Now()
+		b.progress("%s: running paygraph verify", nameGrowth)
+		if _, err := grown.gateway.verify(ctx); err != nil {
+			return err
+		}
+		f.VerifyTook = time.Since(begin).Seconds()
+		b.progress("%s: paygraph verify passed in %.0f s", nameGrowth, f.VerifyTook)
+	}
+	all.grown = append(all.grown, f)
+	return nil
+}
+
+// inTurns measures on both databases, few, many, many, few …, so that a machine that becomes slower falls on both. A checkpoint comes before, and not
+// between the rounds: what is written for the first time after one is written twice, which is the fate of a random page of a large index each time.
+func (b *bench) inTurns(ctx context.Context, name string, both [2]*bench, p *growthPair, measure func(*bench) (float64, error)) error {
+	if err := b.database.checkpoint(ctx); err != nil {
+		return err
+	}
+	for i := range 2 * growthPairs {
+		which := (i + 1) / 2 % 2
+		if err := both[which].refresh(ctx, both[which].tenants()); err != nil {
+			return err
+		}
+		n, err := measure(both[which])
+		if err != nil {
+			return err
+		}
+		*[]*float64{&p.Few, &p.Many}[which] += n / growthPairs
+	}
+	p.Ratio = quotient(p.Many, p.Few)
+	b.progress("%s: %s with many payments %.1f, with few %.1f: %.2f", nameGrowth, name, p.Many, p.Few, p.Ratio)
+	return nil
+}
+
+// payments is how many there are.
+func (d *database) payments(ctx context.Context) (n float64, err error) {
+	err = d.db.QueryRowContext(ctx, `SELECT count(*) FROM payment`).Scan(&n)
+	return n, err
+}
+
+// hotUpdates is the share of updates of balances that touched no index (heap-only tuples).
+func (d *database) hotUpdates(ctx context.Context) (share float64, err error) {
+	err = d.db.QueryRowContext(ctx, `SELECT coalesce(n_tup_hot_upd::float / nullif(n_tup_upd, 0), 0) FROM pg_stat_user_tables WHERE relname = 'balance'`).
+		Scan(&share)
+	return share, err
+}
+
+// relation is a table or an index.
+type relation struct {
+	Name  string
+	Index bool
+	Bytes int64
+}
+
+// relations are those that take most of the disk.
+func (d *database) relations(ctx context.Context) (all []relation, err error) {
+	rows, err := d.db.QueryContext(ctx, `SELECT relname, relkind = 'i', pg_total_relation_size(oid) - CASE relkind WHEN 'r' THEN pg_indexes_size(oid) ELSE 0 END
+		FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'i') ORDER BY 3 DESC LIMIT 20`)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var r relation
+		if err := rows.Scan(&r.Name, &r.Index, &r.Bytes); err != nil {
+			return nil, err
+		}
+		all = append(all, r)
+	}
+	return all, rows.Err()
+}
+
+// freeBytes is how much of a folder's disk is free.
+func freeBytes(dir string) int64 {
+	var s syscall.Statfs_t
+	if err := syscall.Statfs(dir, &s); err != nil {
+		return 1 << 62
+	}
+	return int64(s.Bavail) * s.Bsize
+}
+
+func (r *results) writeGrowth(b *strings.Builder) {
+	if len(r.grown) == 0 {
+		return
+	}
+	m := medians(r.grown, (*growthFigures).values)
+	fmt.Fprintf(b, "\nGrowth: %.0f payments, made at %.0f a second, against %.0f\n", m.Many, m.LoadedRate, m.Few)
+	w := tabwriter.NewWriter(b, 0, 0, 3, ' ', 0)
+	_, _ = fmt.Fprintln(w, "\twith few\twith many\t×")
+	for _, line := range []struct {
+		name string
+		p    growthPair
+	}{
+		{"payments a second", m.Payments}, {nameAccount + " a second", m.Account}, {namePage + " a second", m.Page}, {"paymentStatus, ms p99", m.Status},
+	} {
+		_, _ = fmt.Fprintf(w, "%s\t%.1f\t%.1f\t%.2f\n", line.name, line.p.Few, line.p.Many, line.p.Ratio)
+	}
+	_ = w.Flush()
+	fmt.Fprintf(b, "%.3f of the updates of balances were HOT", m.Hot)
+	if m.VerifyTook > 0 {
+		fmt.Fprintf(b, "; paygraph verify took %.0f s", m.VerifyTook)
+	}
+	b.WriteString("\n")
+	w = tabwriter.NewWriter(b, 0, 0, 3, ' ', 0)
+	_, _ = fmt.Fprintln(w, "table or index\tMiB\tbytes a payment")
+	for _, relation := range r.relations {
+		name := relation.Name
+		if relation.Index {
+			name = "  " + name
+		}
+		_, _ = fmt.Fprintf(w, "%s\t%.1f\t%.0f\n", name, float64(relation.Bytes)/(1<<20), quotient(float64(relation.Bytes), m.Many))
+	}
+	_ = w.Flush()
+}
