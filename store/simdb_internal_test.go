@@ -308,6 +308,13 @@ func (d *simDatabase) check(s *shelf, w *written) {
 	if !w.head.at.After(s.head.at) {
 		d.wrong("t goes back, from %v to %v", s.head.at, w.head.at)
 	}
+	rows := map[string]bool{} // a statement may change each once
+	for _, id := range append(idsOf(w.payments), idsOf(w.holds)...) {
+		if rows[id] {
+			d.wrong("%s is written twice at once", id)
+		}
+		rows[id] = true
+	}
 	more := map[ledger.AccountID]int64{}
 	for _, t := range w.posted {
 		for _, e := range t.Entries {
@@ -316,6 +323,17 @@ func (d *simDatabase) check(s *shelf, w *written) {
 			}
 		}
 	}
+}
+
+func idsOf[T any, P interface {
+	*T
+	NodeID() string
+}](of []T) []string {
+	ids := make([]string, len(of))
+	for i := range of {
+		ids[i] = P(&of[i]).NodeID()
+	}
+	return ids
 }
 
 func (d *simDatabase) wrong(format string, what ...any) {
