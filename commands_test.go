@@ -85,6 +85,41 @@ func TestAMerchantFromItsCreationToItsRevokedCredential(t *testing.T) {
 	wantContains(t, refusal(t, database, "credential", "create", "--merchant", made.MerchantID, "--scope", "all"), "payments:write")
 }
 
+// TestAMerchantIsChargedByItsPlan sets it by the command while a gateway serves, and asks the API what a payment to the merchant has cost.
+func TestAMerchantIsChargedByItsPlan(t *testing.T) {
+	t.Parallel()
+	database := []string{"DATABASE_URL=" + storetest.Empty(t)}
+	p := serve(t, database)
+	made := makeMerchant(t, database)
+	c := clientOf(t, p, made.ClientID, made.ClientSecret)
+	from := c.newWallet(t, "1000.00")
+	pay := func(key string) string {
+		var data struct {
+			Made struct {
+				Payment struct{ Fee, Net struct{ Amount string } }
+			}
+		}
+		c.must(t, `mutation ($input: CreatePaymentInput!) { made: createPayment(input: $input) {
+			... on CreatePaymentSuccess { payment { fee { amount } net { amount } } } } }`,
+			map[string]any{"input": map[string]any{"idempotencyKey": key, "amount": usd(10_000), "source": map[string]any{"accountId": from}, "confirm": true}}, &data)
+		return data.Made.Payment.Fee.Amount + " " + data.Made.Payment.Net.Amount
+	}
+	said := output(t, database, "merchant", "fee", made.MerchantID, "--currency=USD", "--basis-points=290", "--fixed=0.30")
+	wantContains(t, said, "2.90 %", "0.30 USD")
+	if got := pay("a-payment-with-a-fee"); got != "3.20 96.80" {
+		t.Errorf("fee and net are %s", got)
+	}
+	output(t, database, "merchant", "fee", made.MerchantID, "--currency=USD")
+	if got := pay("a-payment-without-one"); got != "0.00 100.00" {
+		t.Errorf("without a plan fee and net are %s", got)
+	}
+	wantContains(t, refusal(t, database, "merchant", "fee", "mer_x", "--currency=USD"), "no merchant mer_x")
+	wantContains(t, refusal(t, database, "merchant", "fee", made.MerchantID, "--currency=ABC"), "ABC")
+	wantContains(t, refusal(t, database, "merchant", "fee", made.MerchantID, "--currency=JPY", "--fixed=0.5"), "JPY")
+	wantContains(t, refusal(t, database, "merchant", "fee", made.MerchantID, "--currency=USD", "--basis-points=10001"), "10000")
+	output(t, database, "verify")
+}
+
 func TestCommandsWithoutDatabaseURL(t *testing.T) {
 	t.Parallel()
 	dir := usedFolder(t)

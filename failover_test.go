@@ -40,7 +40,9 @@ func TestFailoverLosesNothingThatWasAnswered(t *testing.T) {
 	load.await(20)
 
 	fallen := time.Now()
-	pair.fell()
+	if err := pair.first.Kill(); err != nil {
+		t.Fatal(err)
+	}
 	before := load.answered()
 	early := newNode(t, database)
 	if said, waits := early.log.await("waiting for the database"); !waits {
@@ -218,36 +220,6 @@ func (p *pair) exec(statement string) {
 	p.t.Helper()
 	if _, err := p.db.ExecContext(p.t.Context(), statement); err != nil {
 		p.t.Fatal(err)
-	}
-}
-
-// fell kills all processes of the first. Each is in a session of its own, so that they are listed before; a stopped postmaster makes no more.
-func (p *pair) fell() {
-	p.t.Helper()
-	p.exec(`SELECT`) // there is a session when no more are made
-	pid := postmaster(p.t, p.dir)
-	pids := []int{pid}
-	err := syscall.Kill(pid, syscall.SIGSTOP)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	rows, err := p.db.QueryContext(p.t.Context(), `SELECT pid FROM pg_stat_activity`)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var child int
-		if err := rows.Scan(&child); err != nil {
-			p.t.Fatal(err)
-		}
-		pids = append(pids, child)
-	}
-	if err := rows.Err(); err != nil {
-		p.t.Fatal(err)
-	}
-	for _, one := range pids {
-		_ = syscall.Kill(one, syscall.SIGKILL) // it may have ended by itself, now that the others do
 	}
 }
 

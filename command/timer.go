@@ -2,6 +2,7 @@ package command
 
 import (
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/paygraph/paygraph/answer"
@@ -27,6 +28,13 @@ type Timer struct {
 // Key is the idempotency key of the command that serves the timer: whoever comes second finds that it has been served.
 func (t Timer) Key() string {
 	return "timer:" + t.ObjectID + ":" + string(t.Kind) + ":" + strconv.FormatInt(t.DueAt.UnixMicro(), 10)
+}
+
+// IsTimerKey says whether a key is that of a timer of an object.
+func IsTimerKey(key, objectID string) bool {
+	parts := strings.Split(key, ":")
+	micros, err := strconv.ParseInt(parts[len(parts)-1], 10, 64)
+	return err == nil && len(parts) == 4 && key == Timer{TimerKind(parts[2]), objectID, time.UnixMicro(micros)}.Key()
 }
 
 // Due is a timer with its merchant.

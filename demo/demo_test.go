@@ -60,6 +60,9 @@ func TestSeedMakesWhatTheDesignPromises(t *testing.T) {
 			t.Errorf("%d payments are %s, want at least 3", statuses[status], status)
 		}
 	}
+	if given, err := h.Store.Record(t.Context(), m.ID, "demo-seed/make-up/000"); err != nil || given == nil || given.ObjectID == nil {
+		t.Errorf("what the merchant gave is recorded as %+v, %v", given, err)
+	}
 	refused, err := h.Store.Record(t.Context(), m.ID, "demo-seed/refused/000")
 	if err != nil || refused == nil || refused.Refusal == nil {
 		t.Errorf("the refused payment is recorded as %+v, %v", refused, err)

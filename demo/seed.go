@@ -211,12 +211,31 @@ func (s *seed) capture(ctx context.Context, n int, id payment.ID) error {
 	if n%3 == 1 {
 		in.Amount, in.Final = &amount, false
 	}
-	if _, err := s.Payments.Capture(ctx, s.principal, in); err != nil {
+	captured, err := s.Payments.Capture(ctx, s.principal, in)
+	if err != nil {
 		return err
+	}
+	if n == makesUp {
+		if err := s.makeUp(ctx, *p.SourceAccountID, captured.Capture.TransactionID, amount); err != nil {
+			return err
+		}
 	}
 	reason := "One piece was missing"
 	_, err = s.Payments.Refund(ctx, s.principal, payment.RefundInput{
 		IdempotencyKey: key("refund", n), PaymentID: id, Amount: &amount, Reason: &reason,
+	})
+	return err
+}
+
+// makeUp gives a customer an amount of what the merchant has, which is the account that a capture went to.
+func (s *seed) makeUp(ctx context.Context, to ledger.AccountID, capture ledger.TransactionID, amount money.Input) error {
+	t, err := s.Ledger.Reader.Transaction(ctx, s.principal, capture)
+	if err != nil {
+		return err
+	}
+	reference := "For the trouble"
+	_, err = s.Ledger.TransferFunds(ctx, s.principal, ledger.TransferFundsInput{
+		IdempotencyKey: key("make-up", 0), FromAccountID: t.Entries[1].AccountID, ToAccountID: to, Amount: amount, Reference: &reference,
 	})
 	return err
 }

@@ -11,6 +11,7 @@ import (
 const (
 	transfers = 48
 	payments  = 96
+	makesUp   = 14 // the captured payment whose customer is given some of what the merchant has
 )
 
 // people are the demo's customers. Each has a wallet in USD.

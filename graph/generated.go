@@ -743,8 +743,6 @@ type SubscriptionResolver interface {
 	Events(ctx context.Context, after *string, types []event.Type) (<-chan *event.Event, error)
 }
 type TransactionResolver interface {
-	Status(ctx context.Context, obj *ledger.Transaction) (ledger.TransactionStatus, error)
-
 	Payment(ctx context.Context, obj *ledger.Transaction) (*payment.Payment, error)
 
 	Reverses(ctx context.Context, obj *ledger.Transaction) (*ledger.Transaction, error)
@@ -3403,7 +3401,10 @@ type Customer implements Node @requiresScope(scope: CUSTOMERS_READ) {
 enum AccountKind {
   "A customer's money."
   CUSTOMER_WALLET
-  "The merchant's own money, which it may pay out. One a currency."
+  """
+  The merchant's own money, which it may pay out. One a currency, which opens with the first payment. Payments without a destination go there, and
+  transfers may name it. Fees may take it below zero; requests may not.
+  """
   MERCHANT_AVAILABLE
   "Money at the bank. One a currency."
   BANK_CASH
@@ -3441,7 +3442,7 @@ type Account implements Node @requiresScope(scope: ACCOUNTS_READ) {
   id: ID!
   "What the account is called."
   name: String!
-  "What the account is for. Requests can only name accounts of the kind CUSTOMER_WALLET."
+  "What the account is for. Requests name accounts of the kind CUSTOMER_WALLET, and transfers the merchant's MERCHANT_AVAILABLE too."
   kind: AccountKind!
   "The currency of everything in it."
   currency: CurrencyCode!
@@ -3518,7 +3519,7 @@ type Entry implements Node @requiresScope(scope: ACCOUNTS_READ) {
 enum TransactionKind {
   "Money has arrived at the bank for a wallet."
   DEPOSIT
-  "From one wallet to another."
+  "From one account to another: wallets, or what the merchant has."
   TRANSFER
   "A payment's money."
   PAYMENT
@@ -3640,7 +3641,10 @@ enum PaymentAction {
   REFUND
 }
 
-"Whether something can be done with a payment as it is. Balances are not looked at: they may have changed when it is asked for."
+"""
+Whether something can be done with a payment as it is. Neither the balances and statuses of accounts are looked at nor the clock: they may have
+changed when it is asked for, and it is refused.
+"""
 type AvailableAction {
   "What."
   action: PaymentAction!
@@ -3786,7 +3790,7 @@ enum EventType {
   ACCOUNT_STATUS_CHANGED
   "Money from the bank was brought into a wallet."
   FUNDS_DEPOSITED
-  "Money was moved between wallets."
+  "Money was moved between wallets, or between a wallet and what the merchant has."
   TRANSFER_POSTED
   "Money of a wallet was set aside."
   FUNDS_HELD
@@ -4315,7 +4319,7 @@ type Mutation {
     "The deposit, and the key."
     input: DepositFundsInput!
   ): DepositFundsResult @requiresScope(scope: LEDGER_ADJUST)
-  "Move money from one wallet to another."
+  "Move money from one account to another: wallets, or the merchant's own of the kind MERCHANT_AVAILABLE."
   transferFunds(
     "The transfer, and the key."
     input: TransferFundsInput!
@@ -4412,13 +4416,13 @@ input DepositFundsInput {
   reason: String!
 }
 
-"A transfer between two wallets."
+"A transfer between two accounts: wallets, or the merchant's own of the kind MERCHANT_AVAILABLE."
 input TransferFundsInput {
   "Names this attempt."
   idempotencyKey: IdempotencyKey!
-  "The wallet that the money comes from."
+  "The account that the money comes from."
   fromAccountId: ID!
-  "The wallet that it goes to."
+  "The account that it goes to, in the same currency."
   toAccountId: ID!
   "How much."
   amount: MoneyInput!
@@ -4812,7 +4816,10 @@ enum ErrorCode {
   NOT_FOUND
   "It has changed since the client read it."
   VERSION_CONFLICT
-  "The payment cannot be moved so: its status does not allow it, its time is up, or its source is missing or its destination."
+  """
+  The payment cannot be moved so: its status does not allow it, its time is up, nothing is left to be refunded, it has no source yet, or its
+  source is its destination.
+  """
   INVALID_STATE
   "More is to be captured than is set aside."
   AMOUNT_EXCEEDS_CAPTURABLE
@@ -4868,7 +4875,10 @@ type NotFound implements UserError {
   resourceId: ID!
 }
 
-"The payment cannot be moved so: its status does not allow it, it has no source yet, or its source is its destination."
+"""
+The payment cannot be moved so: its status does not allow it, its time is up, nothing is left to be refunded, it has no source yet, or its
+source is its destination.
+"""
 type InvalidState implements UserError {
   "The machine-readable name of the refusal."
   code: ErrorCode!
@@ -12530,26 +12540,10 @@ func (ec *executionContext) fieldContext_Transaction_kind(_ context.Context, fie
 }
 
 func (ec *executionContext) _Transaction_status(ctx context.Context, field graphql.CollectedField, obj *ledger.Transaction) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Transaction_status(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return ec.Resolvers.Transaction().Status(ctx, obj)
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v ledger.TransactionStatus) graphql.Marshaler {
-			return ec.marshalNTransactionStatus2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐTransactionStatus(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNTransactionStatus2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐTransactionStatus(ctx, field.Selections, obj.Status())
 }
 func (ec *executionContext) fieldContext_Transaction_status(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	return graphql.NewScalarFieldContext("Transaction", field, true, true, "TransactionStatus")
+	return graphql.NewScalarFieldContext("Transaction", field, true, false, "TransactionStatus")
 }
 
 func (ec *executionContext) _Transaction_amount(ctx context.Context, field graphql.CollectedField, obj *ledger.Transaction) (ret graphql.Marshaler) {
@@ -19883,11 +19877,10 @@ func (ec *executionContext) _Transaction(ctx context.Context, sel ast.SelectionS
 				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "status":
-			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
-				true, true,
-				func(ctx context.Context) graphql.Marshaler {
-					return ec._Transaction_status(ctx, field, obj)
-				})
+			out.Values[i] = ec._Transaction_status(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
 		case "amount":
 			out.Values[i] = ec._Transaction_amount(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
@@ -23465,6 +23458,8 @@ func (ec *executionContext) writeTransaction(ctx context.Context, w *execution.W
 			w.Text(string(obj.ID))
 		case "kind":
 			w.Text(string(obj.Kind))
+		case "status":
+			w.Text(string(obj.Status()))
 		case "amount":
 			v := obj.Amount
 			ec.writeMoney(ctx, w, field.Selections, &v)

@@ -47,15 +47,26 @@ const (
 	Credit Direction = "CREDIT"
 )
 
-// rule is what a kind of account allows (the table of the design's section 6).
+// Use is what a request names an account for.
+type Use uint8
+
+// The uses of an account that is named.
+const (
+	InPayment  Use = 1 << iota // as a payment's source or destination, or to deposit or to hold money
+	InTransfer                 // on either side
+	ToManage                   // to change its status
+)
+
+// rule is what a kind of account allows.
 type rule struct {
-	side     Direction
-	nameable bool // a request may name it as source or destination
+	side Direction
+	uses Use // what requests may name it for; for anything else it is not there
 }
 
+// rules have a row for each kind. A payment reaches MerchantAvailable by naming no destination.
 var rules = map[Kind]rule{
-	CustomerWallet:    {side: Credit, nameable: true},
-	MerchantAvailable: {side: Credit},
+	CustomerWallet:    {side: Credit, uses: InPayment | InTransfer | ToManage},
+	MerchantAvailable: {side: Credit, uses: InTransfer},
 	BankCash:          {side: Debit},
 	Suspense:          {side: Credit},
 	Fees:              {side: Credit},
@@ -166,8 +177,8 @@ type Balance struct {
 	PendingOut money.Amount // what open holds will take
 }
 
-// Nameable says whether a request may name accounts of this kind.
-func (k Kind) Nameable() bool { return rules[k].nameable }
+// nameable says whether a request may name accounts of this kind for a use.
+func (k Kind) nameable(use Use) bool { return rules[k].uses&use != 0 }
 
 // State is what an event keeps of the account. Balances are not in it: entries explain them.
 func (a *Account) State() event.State {

@@ -7,6 +7,9 @@ import (
 	"github.com/paygraph/paygraph/money"
 )
 
+// pathOfAmount is where requests say how much.
+var pathOfAmount = []string{"input", "amount"}
+
 // CheckAmount parses the amount of a request, which has to be positive, and notes what is wrong with it. The amount has no
 // currency where it is wrong.
 func CheckAmount(v *answer.Violations, path string, in money.Input) money.Amount {

@@ -48,12 +48,12 @@ func (s *Service) DepositFunds(ctx context.Context, p auth.Principal, in Deposit
 }
 
 func (in DepositFundsInput) decide(b Batch, amount money.Amount) (command.Object, error) {
-	wallet, err := Destination(b, in.AccountID, amount, "input", "accountId")
+	wallet, err := Destination(b, InPayment, in.AccountID, amount, "input", "accountId")
 	if err != nil {
 		return nil, err
 	}
-	draft := Move(Deposit, amount, OpenInner(b, BankCash, amount.Currency), wallet)
-	draft.Reference = &in.Reason
+	draft := Draft{Kind: Deposit, Amount: amount, Reference: &in.Reason, Path: pathOfAmount}
+	draft.Legs = Move(amount, draft.Own(b, BankCash), wallet)
 	return postAs(b, event.FundsDeposited, draft)
 }
 

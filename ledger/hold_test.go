@@ -18,13 +18,26 @@ import (
 	"github.com/paygraph/paygraph/money"
 )
 
-// Commit decides at once.
+// Commit decides at once. What is refused has written nothing.
 func (b *books) Commit(_ context.Context, c command.Command[ledger.Batch]) (command.Result, error) {
 	if c.Invalid != nil {
 		return command.Result{}, c.Invalid
 	}
+	before := b.written()
 	object, err := c.Decide(b)
+	if after := b.written(); err != nil && after != before {
+		panic(fmt.Sprintf("%s was refused with %v after it had written: %s has become %s", c.Operation, err, before, after))
+	}
 	return command.Result{Object: object}, err
+}
+
+// written says how much stands in the books.
+func (b *books) written() string {
+	sums := map[ledger.AccountID]ledger.Sums{}
+	for id, a := range b.accounts {
+		sums[id] = a.Sums
+	}
+	return fmt.Sprint(sums, len(b.holds), len(b.events), len(b.transactions), len(b.changed))
 }
 
 // withWallet adds a wallet that has so many cents.
@@ -36,6 +49,14 @@ func (b *books) withWallet(id ledger.AccountID, cents int64) *ledger.Account {
 	}
 	b.AddAccount(a)
 	return a
+}
+
+// own is what the merchant's own account is called.
+const own = "acc_" + ledger.AccountID(ledger.MerchantAvailable)
+
+// withOwn adds an account of the merchant's own with some sums.
+func (b *books) withOwn(kind ledger.Kind, sums ledger.Sums) {
+	b.AddAccount(&ledger.Account{ID: ledger.AccountID("acc_" + kind), Kind: kind, Currency: "USD", Status: ledger.Active, Sums: sums})
 }
 
 func cents(n int64) money.Input {
@@ -52,8 +73,8 @@ func (b *books) release(id ledger.HoldID) (ledger.ReleaseHoldSuccess, error) {
 	return s.ReleaseHold(context.Background(), auth.Principal{}, ledger.ReleaseHoldInput{HoldID: id, Reason: "because"})
 }
 
-// TestRequestsNeverTakeWhatIsSetAside runs holds, releases and transfers at random on three wallets: what is available never falls below
-// zero, is the posted balance without the open holds, and the money is as much as it was.
+// TestRequestsNeverTakeWhatIsSetAside runs holds, releases and transfers at random on three wallets and the merchant's own account: what is
+// available never falls below zero, is the posted balance without the open holds, and the money is as much as it was.
 func TestRequestsNeverTakeWhatIsSetAside(t *testing.T) {
 	t.Parallel()
 	refusals := 0
@@ -63,9 +84,11 @@ func TestRequestsNeverTakeWhatIsSetAside(t *testing.T) {
 		for _, id := range wallets {
 			b.withWallet(id, 100)
 		}
+		b.withOwn(ledger.MerchantAvailable, ledger.Sums{CreditsPosted: 100})
+		all := append(wallets, own)
 		var made []ledger.HoldID
 		for range rapid.IntRange(1, 20).Draw(rt, "steps") {
-			from, n := rapid.SampledFrom(wallets).Draw(rt, "from"), rapid.Int64Range(1, 60).Draw(rt, "amount")
+			from, n := rapid.SampledFrom(all).Draw(rt, "from"), rapid.Int64Range(1, 60).Draw(rt, "amount")
 			var err error
 			switch rapid.IntRange(0, 2).Draw(rt, "what") {
 			case 0:
@@ -80,13 +103,13 @@ func TestRequestsNeverTakeWhatIsSetAside(t *testing.T) {
 			default:
 				s := ledger.Service{Committer: b}
 				_, err = s.TransferFunds(context.Background(), auth.Principal{}, ledger.TransferFundsInput{
-					FromAccountID: from, ToAccountID: rapid.SampledFrom(wallets).Draw(rt, "to"), Amount: cents(n),
+					FromAccountID: from, ToAccountID: rapid.SampledFrom(all).Draw(rt, "to"), Amount: cents(n),
 				})
 			}
 			if err != nil {
 				refusals++
 			}
-			consistent(rt, b, wallets)
+			consistent(rt, b, all)
 		}
 	})
 	if refusals == 0 {
@@ -110,12 +133,12 @@ func consistent(t *rapid.T, b *books, wallets []ledger.AccountID) {
 		pending += a.PendingOut()
 	}
 	suspense := b.Inner(ledger.Suspense, "USD")
-	if sum != 300 || suspense != nil && (suspense.PendingIn() != pending || suspense.Posted() != 0 || suspense.Available() != 0) {
-		t.Fatalf("the wallets have %d, and SUSPENSE %+v", sum, suspense)
+	if sum != 400 || suspense != nil && (suspense.PendingIn() != pending || suspense.Posted() != 0 || suspense.Available() != 0) {
+		t.Fatalf("they have %d, and SUSPENSE %+v", sum, suspense)
 	}
 	for _, of := range b.transactions {
 		for _, e := range of.Entries {
-			if a := b.accounts[e.AccountID]; a.Kind == ledger.CustomerWallet && e.AvailableAfter < 0 {
+			if a := b.accounts[e.AccountID]; a.Kind != ledger.Suspense && e.AvailableAfter < 0 {
 				t.Fatalf("after %s of %s %d is available", e.ID(), a.ID, e.AvailableAfter)
 			}
 		}

@@ -48,11 +48,11 @@ func (s *Service) PlaceHold(ctx context.Context, p auth.Principal, in PlaceHoldI
 }
 
 func (in PlaceHoldInput) decide(b Batch, amount money.Amount) (command.Object, error) {
-	wallet, err := Source(b, in.AccountID, amount, "input", "accountId")
+	wallet, err := Source(b, InPayment, in.AccountID, amount, "input", "accountId")
 	if err != nil {
 		return nil, err
 	}
-	return postAs(b, event.FundsHeld, Draft{
-		Kind: Held, Amount: amount, Reference: in.Reference, Legs: SetAside(amount, wallet, OpenInner(b, Suspense, amount.Currency)),
-	})
+	draft := Draft{Kind: Held, Amount: amount, Reference: in.Reference, Path: pathOfAmount}
+	draft.Legs = SetAside(amount, wallet, draft.Own(b, Suspense))
+	return postAs(b, event.FundsHeld, draft)
 }

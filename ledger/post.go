@@ -58,23 +58,30 @@ type Draft struct {
 	Reference *string
 	Reverses  *TransactionID
 	Legs      []Leg
+	Path      []string // leads to what a request names, and would be too much
 }
 
 // ErrUnbalanced is the defect of a posting that is none: it never comes from a client's input.
 var ErrUnbalanced = errors.New("the legs are no balanced posting")
 
-// Move is the draft of the simplest posting: an amount from one account to another.
-func Move(kind TransactionKind, amount money.Amount, from, to *Account) Draft {
-	return Draft{Kind: kind, Amount: amount, Legs: []Leg{
+// Move are the legs of the simplest posting: an amount from one account to another.
+func Move(amount money.Amount, from, to *Account) []Leg {
+	return []Leg{
 		{Account: from, Direction: Debit, Posted: amount.MinorUnits}, {Account: to, Direction: Credit, Posted: amount.MinorUnits},
-	}}
+	}
 }
 
-// Post makes the entries of a posting, changes the balances, and adds the transaction to the books, with the hold that it makes and those that
-// it ends. It first checks everything, so that on an error nothing has changed. Errors: ErrUnbalanced; the refusal BalanceOutOfRange.
+// Post makes the entries of a posting, changes the balances, and adds the transaction to the books, with the accounts of the merchant's own
+// that it opens, the hold that it makes and those that it ends. It first checks everything, so that on an error nothing has changed: a decision
+// that has only read until then may be refused by it. Errors: ErrUnbalanced; the refusal BalanceOutOfRange.
 func Post(b Books, d Draft) (*Transaction, error) {
 	if err := d.check(); err != nil {
 		return nil, err
+	}
+	for _, leg := range d.Legs {
+		if leg.Account.ID == "" {
+			open(b, leg.Account)
+		}
 	}
 	t := b.Time()
 	transaction := &Transaction{
@@ -121,7 +128,7 @@ func (d Draft) check() error {
 			return fmt.Errorf("%w: %s: %w", ErrUnbalanced, leg, err)
 		}
 		if err != nil || !all.grow(leg) {
-			return BalanceOutOfRange{ResourceID: string(leg.Account.ID)}
+			return BalanceOutOfRange{answer.Recorded{At: d.Path}, string(leg.Account.ID)}
 		}
 	}
 	if all.DebitsPosted != all.CreditsPosted || all.DebitsPending != all.CreditsPending {

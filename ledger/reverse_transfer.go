@@ -54,17 +54,17 @@ func (in ReverseTransferInput) decide(b Batch) (command.Object, error) {
 		return nil, NotReversible{answer.Recorded{At: path}, string(transfer.ID), transfer.Kind, by}
 	}
 	from, to := transfer.between()
-	payer, err := Destination(b, from, transfer.Amount, path...)
+	payer, err := Destination(b, InTransfer, from, transfer.Amount, path...)
 	if err != nil {
 		return nil, err
 	}
-	payee, err := Source(b, to, transfer.Amount, path...)
+	payee, err := Source(b, InTransfer, to, transfer.Amount, path...)
 	if err != nil {
 		return nil, err
 	}
-	draft := Move(Reversal, transfer.Amount, payee, payer)
-	draft.Reference, draft.Reverses = &in.Reason, &transfer.ID
-	return postAs(b, event.TransferReversed, draft)
+	return postAs(b, event.TransferReversed, Draft{
+		Kind: Reversal, Amount: transfer.Amount, Reference: &in.Reason, Reverses: &transfer.ID, Legs: Move(transfer.Amount, payee, payer),
+	})
 }
 
 // between are the accounts of a transfer: it debits the first, and credits the second.

@@ -52,7 +52,7 @@ func (in SetAccountStatusInput) decide(b Batch) (command.Object, error) {
 	path := answer.Recorded{At: []string{"input", "accountId"}}
 	account := b.Account(in.AccountID)
 	switch {
-	case account == nil || !account.Kind.Nameable():
+	case account == nil || !account.Kind.nameable(ToManage):
 		return nil, answer.NotFound{Recorded: path, ResourceID: string(in.AccountID)}
 	case in.ExpectedVersion != nil && *in.ExpectedVersion != account.Version:
 		return nil, answer.CheckVersion(string(in.AccountID), in.ExpectedVersion, account.Version)

@@ -5,10 +5,10 @@ import (
 	"github.com/paygraph/paygraph/money"
 )
 
-// Source finds the wallet that a request wants to take money from. Refusals: NotFound, CurrencyMismatch, AccountNotActive,
-// BalanceOutOfRange, InsufficientFunds; path is where the request names it.
-func Source(b Books, id AccountID, amount money.Amount, path ...string) (*Account, error) {
-	account, err := Destination(b, id, amount, path...)
+// Source finds the account that a request wants to take money from, and names for a use. Refusals: NotFound, CurrencyMismatch,
+// AccountNotActive, BalanceOutOfRange, InsufficientFunds; path is where the request names it.
+func Source(b Books, use Use, id AccountID, amount money.Amount, path ...string) (*Account, error) {
+	account, err := Destination(b, use, id, amount, path...)
 	if err != nil {
 		return nil, err
 	}
@@ -34,11 +34,11 @@ func (a *Account) covers(amount money.Amount, path ...string) error {
 	}
 }
 
-// Destination finds the wallet that a request wants to bring money to: a frozen one too. Refusals: NotFound, CurrencyMismatch,
-// AccountNotActive, BalanceOutOfRange.
-func Destination(b Books, id AccountID, amount money.Amount, path ...string) (*Account, error) {
+// Destination finds the account that a request wants to bring money to, and names for a use: a frozen one too. Refusals: NotFound,
+// CurrencyMismatch, AccountNotActive, BalanceOutOfRange.
+func Destination(b Books, use Use, id AccountID, amount money.Amount, path ...string) (*Account, error) {
 	account := b.Account(id)
-	if account == nil || !account.Kind.Nameable() {
+	if account == nil || !account.Kind.nameable(use) {
 		return nil, answer.NotFound{Recorded: answer.Recorded{At: path}, ResourceID: string(id)}
 	}
 	if account.Currency != amount.Currency {
@@ -53,21 +53,16 @@ func Destination(b Books, id AccountID, amount money.Amount, path ...string) (*A
 	return account, nil
 }
 
-// OpenInner is the merchant's own account of a kind and currency, opened where it is not yet there.
-func OpenInner(b Books, kind Kind, currency money.Currency) *Account {
-	if account := b.Inner(kind, currency); account != nil {
-		return account
-	}
-	return open(b, &Account{Kind: kind, Currency: currency})
-}
-
-// FeeAccounts are the accounts that a fee is moved between: the merchant's, which may fall below zero by it, and FEES. They are opened where
-// they are not yet there. Refusal: BalanceOutOfRange, before anything is opened.
-func FeeAccounts(b Books, fee money.Amount, path ...string) (merchant, fees *Account, err error) {
-	for _, kind := range []Kind{MerchantAvailable, Fees} {
-		if a := b.Inner(kind, fee.Currency); a != nil && !a.fits(fee.MinorUnits) {
-			return nil, nil, BalanceOutOfRange{answer.Recorded{At: path}, string(a.ID)}
+// Own is the merchant's own account of a kind, for a leg of the draft: the one that another leg has, or that is open, or else one that [Post]
+// opens.
+func (d *Draft) Own(b Books, kind Kind) *Account {
+	for _, leg := range d.Legs {
+		if leg.Account.Kind == kind && leg.Account.CustomerID == nil {
+			return leg.Account
 		}
 	}
-	return OpenInner(b, MerchantAvailable, fee.Currency), OpenInner(b, Fees, fee.Currency), nil
+	if account := b.Inner(kind, d.Amount.Currency); account != nil {
+		return account
+	}
+	return &Account{Kind: kind, Currency: d.Amount.Currency}
 }

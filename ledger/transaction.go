@@ -50,6 +50,16 @@ type Transaction struct {
 	ValueDate time.Time      // the day from which it counts, at midnight UTC
 	CreatedAt time.Time      // when it was booked: the batch's t
 	Salt      []byte         // hides the reference in the log; nil without one
+
+	ReversedBy *TransactionID // what has undone it, where that was read: later than everything else, which never changes
+}
+
+// Status follows from later transactions.
+func (t *Transaction) Status() TransactionStatus {
+	if t.ReversedBy != nil {
+		return Reversed
+	}
+	return Posted
 }
 
 // NodeID is the transaction's identifier.

@@ -25,8 +25,9 @@ type TransferFundsSuccess struct {
 	Replayed    bool
 }
 
-// TransferFunds moves money between two wallets of the merchant's customers. Refusals: ValidationFailed, NotFound,
-// CurrencyMismatch, AccountNotActive, InsufficientFunds, and those of the idempotency key.
+// TransferFunds moves money from one account to another: wallets of the merchant's customers, or what the merchant has itself, which falls
+// below zero no more than they do. Refusals: ValidationFailed, NotFound, CurrencyMismatch, AccountNotActive, InsufficientFunds,
+// BalanceOutOfRange, and those of the idempotency key.
 func (s *Service) TransferFunds(ctx context.Context, p auth.Principal, in TransferFundsInput) (TransferFundsSuccess, error) {
 	var v answer.Violations
 	amount := CheckAmount(&v, "input.amount", in.Amount)
@@ -50,15 +51,13 @@ func (s *Service) TransferFunds(ctx context.Context, p auth.Principal, in Transf
 }
 
 func (in TransferFundsInput) decide(b Batch, amount money.Amount) (command.Object, error) {
-	to, err := Destination(b, in.ToAccountID, amount, "input", "toAccountId")
+	to, err := Destination(b, InTransfer, in.ToAccountID, amount, "input", "toAccountId")
 	if err != nil {
 		return nil, err
 	}
-	from, err := Source(b, in.FromAccountID, amount, "input", "fromAccountId")
+	from, err := Source(b, InTransfer, in.FromAccountID, amount, "input", "fromAccountId")
 	if err != nil {
 		return nil, err
 	}
-	draft := Move(Transfer, amount, from, to)
-	draft.Reference = in.Reference
-	return postAs(b, event.TransferPosted, draft)
+	return postAs(b, event.TransferPosted, Draft{Kind: Transfer, Amount: amount, Reference: in.Reference, Legs: Move(amount, from, to)})
 }

@@ -119,6 +119,6 @@ func checkSource(b Batch, p *Payment) error {
 	if p.SourceAccountID == nil {
 		return nil
 	}
-	_, err := ledger.Destination(b, *p.SourceAccountID, p.Amount, "input", "source", "accountId")
+	_, err := ledger.Destination(b, ledger.InPayment, *p.SourceAccountID, p.Amount, "input", "source", "accountId")
 	return err
 }

@@ -10,7 +10,8 @@ func Document() string {
 	var s strings.Builder
 	s.WriteString("# How payments move\n\n" +
 		"Printed from `payment.Table` by `go test ./payment -update`; do not edit. An action that does not stand here is refused with\n" +
-		"`InvalidState`.\n\n```mermaid\nstateDiagram-v2\n")
+		"`InvalidState`, and a timer's does nothing. Refused likewise are a refund where nothing is left to be given back, and, from `expiresAt`\n" +
+		"on, everything else that a client asks for.\n\n```mermaid\nstateDiagram-v2\n")
 	for _, status := range Starts {
 		fmt.Fprintf(&s, "    [*] --> %s\n", status)
 	}

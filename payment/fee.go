@@ -33,17 +33,12 @@ func (f FeePlan) Of(captured int64) int64 {
 }
 
 // charge gives a draft that captures an amount the legs of the fee for it: what all that was captured costs, without what was charged before,
-// so that parts cost what the whole does. The merchant pays it whatever it has: it is no request. Refusal: BalanceOutOfRange.
-func (p *Payment) charge(b Batch, d *ledger.Draft, amount money.Amount) error {
+// so that parts cost what the whole does. The merchant pays it whatever it has: it is no request.
+func (p *Payment) charge(b Batch, d *ledger.Draft, amount money.Amount) {
 	fee := p.of(b.FeePlan(amount.Currency).Of(p.CapturedMinorUnits+amount.MinorUnits) - p.FeeMinorUnits)
 	if !fee.Positive() {
-		return nil
+		return
 	}
-	merchant, fees, err := ledger.FeeAccounts(b, fee, pathOfPayment...)
-	if err != nil {
-		return err
-	}
-	d.Legs = append(d.Legs, ledger.Move(d.Kind, fee, merchant, fees).Legs...)
+	d.Legs = append(d.Legs, ledger.Move(fee, d.Own(b, ledger.MerchantAvailable), d.Own(b, ledger.Fees))...)
 	p.FeeMinorUnits += fee.MinorUnits
-	return nil
 }

@@ -119,18 +119,18 @@ func (in RefundInput) decide(b Batch, amount money.Amount) (command.Object, erro
 
 // giveBack moves an amount from where the payment's money went to where it came from.
 func (p *Payment) giveBack(b Batch, amount money.Amount) (*ledger.Transaction, error) {
-	to, err := ledger.Destination(b, *p.SourceAccountID, amount, pathOfPayment...)
+	to, err := ledger.Destination(b, ledger.InPayment, *p.SourceAccountID, amount, pathOfPayment...)
 	if err != nil {
 		return nil, err
 	}
 	var from *ledger.Account
 	if p.DestinationAccountID != nil {
-		from, err = ledger.Source(b, *p.DestinationAccountID, amount, pathOfPayment...)
+		from, err = ledger.Source(b, ledger.InPayment, *p.DestinationAccountID, amount, pathOfPayment...)
 	} else {
 		from, err = ledger.InnerSource(b, ledger.MerchantAvailable, amount, pathOfPayment...)
 	}
 	if err != nil {
 		return nil, err
 	}
-	return p.post(b, ledger.Move(ledger.Refund, amount, from, to))
+	return p.post(b, ledger.Draft{Kind: ledger.Refund, Amount: amount, Legs: ledger.Move(amount, from, to)})
 }

@@ -51,8 +51,8 @@ func (s *Service) commit(ctx context.Context, p auth.Principal, c command.Comman
 	return command.Do(ctx, s.Committer, c, func(id string) (*Payment, error) { return s.Reader.Payment(ctx, p, ID(id)) })
 }
 
-// pathOfPayment is where requests name the payment that they are about.
-var pathOfPayment = []string{"input", "paymentId"}
+// pathOfPayment is where requests name the payment that they are about, and pathOfAmount how much.
+var pathOfPayment, pathOfAmount = []string{"input", "paymentId"}, []string{"input", "amount"}
 
 // find is a copy of the payment that a request wants to act on. Refusals: NotFound, VersionConflict, InvalidState.
 func find(b Batch, id ID, expectedVersion *int32, action Action) (*Payment, error) {
@@ -69,7 +69,7 @@ func find(b Batch, id ID, expectedVersion *int32, action Action) (*Payment, erro
 
 // amountOf is the amount that a request names, or else all that it may. Refusals: CurrencyMismatch, and tooMuch's where it is more.
 func amountOf(p *Payment, named *money.Input, amount, most money.Amount, tooMuch func(path answer.Recorded) error) (money.Amount, error) {
-	path := answer.Recorded{At: []string{"input", "amount"}}
+	path := answer.Recorded{At: pathOfAmount}
 	switch {
 	case named == nil:
 		return most, nil
@@ -81,28 +81,29 @@ func amountOf(p *Payment, named *money.Input, amount, most money.Amount, tooMuch
 	return amount, nil
 }
 
-// confirm takes the money of a payment, or sets it aside. The payment has a source and a status that can be confirmed. Nothing is written
-// before everything is checked. path is where the request names the source.
+// confirm takes the money of a payment, or sets it aside. The payment has a source and a status that can be confirmed. path is where the request
+// names the source.
 func confirm(b Batch, p *Payment, isNew bool, path ...string) error {
 	destination, err := destinationOf(b, p, isNew)
 	if err != nil {
 		return err
 	}
-	source, err := ledger.Source(b, *p.SourceAccountID, p.Amount, path...)
+	source, err := ledger.Source(b, ledger.InPayment, *p.SourceAccountID, p.Amount, path...)
 	if err != nil {
 		return err
-	}
-	if destination == nil {
-		destination = ledger.OpenInner(b, ledger.MerchantAvailable, p.Amount.Currency)
 	}
 	if isNew {
 		p.ID = ID(b.NewID(answer.PaymentPrefix))
 	}
-	when, draft := TakenAtOnce, ledger.Move(ledger.Payment, p.Amount, source, destination)
+	when, draft := TakenAtOnce, ledger.Draft{Kind: ledger.Payment, Amount: p.Amount}
+	if destination == nil {
+		destination = draft.Own(b, ledger.MerchantAvailable)
+	}
 	if p.CaptureMethod == Manual {
-		when, draft = TakenLater, ledger.Draft{Kind: ledger.Held, Amount: p.Amount, Legs: ledger.SetAside(p.Amount, source, destination)}
-	} else if err := p.charge(b, &draft, p.Amount); err != nil {
-		return err
+		when, draft.Kind, draft.Legs = TakenLater, ledger.Held, ledger.SetAside(p.Amount, source, destination)
+	} else {
+		draft.Legs = ledger.Move(p.Amount, source, destination)
+		p.charge(b, &draft, p.Amount)
 	}
 	transaction, err := p.post(b, draft)
 	if err != nil {
@@ -120,10 +121,13 @@ func confirm(b Batch, p *Payment, isNew bool, path ...string) error {
 	return nil
 }
 
-// post makes a posting for the payment.
+// post makes a posting for the payment. Refusal: BalanceOutOfRange, and then nothing has been written.
 func (p *Payment) post(b Batch, d ledger.Draft) (*ledger.Transaction, error) {
 	id := string(p.ID)
-	d.PaymentID = &id
+	d.PaymentID, d.Path = &id, pathOfPayment
+	if p.Version == 0 { // the request creates it
+		d.Path = pathOfAmount
+	}
 	return ledger.Post(b, d)
 }
 
@@ -136,7 +140,7 @@ func destinationOf(b Batch, p *Payment, isNew bool) (*ledger.Account, error) {
 	if isNew {
 		argument = "destinationAccountId"
 	}
-	return ledger.Destination(b, *p.DestinationAccountID, p.Amount, "input", argument)
+	return ledger.Destination(b, ledger.InPayment, *p.DestinationAccountID, p.Amount, "input", argument)
 }
 
 // became is what has happened to a payment that has got a status.

@@ -176,10 +176,6 @@ func (r customerReads) PaymentTransactions(ctx context.Context, m merchant.ID, p
 	return r.ownEntries(ctx, m, found)
 }
 
-func (r customerReads) Reversals(ctx context.Context, m merchant.ID, ids []string) (map[string]ledger.TransactionID, error) {
-	return r.all.Reversals(ctx, m, ids)
-}
-
 func (r customerReads) Captures(ctx context.Context, m merchant.ID, ids []string) ([]*payment.Capture, error) {
 	found, err := r.all.Captures(ctx, m, ids)
 	if err != nil {

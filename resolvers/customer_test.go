@@ -338,3 +338,32 @@ func TestACustomersCapturesAndRefunds(t *testing.T) {
 		t.Errorf("the merchant sees %v", got)
 	}
 }
+
+// TestWhatAMerchantTransfersShowsACustomerItsOwnSide: the merchant's account stays out of sight, whichever way the money went.
+func TestWhatAMerchantTransfersShowsACustomerItsOwnSide(t *testing.T) {
+	t.Parallel()
+	shop := start(t).merchant(t)
+	ada, eve := newEndUser(t, shop, "10.00"), newEndUser(t, shop, "77.00")
+	shop.pay(t, eve.account, "", "3.00")
+	merchants := shop.inner(t, "MERCHANT_AVAILABLE")
+	bonus := shop.make(t, "transferFunds", transferring(merchants, ada.account, usd("2.00")))
+	reversal := shop.make(t, "reverseTransfer", reversing(bonus))
+	topUp := shop.make(t, "transferFunds", transferring(ada.account, merchants, usd("1.00")))
+	for _, id := range []string{bonus, reversal, topUp} {
+		const document = `query ($id: ID!) { transaction(id: $id) { kind amount { amount } entries ` + aroundEntry + ` } }`
+		got := ada.must(t, document, vars{"id": id})
+		ada.sees(t, "a transfer", got, list(got, "transaction", "entries"), eve)
+		if whole := list(shop.must(t, document, vars{"id": id}), "transaction", "entries"); len(whole) != 2 {
+			t.Errorf("the merchant sees the entries %v", whole)
+		}
+		if got := eve.must(t, document, vars{"id": id}); at(got, "transaction") != nil {
+			t.Errorf("another customer sees %v", got)
+		}
+	}
+	if got := ada.must(t, `query ($id: ID!) { account(id: $id) { id } }`, vars{"id": merchants}); at(got, "account") != nil {
+		t.Errorf("the merchant's account is answered %v", got)
+	}
+	if got, its := shop.balance(t, ada.account), shop.balance(t, merchants); got != "9.00" || its != "4.00" {
+		t.Errorf("they have %s and %s", got, its)
+	}
+}

@@ -114,20 +114,35 @@ func TestRequestsThatCannotBe(t *testing.T) {
 			inputs{"depositFunds", "NotFound input.accountId", vars{"accountId": id, "amount": usd("1.00"), "reason": "r"}},
 			inputs{"setAccountStatus", "NotFound input.accountId", status(id, "CLOSED", "r")},
 			inputs{"placeHold", "NotFound input.accountId", holding(id, "1.00")},
-			inputs{"transferFunds", "NotFound input.fromAccountId", vars{"fromAccountId": id, "toAccountId": to, "amount": usd("1.00")}},
-			inputs{"transferFunds", "NotFound input.toAccountId", vars{"fromAccountId": from, "toAccountId": id, "amount": usd("1.00")}},
 			inputs{"createPayment", "NotFound input.source.accountId", paying(id, to, "1.00")},
 			inputs{"createPayment", "NotFound input.destinationAccountId", paying(from, id, "1.00")},
 		)
+		out, in := transferring(id, to, usd("1.00")), transferring(from, id, usd("1.00"))
+		if kind == "MERCHANT_AVAILABLE" {
+			cases = append(cases,
+				inputs{"transferFunds", "InsufficientFunds input.fromAccountId", transferring(id, to, usd("1.01"))},
+				inputs{"transferFunds", "CurrencyMismatch input.fromAccountId", transferring(id, euro, vars{"amount": "1.00", "currency": "EUR"})},
+				inputs{"transferFunds", "CurrencyMismatch input.toAccountId", transferring(euro, id, vars{"amount": "1.00", "currency": "EUR"})},
+				inputs{"transferFunds", "ValidationFailed input.toAccountId", transferring(id, id, usd("1.00"))},
+				inputs{"transferFunds", "TransferFundsSuccess ", in}, inputs{"transferFunds", "TransferFundsSuccess ", out},
+			)
+			continue
+		}
+		cases = append(cases,
+			inputs{"transferFunds", "NotFound input.fromAccountId", out}, inputs{"transferFunds", "NotFound input.toAccountId", in})
 	}
 	for _, i := range cases {
 		if got := c.answered(t, i.mutation, i.input); got != i.want {
 			t.Errorf("%s of %.200v is answered %s, want %s", i.mutation, i.input, got, i.want)
 		}
 	}
-	if got := c.balance(t, from); got != "49.00" {
+	if got := c.balance(t, from); got != "48.00" {
 		t.Errorf("the balance has become %s", got)
 	}
+}
+
+func transferring(from, to string, amount vars) vars {
+	return vars{"fromAccountId": from, "toAccountId": to, "amount": amount}
 }
 
 func TestArgumentsThatCannotBe(t *testing.T) {

@@ -73,7 +73,6 @@ type reader struct {
 	payments     *dataloadgen.Loader[string, *payment.Payment]
 	captures     *dataloadgen.Loader[string, *payment.Capture]
 	refunds      *dataloadgen.Loader[string, *payment.Refund]
-	reversals    *dataloadgen.Loader[string, ledger.TransactionID] // by what was reversed; empty: nothing has reversed it
 	entries      *dataloadgen.Loader[string, *ledger.Entry]
 	holds        *dataloadgen.Loader[string, *ledger.Hold]
 	events       *dataloadgen.Loader[string, *event.Event]
@@ -135,7 +134,6 @@ func newReader(reads Reads, p auth.Principal, wait time.Duration) *reader {
 		payments:            byID(p, wait, reads.Payments),
 		captures:            byID(p, wait, reads.Captures),
 		refunds:             byID(p, wait, reads.Refunds),
-		reversals:           byReversed(p, wait, reads.Reversals),
 		entries:             byID(p, wait, entriesByID(reads)),
 		events:              byID(p, wait, reads.Events),
 		holds:               byID(p, wait, reads.Holds),
@@ -194,21 +192,6 @@ func byID[T command.Object](p auth.Principal, wait time.Duration, find func(cont
 			objects[places[object.NodeID()]] = object
 		}
 		return objects, nil
-	}, dataloadgen.WithWait(wait))
-}
-
-// byReversed loads the transactions that have reversed others.
-func byReversed(p auth.Principal, wait time.Duration, find func(context.Context, merchant.ID, []string) (map[string]ledger.TransactionID, error)) *dataloadgen.Loader[string, ledger.TransactionID] {
-	return dataloadgen.NewLoader(func(ctx context.Context, ids []string) ([]ledger.TransactionID, []error) {
-		found, err := find(ctx, p.Merchant, ids)
-		if err != nil {
-			return nil, []error{err}
-		}
-		by := make([]ledger.TransactionID, len(ids))
-		for i, id := range ids {
-			by[i] = found[id]
-		}
-		return by, nil
 	}, dataloadgen.WithWait(wait))
 }
 

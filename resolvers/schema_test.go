@@ -121,7 +121,7 @@ var wantedResolvers = map[string]string{
 		"Viewer",
 	"ReleaseHoldSuccess": "Hold",
 	"Subscription":       "AccountActivity Events PaymentStatus",
-	"Transaction":        "Payment ReversedBy Reverses Status",
+	"Transaction":        "Payment ReversedBy Reverses",
 	"Viewer":             "Merchant Scopes",
 }
 

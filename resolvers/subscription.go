@@ -228,7 +228,7 @@ func statusCursor(c cursors, e *event.Event) string {
 	return c.seal(numbered(int64(e.ObjectVersion), e.Hash[:hashLength]))
 }
 
-// endsPayment says whether a payment's stream ends with an item: nothing can follow a final status.
+// endsPayment says whether a payment's stream ends with an item: its status is final. What follows are refunds, which leave it as it is.
 func endsPayment(i *event.Item) bool {
 	status, err := payment.StatusOf(i.Event)
 	return err == nil && payment.Terminal(status)

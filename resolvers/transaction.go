@@ -13,7 +13,6 @@ import (
 type transactionReads interface {
 	Transactions(ctx context.Context, m merchant.ID, ids []string) ([]*ledger.Transaction, error)
 	ListTransactions(ctx context.Context, m merchant.ID, f ledger.TransactionFilter, s answer.Slice) ([]*ledger.Transaction, error)
-	Reversals(ctx context.Context, m merchant.ID, ids []string) (map[string]ledger.TransactionID, error)
 	Entries(ctx context.Context, m merchant.ID, ids []ledger.EntryID) ([]*ledger.Entry, error)
 }
 
@@ -69,21 +68,6 @@ func (r entryResolver) Transaction(ctx context.Context, e *ledger.Entry) (*ledge
 	return from(ctx).transactions.Load(ctx, string(e.TransactionID))
 }
 
-// reversalOf is the transaction that has reversed another, or empty. Only transfers are reversed.
-func reversalOf(ctx context.Context, t *ledger.Transaction) (ledger.TransactionID, error) {
-	if t.Kind != ledger.Transfer {
-		return "", nil
-	}
-	return from(ctx).reversals.Load(ctx, t.NodeID())
-}
-
-func (r transactionResolver) Status(ctx context.Context, t *ledger.Transaction) (ledger.TransactionStatus, error) {
-	if by, err := reversalOf(ctx, t); err != nil || by != "" {
-		return ledger.Reversed, err
-	}
-	return ledger.Posted, nil
-}
-
 func (r transactionResolver) Reverses(ctx context.Context, t *ledger.Transaction) (*ledger.Transaction, error) {
 	if t.Reverses == nil {
 		return nil, nil
@@ -92,9 +76,8 @@ func (r transactionResolver) Reverses(ctx context.Context, t *ledger.Transaction
 }
 
 func (r transactionResolver) ReversedBy(ctx context.Context, t *ledger.Transaction) (*ledger.Transaction, error) {
-	by, err := reversalOf(ctx, t)
-	if by == "" || err != nil {
-		return nil, err
+	if t.ReversedBy == nil {
+		return nil, nil
 	}
-	return from(ctx).transactions.Load(ctx, string(by))
+	return from(ctx).transactions.Load(ctx, string(*t.ReversedBy))
 }

@@ -128,13 +128,15 @@ func transferFunds(from, to string, in money.Input) call {
 		return answered(s.Transaction, s.Replayed, err, transactionState)
 	}
 	c.decide = func(m *model) (decided, error) {
-		credited, err := m.destination(to, amount, "input", "toAccountId")
+		payee, err := credited(m.party(to), to, amount, "input", "toAccountId")
 		if err != nil {
 			return nil, err
 		}
-		debited, err := m.source(from, amount, "input", "fromAccountId")
+		payer, err := debited(m.party(from), from, amount, "input", "fromAccountId")
 		return func(made outcome) string {
-			m.move(made.transaction, ledger.Transfer, amount, debited, credited)
+			m.move(made.transaction, ledger.Transfer, amount, payer, payee)
+			m.saw(payer.isAvailable(), "a transfer from the merchant")
+			m.saw(payee.isAvailable(), "a transfer to the merchant")
 			m.note(event.TransferPosted, made.id, 1)
 			return amount.String()
 		}, err
@@ -159,11 +161,12 @@ func reverseTransfer(id string) call {
 		if t.kind != ledger.Transfer || t.reversedBy != nil {
 			return nil, ledger.NotReversible{Recorded: answer.Recorded{At: path}, ResourceID: id, Kind: t.kind, ReversedBy: t.reversedBy}
 		}
-		if _, err := m.destination(t.from.name, t.amount, path...); err != nil {
+		if _, err := credited(t.from, t.from.id, t.amount, path...); err != nil {
 			return nil, err
 		}
-		_, err := m.source(t.to.name, t.amount, path...)
+		_, err := debited(t.to, t.to.id, t.amount, path...)
 		return func(made outcome) string {
+			m.saw(t.from.isAvailable() || t.to.isAvailable(), "a reversed transfer of the merchant's")
 			m.move(made.transaction, ledger.Reversal, t.amount, t.to, t.from)
 			by := ledger.TransactionID(made.id)
 			t.reversedBy = &by
@@ -248,6 +251,9 @@ func answered[T interface {
 	if object != none {
 		o.id, o.state = object.NodeID(), state(object)
 		o.transaction = transactionOf(object)
+		if p, ok := any(object).(*payment.Payment); ok {
+			o.expires = answer.Or(p.ExpiresAt)
+		}
 	}
 	return o
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/paygraph/paygraph/answer"
 	"github.com/paygraph/paygraph/auth"
+	"github.com/paygraph/paygraph/command"
 )
 
 // compare looks into the database: every account, entry, hold, payment and its parts, timer, record and event is as the model has it.
@@ -19,9 +20,9 @@ func (s *tale) compare(side *side) {
 	}
 	for id, p := range side.m.payments {
 		payments = append(payments, fmt.Sprint(id, " ", p.status, " ", p.version, " ", p.amount.MinorUnits, " ", p.amount.Currency, " ",
-			p.authorized, " ", p.captured, " ", p.refunded, " ", p.hold))
+			p.authorized, " ", p.captured, " ", p.refunded, " ", p.fee, " ", p.hold))
 		if p.waits() {
-			timers = append(timers, fmt.Sprint(id, " PAYMENT_EXPIRES"))
+			timers = append(timers, command.Timer{Kind: command.PaymentExpires, ObjectID: id, DueAt: p.dues[len(p.dues)-1]}.Key())
 		}
 	}
 	for id, h := range side.m.holds {
@@ -37,11 +38,12 @@ func (s *tale) compare(side *side) {
 		posted_after || ' ' || COALESCE(available_after, posted_after) || ' ' || COALESCE('hol ' || hold_id, '')
 		FROM entry e JOIN account a ON a.id = e.account_id WHERE e.merchant_id = $1`, side.p))
 	s.same("payments", payments, s.rows(`SELECT 'pay ' || id || ' ' || status || ' ' || version || ' ' || amount || ' ' || currency || ' ' || COALESCE(authorized, 0) || ' ' ||
-		captured || ' ' || COALESCE(refunded, 0) || ' ' || COALESCE('hol ' || hold_id, '') FROM payment WHERE merchant_id = $1`, side.p))
+		captured || ' ' || COALESCE(refunded, 0) || ' ' || COALESCE(fee, 0) || ' ' || COALESCE('hol ' || hold_id, '') FROM payment WHERE merchant_id = $1`, side.p))
 	s.same("captures", side.m.captures, s.rows(`SELECT 'cap ' || id || ' pay ' || payment_id || ' ' || amount || ' ' || final
 		FROM capture WHERE merchant_id = $1`, side.p))
 	s.same("refunds", side.m.refunds, s.rows(`SELECT 'ref ' || id || ' pay ' || payment_id || ' ' || amount FROM refund WHERE merchant_id = $1`, side.p))
-	s.same("timers", timers, s.rows(`SELECT 'pay ' || object_id || ' ' || kind FROM timer WHERE merchant_id = $1`, side.p))
+	s.same("timers", timers, s.rows(`SELECT 'timer:pay ' || object_id || ':' || kind || ':' || (extract(epoch FROM due_at) * 1000000)::bigint
+		FROM timer WHERE merchant_id = $1`, side.p))
 	s.same("holds", holds, s.rows(`SELECT 'hol ' || h.id || ' acc ' || h.account_id || ' ' || `+name+` || ' ' || amount || ' ' ||
 		h.currency || ' ' || posted || ' ' || (ended_at IS NOT NULL AND ended_by IS NOT NULL) || ' ' || COALESCE('pay ' || payment_id, '')
 		FROM hold h JOIN account a ON a.id = h.counter_account_id

@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"maps"
+	"slices"
 
 	"github.com/paygraph/paygraph/answer"
 	"github.com/paygraph/paygraph/command"
@@ -47,14 +49,30 @@ func scanReversal(scan scanner) (*reversal, error) {
 	}, err
 }
 
-// Reversals finds which of some transactions have been undone, and by which.
-func (r Reads) Reversals(ctx context.Context, m answer.MerchantID, ids []string) (map[string]ledger.TransactionID, error) {
-	found, err := some(ctx, r, m, answer.TransactionPrefix, ids, reversalsByID, scanReversal)
-	by := make(map[string]ledger.TransactionID, len(found))
-	for _, f := range found {
-		by[string(f.of)] = f.by
+// withReversals says of transfers whether they have been reversed, which is all that can change of a transaction. Where there are none, and where
+// reading has failed, it asks nothing.
+func (r Reads) withReversals(ctx context.Context, m answer.MerchantID, read error, lists ...[]*ledger.Transaction) error {
+	if read != nil {
+		return read
 	}
-	return by, err
+	transfers := map[string][]*ledger.Transaction{}
+	for _, list := range lists {
+		for _, t := range list {
+			if t.Kind == ledger.Transfer {
+				transfers[t.NodeID()] = append(transfers[t.NodeID()], t)
+			}
+		}
+	}
+	if len(transfers) == 0 {
+		return nil
+	}
+	found, err := some(ctx, r, m, answer.TransactionPrefix, slices.Collect(maps.Keys(transfers)), reversalsByID, scanReversal)
+	for _, f := range found {
+		for _, t := range transfers[string(f.of)] {
+			t.ReversedBy = &f.by
+		}
+	}
+	return err
 }
 
 // addTransaction adds the accounts of a transaction.

@@ -8,11 +8,13 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/paygraph/paygraph/answer"
 	"github.com/paygraph/paygraph/event"
 	"github.com/paygraph/paygraph/ledger"
 	"github.com/paygraph/paygraph/money"
+	"github.com/paygraph/paygraph/payment"
 )
 
 // model is what a merchant should be, kept in maps and without a thought for speed. It is not told how the gateway decides: it knows the
@@ -23,13 +25,17 @@ type model struct {
 	payments  map[string]*modelPayment
 	holds     map[string]*modelHold
 	records   map[string]modelRecord
-	events    []string // type, object and version
+	events    []string                   // type, object and version
+	own       map[string]string          // identifiers of the merchant's own accounts by kind and currency: those that the gateway has opened
+	plans     map[string]payment.FeePlan // by currency
+	happened  map[string]int             // what is seldom, and has to be seen
 
 	transactions      map[string]*modelTransaction // those of which the gateway tells at once
 	captures, refunds []string                     // id, payment and amount; and whether a capture was the last
 }
 
 type modelAccount struct {
+	id              string
 	name, currency  string
 	status          ledger.Status
 	version         int
@@ -62,17 +68,19 @@ type modelRecord struct {
 	refusal   error
 }
 
-func newModel() *model {
+func newModel(happened map[string]int) *model {
 	return &model{
 		customers: map[string]bool{}, accounts: map[string]*modelAccount{}, payments: map[string]*modelPayment{}, holds: map[string]*modelHold{},
-		records: map[string]modelRecord{}, transactions: map[string]*modelTransaction{},
+		records: map[string]modelRecord{}, transactions: map[string]*modelTransaction{}, plans: map[string]payment.FeePlan{},
+		happened: happened,
 	}
 }
 
 // call is one command, for the gateway and for the model.
 type call struct {
 	operation string
-	key       string
+	key       string                          // of a timer; a client's is still to be drawn
+	silent    bool                            // the answer says nothing of the object, nor whether it was replayed
 	input     map[string]string               // what is neither absent nor the default, by path; amounts in minor units
 	invalid   []string                        // the paths of what is wrong with the input itself
 	run       func(*gateway, string) outcome  // the command with a key
@@ -86,6 +94,7 @@ type decided func(made outcome) (state string)
 type outcome struct {
 	id, state   string
 	transaction string // that it made, where the object tells
+	expires     time.Time
 	replayed    bool
 	err         error
 }
@@ -93,6 +102,7 @@ type outcome struct {
 // expect applies a call to the model and compares what the gateway has answered.
 func (m *model) expect(c call, got outcome) error {
 	if earlier, ok := m.records[c.key]; ok {
+		got.replayed = got.replayed || c.silent
 		return earlier.expect(c, got)
 	}
 	if len(c.invalid) > 0 {
@@ -148,6 +158,13 @@ func differ(what string, got, want any) error {
 	return nil
 }
 
+// saw notes that something seldom has happened, if it has.
+func (m *model) saw(it bool, what string) {
+	if it {
+		m.happened[what]++
+	}
+}
+
 func (m *model) note(t event.Type, object string, version int) {
 	m.events = append(m.events, fmt.Sprint(t, " ", object, " ", version))
 }
@@ -156,10 +173,34 @@ func notFound(id string, path ...string) error {
 	return answer.NotFound{Recorded: answer.Recorded{At: path}, ResourceID: id}
 }
 
+// party is an account that a transfer may name: a wallet, or what the merchant has.
+func (m *model) party(id string) *modelAccount {
+	for _, a := range m.accounts {
+		if a.id == id && id != "" && (a.name == id || a.isAvailable()) {
+			return a
+		}
+	}
+	return nil
+}
+
+// isAvailable says whether the account is what the merchant has.
+func (a *modelAccount) isAvailable() bool {
+	return strings.HasPrefix(a.name, string(ledger.MerchantAvailable))
+}
+
 // destination is a wallet that may be credited.
 func (m *model) destination(id string, amount money.Amount, path ...string) (*modelAccount, error) {
+	return credited(m.accounts[id], id, amount, path...)
+}
+
+// source is a wallet that may be debited.
+func (m *model) source(id string, amount money.Amount, path ...string) (*modelAccount, error) {
+	return debited(m.accounts[id], id, amount, path...)
+}
+
+// credited is an account that a request has named, if it may be.
+func credited(a *modelAccount, id string, amount money.Amount, path ...string) (*modelAccount, error) {
 	at := answer.Recorded{At: path}
-	a := m.accounts[id]
 	switch {
 	case a == nil:
 		return nil, notFound(id, path...)
@@ -171,9 +212,9 @@ func (m *model) destination(id string, amount money.Amount, path ...string) (*mo
 	return a, nil
 }
 
-// source is a wallet that may be debited.
-func (m *model) source(id string, amount money.Amount, path ...string) (*modelAccount, error) {
-	a, err := m.destination(id, amount, path...)
+// debited is likewise.
+func debited(a *modelAccount, id string, amount money.Amount, path ...string) (*modelAccount, error) {
+	a, err := credited(a, id, amount, path...)
 	at := answer.Recorded{At: path}
 	switch {
 	case err != nil:
@@ -191,13 +232,14 @@ func (m *model) source(id string, amount money.Amount, path ...string) (*modelAc
 func (m *model) inner(kind ledger.Kind, currency money.Currency) *modelAccount {
 	name := fmt.Sprint(kind, " ", currency)
 	if m.accounts[name] == nil {
-		m.open(name, string(currency)).debitSide = kind == ledger.BankCash
+		a := m.open(name, string(currency))
+		a.id, a.debitSide = m.own[name], kind == ledger.BankCash
 	}
 	return m.accounts[name]
 }
 
 func (m *model) open(id, currency string) *modelAccount {
-	m.accounts[id] = &modelAccount{name: id, currency: currency, status: ledger.Active, version: 1}
+	m.accounts[id] = &modelAccount{id: id, name: id, currency: currency, status: ledger.Active, version: 1}
 	m.note(event.AccountOpened, id, 1)
 	return m.accounts[id]
 }
@@ -269,6 +311,31 @@ func ids[T any](of map[string]T, prefix answer.Prefix) (found []string) {
 		}
 	}
 	return found
+}
+
+// apt are identifiers with which a command would mostly succeed, of those that name a payment, a hold or a transaction.
+func (m *model) apt(operation string) []string {
+	payments := func(is func(*modelPayment) bool) []string {
+		return slices.DeleteFunc(ids(m.payments, answer.PaymentPrefix), func(id string) bool { return !is(m.payments[id]) })
+	}
+	switch operation {
+	case "confirmPayment":
+		return payments(func(p *modelPayment) bool { return p.waits() && p.hold == "" })
+	case "capturePayment":
+		return payments(func(p *modelPayment) bool { return p.hold != "" })
+	case "cancelPayment":
+		return payments((*modelPayment).waits)
+	case "refundPayment":
+		return payments(func(p *modelPayment) bool { return p.captured > p.refunded })
+	case "releaseHold":
+		return slices.DeleteFunc(ids(m.holds, answer.HoldPrefix), func(id string) bool { return m.holds[id].ended || m.holds[id].payment != "" })
+	case "reverseTransfer":
+		return slices.DeleteFunc(ids(m.transactions, answer.TransactionPrefix), func(id string) bool {
+			t := m.transactions[id]
+			return t.kind != ledger.Transfer || t.reversedBy != nil
+		})
+	}
+	return nil
 }
 
 // pointers are addresses, behind which the same may lie.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/paygraph/paygraph/answer"
+	"github.com/paygraph/paygraph/command"
 	"github.com/paygraph/paygraph/event"
 	"github.com/paygraph/paygraph/ledger"
 	"github.com/paygraph/paygraph/money"
@@ -59,7 +60,10 @@ func createPayment(source, destination string, in money.Input, confirm, manual b
 		} else if _, err := m.destination(source, amount, "input", "source", "accountId"); err != nil {
 			return nil, err
 		}
-		return func(made outcome) string { return m.changed(made.id, p, event.PaymentCreated) }, nil
+		return func(made outcome) string {
+			p.dues = append(p.dues, made.expires)
+			return m.changed(made.id, p, event.PaymentCreated)
+		}, nil
 	}
 	return c
 }
@@ -141,18 +145,28 @@ func cancelPayment(id string, version int32) call {
 	}
 	c.decide = func(m *model) (decided, error) {
 		p, err := m.payment(id, version, payment.ToCancel)
-		return func(_ outcome) string {
-			if p.hold != "" {
-				m.end(p.hold, "", ledger.Released, p.amount, 0)
-				p.hold = ""
+		return func(outcome) string { return m.endPayment(id, p, payment.Canceled, event.PaymentCanceled) }, err
+	}
+	return c
+}
+
+// expirePayment serves a timer that a payment has, or had.
+func expirePayment(timer command.Timer) call {
+	c := call{operation: "expirePayment", key: timer.Key(), silent: true}
+	c.run = func(g *gateway, _ string) outcome {
+		return outcome{id: timer.ObjectID, err: g.Payments.Expire(g.ctx, command.Due{Merchant: g.p.Merchant, Timer: timer})}
+	}
+	c.decide = func(m *model) (decided, error) {
+		return func(outcome) string {
+			p := m.payments[timer.ObjectID]
+			isIts := p.waits() && timer.DueAt.Equal(p.dues[len(p.dues)-1])
+			m.saw(isIts, "a timer that ends a payment")
+			m.saw(!isIts, "a timer that comes too late")
+			if isIts {
+				m.endPayment(timer.ObjectID, p, payment.Expired, event.PaymentExpired)
 			}
-			if p.captured > 0 {
-				p.status = payment.Succeeded
-				return m.changed(id, p, event.PaymentSucceeded)
-			}
-			p.status = payment.Canceled
-			return m.changed(id, p, event.PaymentCanceled)
-		}, err
+			return ""
+		}, nil
 	}
 	return c
 }

@@ -3,8 +3,10 @@ package store_test
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/paygraph/paygraph/answer"
+	"github.com/paygraph/paygraph/command"
 	"github.com/paygraph/paygraph/event"
 	"github.com/paygraph/paygraph/ledger"
 	"github.com/paygraph/paygraph/money"
@@ -18,7 +20,9 @@ type modelPayment struct {
 	source, destination            string
 	manual                         bool
 	authorized, captured, refunded int64
-	hold                           string // of what is set aside
+	fee                            int64
+	hold                           string      // of what is set aside
+	dues                           []time.Time // of the timers that it was given; the last is its own as long as it waits
 	version                        int
 }
 
@@ -105,12 +109,30 @@ func (m *model) pay(p *modelPayment, sourcePath, destinationPath []string) (deci
 		if p.manual {
 			p.status, p.authorized = payment.Authorized, p.amount.MinorUnits
 			p.hold = m.setAside(made.transaction, p.amount, from, to, made.id)
+			p.dues = append(p.dues, made.expires)
 			return m.changed(made.id, p, event.PaymentAuthorized)
 		}
 		p.status, p.captured = payment.Succeeded, p.amount.MinorUnits
 		m.move("", ledger.Payment, p.amount, from, to)
+		m.charge(p)
 		return m.changed(made.id, p, event.PaymentSucceeded)
 	}, err
+}
+
+// charge moves what all that was captured costs, without what was charged before. The merchant pays it, whatever it has.
+func (m *model) charge(p *modelPayment) {
+	currency := p.amount.Currency
+	plan := m.plans[string(currency)]
+	fee := min((p.captured*plan.BasisPoints+5_000)/10_000+plan.FixedMinorUnits, p.captured) - p.fee
+	if fee <= 0 {
+		return
+	}
+	m.saw(true, "a fee")
+	m.saw(p.fee > 0, "a fee for another part")
+	p.fee += fee
+	merchants := m.inner(ledger.MerchantAvailable, currency)
+	m.move("", ledger.Payment, p.of(fee), merchants, m.inner(ledger.Fees, currency))
+	m.saw(merchants.available() < 0, "a fee that takes the merchant below zero")
 }
 
 // capture takes what is set aside, or a part. What is left is set aside again, unless nothing is to follow.
@@ -124,11 +146,25 @@ func (m *model) capture(p *modelPayment, made outcome, amount money.Amount, fina
 		p.status, what = payment.PartiallyCaptured, event.PaymentPartCaptured
 		p.hold = m.setAside(made.transaction, p.of(p.authorized-p.captured), h.account, h.counter, id)
 	}
+	m.charge(p)
 	m.changed(id, p, what)
 	m.note(event.CaptureSucceeded, made.id, 1)
 	last := p.status == payment.Succeeded
 	m.captures = append(m.captures, fmt.Sprint(made.id, " ", id, " ", amount.MinorUnits, " ", last))
 	return fmt.Sprint(id, " ", amount, " ", last)
+}
+
+// endPayment ends a payment: one of which a part was captured has succeeded with that.
+func (m *model) endPayment(id string, p *modelPayment, status payment.Status, what event.Type) string {
+	if p.hold != "" {
+		m.end(p.hold, "", ledger.Released, p.amount, 0)
+		p.hold = ""
+	}
+	if p.captured > 0 {
+		status, what = payment.Succeeded, event.PaymentSucceeded
+	}
+	p.status = status
+	return m.changed(id, p, what)
 }
 
 // refund gives an amount back, from where it went.
@@ -137,10 +173,12 @@ func (m *model) refund(id string, p *modelPayment, amount money.Amount) (decided
 	if err != nil {
 		return nil, err
 	}
-	from := m.accounts[fmt.Sprint(ledger.MerchantAvailable, " ", amount.Currency)] // without fees it has what it was paid
-	if p.destination != "" {
-		from, err = m.source(p.destination, amount, paymentPath...)
+	from := m.accounts[p.destination]
+	if p.destination == "" {
+		from = m.accounts[fmt.Sprint(ledger.MerchantAvailable, " ", amount.Currency)]
+		m.saw(from.available() < amount.MinorUnits, "a merchant without the money for a refund")
 	}
+	_, err = debited(from, from.id, amount, paymentPath...)
 	return func(made outcome) string {
 		m.move(made.transaction, ledger.Refund, amount, from, to)
 		p.refunded += amount.MinorUnits
@@ -161,7 +199,17 @@ func (m *model) changed(id string, p *modelPayment, what event.Type) string {
 
 // waits says whether the payment waits for a client, and so has a timer.
 func (p *modelPayment) waits() bool {
-	return p.status != payment.Succeeded && p.status != payment.Canceled
+	return p.status != payment.Succeeded && p.status != payment.Canceled && p.status != payment.Expired
+}
+
+// timers are those that payments have, or had.
+func (m *model) timers() (all []command.Timer) {
+	for _, id := range ids(m.payments, answer.PaymentPrefix) {
+		for _, due := range m.payments[id].dues {
+			all = append(all, command.Timer{Kind: command.PaymentExpires, ObjectID: id, DueAt: due})
+		}
+	}
+	return all
 }
 
 func (p *modelPayment) of(minorUnits int64) money.Amount {
@@ -169,11 +217,12 @@ func (p *modelPayment) of(minorUnits int64) money.Amount {
 }
 
 func (p *modelPayment) state() string {
-	return fmt.Sprint(p.status, p.version, p.amount, p.authorized, " ", p.captured, " ", p.refunded, p.hold)
+	return fmt.Sprint(p.status, p.version, p.amount, p.authorized, " ", p.captured, " ", p.refunded, " ", p.fee, p.hold)
 }
 
 func paymentState(p *payment.Payment) string {
-	return fmt.Sprint(p.Status, p.Version, p.Amount, p.AuthorizedMinorUnits, " ", p.CapturedMinorUnits, " ", p.RefundedMinorUnits, answer.Or(p.HoldID))
+	return fmt.Sprint(p.Status, p.Version, p.Amount, p.AuthorizedMinorUnits, " ", p.CapturedMinorUnits, " ", p.RefundedMinorUnits, " ",
+		p.FeeMinorUnits, answer.Or(p.HoldID))
 }
 
 func captureState(c *payment.Capture) string {

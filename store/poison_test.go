@@ -26,6 +26,10 @@ var poisons = map[string]command.Decision[payment.Batch]{
 	"a refusal that is in no list": func(payment.Batch) (command.Object, error) {
 		return nil, answer.ValidationFailed{Violations: []answer.Violation{{}}}
 	},
+	"a refusal after an event": func(b payment.Batch) (command.Object, error) {
+		written(b, nil, 1)
+		return nil, answer.NotFound{}
+	},
 	"a success without an object": func(payment.Batch) (command.Object, error) { return nil, nil },
 	"a violated constraint":       func(b payment.Batch) (command.Object, error) { return written(b, nil, -1), nil },
 	"an account that is not there": func(b payment.Batch) (command.Object, error) {

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"flag"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -38,20 +39,21 @@ func TestTheGatewayIsAsTheModel(t *testing.T) {
 	}
 	h := storetest.New(t)
 	db := owner(t, h.DSN)
-	run, succeeded := 0, map[string]int{}
+	run, succeeded, happened := 0, map[string]int{}, map[string]int{}
 	rapid.Check(t, func(rt *rapid.T) {
 		run++
 		s := &tale{T: rt, t: t, h: h, db: db, run: run, succeeded: succeeded}
 		for i := range s.sides {
-			s.sides[i] = &side{p: h.Merchant(t), m: newModel()}
+			s.sides[i] = &side{p: h.Merchant(t), m: newModel(happened)}
 		}
 		s.round([]string{"createCustomer"}, 4, 6)
 		s.round([]string{"openAccount"}, 8, 12)
 		s.round([]string{"depositFunds"}, 12, 20)
 		s.round([]string{"transferFunds", "createPayment", "createPayment"}, 6, 16)
+		s.round([]string{"transferFunds", "reverseTransfer", "capturePayment", "capturePayment"}, 8, 16)
 		s.begun = true
 		for range rapid.IntRange(2, 5).Draw(rt, "rounds") {
-			s.round(operations, 4, 24)
+			s.round(operations, 12, 24)
 		}
 		for _, side := range s.sides {
 			s.compare(side)
@@ -62,7 +64,15 @@ func TestTheGatewayIsAsTheModel(t *testing.T) {
 			t.Errorf("%s has never succeeded, and so nothing is known of it", operation)
 		}
 	}
-	t.Log(succeeded)
+	for _, what := range []string{
+		"a fee", "a fee that takes the merchant below zero", "a merchant without the money for a refund",
+		"a timer that ends a payment", "a timer that comes too late", "a transfer from the merchant", "a transfer to the merchant", "a reversed transfer of the merchant's",
+	} {
+		if happened[what] == 0 {
+			t.Errorf("%s has never been seen, and so nothing is known of it", what)
+		}
+	}
+	t.Log(succeeded, happened)
 	must(t, h.Admin.Verify(t.Context(), nil, func(store.Verified) {}))
 }
 
@@ -70,6 +80,7 @@ var operations = []string{
 	"createCustomer", "openAccount", "setAccountStatus", "depositFunds", "transferFunds", "transferFunds", "reverseTransfer", "reverseTransfer", "placeHold",
 	"placeHold", "releaseHold", "releaseHold", "createPayment", "createPayment", "createPayment", "confirmPayment", "confirmPayment",
 	"capturePayment", "capturePayment", "capturePayment", "capturePayment", "cancelPayment", "refundPayment", "refundPayment", "refundPayment",
+	"confirmPayment", "cancelPayment", "expirePayment",
 }
 
 // Every method of the services is a command, and of payments' the object is left out of the name.
@@ -89,10 +100,8 @@ func TestTheModelKnowsEveryCommand(t *testing.T) {
 			commands = append(commands, named(service, object)...)
 		}
 	}
-	known := append(slices.Clone(operations), "expirePayment") // the timers', whose tests turn the clock
 	slices.Sort(commands)
-	slices.Sort(known)
-	if known = slices.Compact(known); !slices.Equal(commands, known) {
+	if known := slices.Compact(slices.Sorted(slices.Values(operations))); !slices.Equal(commands, known) {
 		t.Errorf("the model knows\n%q, and the services have\n%q", known, commands)
 	}
 }
@@ -117,18 +126,22 @@ type side struct {
 	p     auth.Principal
 	m     *model
 	calls []call
-	inner []string // identifiers of the merchant's own accounts
 }
 
 // round draws calls, lets them wait together, and compares the answers.
 func (s *tale) round(operations []string, least, most int) {
+	for _, side := range s.sides {
+		s.charge(side)
+	}
 	calls := make([][]call, len(s.sides))
 	for range rapid.IntRange(least, most).Draw(s.T, "calls") {
 		i := rapid.IntRange(0, 1).Draw(s.T, "merchant")
 		c := s.again(s.sides[i])
 		if c == nil {
 			drawn := s.draw(s.sides[i], s.sides[1-i], rapid.SampledFrom(operations).Draw(s.T, "operation"))
-			drawn.key = s.key()
+			if drawn.key == "" {
+				drawn.key = s.key()
+			}
 			c = &drawn
 		}
 		calls[i] = append(calls[i], *c)
@@ -148,6 +161,7 @@ func (s *tale) round(operations []string, least, most int) {
 	release()
 	for i, side := range s.sides {
 		waits[i]()
+		s.learn(side)
 		for n, c := range calls[i] {
 			if err := side.m.expect(c, outcomes[i][n]); err != nil {
 				s.Fatalf("%s with key %s and %v: %v", c.operation, c.key, c.input, err)
@@ -156,8 +170,35 @@ func (s *tale) round(operations []string, least, most int) {
 				s.succeeded[c.operation]++
 			}
 		}
-		side.inner = s.rows(`SELECT 'acc ' || id FROM account WHERE merchant_id = $1 AND customer_id IS NULL`, side.p)
 	}
+}
+
+// learn finds the merchant's own accounts.
+func (s *tale) learn(of *side) {
+	of.m.own = map[string]string{}
+	for _, row := range s.rows(`SELECT kind || ' ' || currency || ' acc ' || id FROM account WHERE merchant_id = $1 AND customer_id IS NULL`, of.p) {
+		cut := strings.LastIndex(row, " ")
+		of.m.own[row[:cut]] = row[cut+1:]
+	}
+}
+
+// plans are what merchants are charged, some of them hardly anything, and some everything.
+var plans = []payment.FeePlan{
+	{BasisPoints: 290, FixedMinorUnits: 30}, {BasisPoints: 10_000}, {FixedMinorUnits: 150}, {BasisPoints: 1}, {BasisPoints: 1_234, FixedMinorUnits: 1},
+}
+
+// charge gives a merchant now and then another plan, or none.
+func (s *tale) charge(of *side) {
+	if rapid.IntRange(0, 2).Draw(s.T, "another plan") > 0 {
+		return
+	}
+	currency := s.currency()
+	delete(of.m.plans, currency)
+	var plan *payment.FeePlan
+	if n := rapid.IntRange(0, len(plans)).Draw(s.T, "plan"); n < len(plans) {
+		plan, of.m.plans[currency] = &plans[n], plans[n]
+	}
+	must(s.t, s.h.Admin.SetFeePlan(s.t.Context(), of.p.Merchant, money.Currency(currency), plan))
 }
 
 // again is now and then an earlier call, whole.
@@ -181,12 +222,12 @@ func (s *tale) key() string {
 
 func (s *tale) draw(of, other *side, operation string) call {
 	account := func(label string) string { return s.id(of, other, answer.AccountPrefix, label) }
-	amount := money.Input{Amount: rapid.SampledFrom([]string{"1", "2", "3", "7", "25"}).Draw(s.T, "amount"), Currency: s.currency()}
+	amount := money.Input{Amount: rapid.SampledFrom([]string{"7", "3", "25", "2", "1"}).Draw(s.T, "amount"), Currency: s.currency()}
 	if s.seldom("strange amount") {
 		amount.Amount = rapid.SampledFrom([]string{"1.50", "0.001", "0", "-1", "10000000000000.01"}).Draw(s.T, "amount, strangely")
 	}
 	maybe := func(id string) string {
-		if rapid.IntRange(0, 3).Draw(s.T, "none") == 0 {
+		if s.begun && rapid.IntRange(0, 3).Draw(s.T, "none") == 0 {
 			return ""
 		}
 		return id
@@ -213,21 +254,28 @@ func (s *tale) draw(of, other *side, operation string) call {
 		}
 		return depositFunds(to, s.fit(of, to, amount), "salary")
 	case "transferFunds":
-		from := account("from")
-		return transferFunds(from, account("to"), s.fit(of, from, amount))
+		from := s.party(of, other, "from")
+		return transferFunds(from, s.party(of, other, "to"), s.fit(of, from, amount))
 	case "placeHold":
 		from := account("account")
 		return placeHold(from, s.fit(of, from, amount))
 	case "releaseHold":
-		return releaseHold(s.id(of, other, answer.HoldPrefix, "hold"))
+		return releaseHold(s.apt(of, other, operation, answer.HoldPrefix))
 	case "reverseTransfer":
-		return reverseTransfer(s.id(of, other, answer.TransactionPrefix, "transaction"))
+		return reverseTransfer(s.apt(of, other, operation, answer.TransactionPrefix))
 	case "createPayment":
 		source := account("source")
-		return createPayment(maybe(source), maybe(account("destination")), s.fit(of, source, amount),
-			rapid.Bool().Draw(s.T, "confirm"), rapid.Bool().Draw(s.T, "manual"))
+		destination := account("destination")
+		if rapid.Bool().Draw(s.T, "to the merchant") {
+			destination = ""
+		}
+		return createPayment(maybe(source), destination, s.fit(of, source, amount),
+			!s.begun || rapid.Bool().Draw(s.T, "confirm"), rapid.Bool().Draw(s.T, "manual"))
 	}
-	return s.drawOnPayment(of, operation, s.id(of, other, answer.PaymentPrefix, "payment"), maybe(account("source")), amount)
+	if timers := of.m.timers(); operation == "expirePayment" && len(timers) > 0 {
+		return expirePayment(rapid.SampledFrom(timers).Draw(s.T, "timer"))
+	}
+	return s.drawOnPayment(of, operation, s.apt(of, other, operation, answer.PaymentPrefix), maybe(account("source")), amount)
 }
 
 // drawOnPayment draws a call that moves a payment. Its amount is mostly in the payment's currency, and its version mostly left open.
@@ -241,12 +289,14 @@ func (s *tale) drawOnPayment(of *side, operation, id, source string, amount mone
 		version = int32(p.version + rapid.IntRange(0, 1).Draw(s.T, "later"))
 	}
 	part := &amount
-	if rapid.IntRange(0, 2).Draw(s.T, "all") == 0 {
+	if rapid.IntRange(0, 2).Draw(s.T, "all") == 2 {
 		part = nil
+	} else if p != nil && rapid.Bool().Draw(s.T, "a small part") {
+		amount.Amount = "1"
 	}
 	switch operation {
 	case "capturePayment":
-		return capturePayment(id, part, rapid.Bool().Draw(s.T, "final"), version)
+		return capturePayment(id, part, rapid.IntRange(0, 3).Draw(s.T, "final") == 3, version)
 	case "cancelPayment":
 		return cancelPayment(id, version)
 	case "refundPayment":
@@ -258,10 +308,25 @@ func (s *tale) drawOnPayment(of *side, operation, id, source string, amount mone
 
 // fit is an amount, mostly in the currency of an account.
 func (s *tale) fit(of *side, account string, amount money.Input) money.Input {
-	if a := of.m.accounts[account]; a != nil && !s.seldom("other currency") {
+	if a := of.m.party(account); a != nil && !s.seldom("other currency") {
 		amount.Currency = a.currency
 	}
 	return amount
+}
+
+// party is an account for a transfer: now and then one of what the merchant has.
+func (s *tale) party(of, other *side, label string) string {
+	var own []string
+	for _, a := range of.m.accounts {
+		if a.isAvailable() {
+			own = append(own, a.id)
+		}
+	}
+	if len(own) > 0 && rapid.IntRange(0, 2).Draw(s.T, label+" is the merchant") == 0 {
+		slices.Sort(own)
+		return rapid.SampledFrom(own).Draw(s.T, label)
+	}
+	return s.id(of, other, answer.AccountPrefix, label)
 }
 
 // seldom is now and then true, and never while a tale begins.
@@ -271,6 +336,14 @@ func (s *tale) seldom(label string) bool {
 
 func (s *tale) currency() string {
 	return rapid.SampledFrom([]string{"USD", "USD", "USD", "USD", "USD", "USD", "JPY", "KWD"}).Draw(s.T, "currency")
+}
+
+// apt is every other time one with which the command would mostly succeed.
+func (s *tale) apt(of, other *side, operation string, prefix answer.Prefix) string {
+	if apt := of.m.apt(operation); len(apt) > 0 && rapid.Bool().Draw(s.T, "apt") {
+		return rapid.SampledFrom(apt).Draw(s.T, string(prefix))
+	}
+	return s.id(of, other, prefix, string(prefix))
 }
 
 // id is mostly one of the merchant's own, and now and then unknown, malformed, of another kind, the other merchant's, or an inner account's.
@@ -296,7 +369,7 @@ func (s *tale) id(of, other *side, prefix answer.Prefix, label string) string {
 	}
 	strange := append([]string{answer.Encode(prefix, answer.UUID{7}), string(prefix) + "_nothing"}, known(other)...)
 	strange = append(strange, ids(of.m.customers, answer.CustomerPrefix)...)
-	strange = append(strange, of.inner...)
+	strange = append(strange, slices.Sorted(maps.Values(of.m.own))...)
 	if prefix == answer.CustomerPrefix {
 		strange = strange[:2+len(known(other))]
 	}

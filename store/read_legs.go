@@ -17,7 +17,7 @@ import (
 func (r Reads) Transactions(ctx context.Context, m merchant.ID, ids []string) ([]*ledger.Transaction, error) {
 	found, err := children(ctx, r, m, answer.TransactionPrefix, ids, `SELECT `+legColumns+
 		` FROM `+part(legColumns, `entry`, `e`, `e.transaction_id = u.id`, `OFFSET 0`)+` ORDER BY e.leg`, fold())
-	return slices.Concat(found...), err
+	return slices.Concat(found...), r.withReversals(ctx, m, err, found...)
 }
 
 const entryColumns = `e.transaction_id, e.leg, e.account_id, e.sequence, e.direction, e.currency, e.posted, e.posted_after, e.created_at,

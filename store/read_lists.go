@@ -194,7 +194,8 @@ func (r Reads) ListTransactions(ctx context.Context, m merchant.ID, f ledger.Tra
 	}
 	l.slice("t.transaction_id", s)
 	l.text.WriteString(`) t` + withEntries + ` ORDER BY e.transaction_id` + descending(s) + `, e.leg`)
-	return gather(ctx, r, l, fold())
+	found, err := gather(ctx, r, l, fold())
+	return found, r.withReversals(ctx, m, err, found)
 }
 
 // ListEvents reads the merchant's log after a number, the oldest first; without types its numbers have no gaps.

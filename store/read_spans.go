@@ -58,7 +58,7 @@ func (r Reads) AccountTransactions(ctx context.Context, m merchant.ID, of []ledg
 		}
 	}
 	if len(missing) == 0 {
-		return found, nil
+		return found, r.withReversals(ctx, m, nil, found...)
 	}
 	era := r.posted.now()
 	read, err := spans(ctx, r, m, missing, `SELECT `+legColumns+` FROM `+
@@ -71,7 +71,7 @@ func (r Reads) AccountTransactions(ctx context.Context, m merchant.ID, of []ledg
 		r.posted.keep(era, m, missing[i], read[i])
 		found[place] = fill(found[place], of[place], read[i])
 	}
-	return found, nil
+	return found, r.withReversals(ctx, m, nil, found...)
 }
 
 // fill puts what was read in the places of what was missing, and closes up where nothing is.
@@ -86,8 +86,10 @@ func fill(list []*ledger.Transaction, of ledger.Span, read []*ledger.Transaction
 	return slices.DeleteFunc(list, func(t *ledger.Transaction) bool { return t == nil })
 }
 
-// KnownTransactions are the same of one span, without a question; known is false where one is not in memory.
+// KnownTransactions are the same of one span, without a question; known is false where one is not in memory, or is a transfer, which may have been
+// reversed.
 func (r Reads) KnownTransactions(m merchant.ID, of ledger.Span) (found []*ledger.Transaction, known bool) {
 	found, missing := r.posted.recall(m, of)
-	return found, missing.Before == 0
+	isTransfer := func(t *ledger.Transaction) bool { return t != nil && t.Kind == ledger.Transfer }
+	return found, missing.Before == 0 && !slices.ContainsFunc(found, isTransfer)
 }

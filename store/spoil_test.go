@@ -14,16 +14,20 @@ import (
 	"github.com/paygraph/paygraph/store/connector"
 )
 
-// subjects are the rows that are spoiled: those of each table, but for records of keys, which are of two kinds.
+// subjects are the rows that are spoiled: those of each table, but for records of keys, which are of four kinds.
 func subjects(tables map[string][]column) map[string]subject {
 	all := map[string]subject{}
 	for table, columns := range tables {
 		all[table] = subject{table: table, columns: columns, condition: "true"}
 	}
 	all["refusal"] = subject{table: "idempotency", columns: tables["idempotency"], condition: "refusal IS NOT NULL"}
-	all["idempotency"] = subject{table: "idempotency", columns: tables["idempotency"], condition: "refusal IS NULL"}
+	all["idempotency"] = subject{table: "idempotency", columns: tables["idempotency"], condition: "refusal IS NULL AND owner = ''"}
+	all["expiry"] = subject{table: "idempotency", columns: tables["idempotency"], condition: "owner = 'gateway' AND created_at" + ofAnEvent}
+	all["late"] = subject{table: "idempotency", columns: tables["idempotency"], condition: "owner = 'gateway' AND NOT created_at" + ofAnEvent}
 	return all
 }
+
+const ofAnEvent = " IN (SELECT occurred_at FROM event)"
 
 type subject struct {
 	table     string

@@ -10,6 +10,7 @@ import (
 
 	"github.com/paygraph/paygraph/answer"
 	"github.com/paygraph/paygraph/auth"
+	"github.com/paygraph/paygraph/command"
 	"github.com/paygraph/paygraph/ledger"
 	"github.com/paygraph/paygraph/merchant"
 	"github.com/paygraph/paygraph/money"
@@ -40,6 +41,16 @@ var exceptions = map[string]exception{
 	"head.stamp":              {why: "random: an unknown one only makes the nodes read again"},
 	"idempotency.merchant_id": {why: "the log has only a hash of the key: an event without a record is named", instead: firstEvent},
 	"idempotency.deleted":     {why: "the log has only a hash of the key: an event without a record is named", instead: firstEvent},
+	"expiry.merchant_id":      {why: "as of other records", instead: firstEvent},
+	"expiry.deleted":          {why: "likewise", instead: firstEvent},
+	"expiry.operation":        {why: "it may be a timer's that came too late: an event without a record is named", instead: firstEvent},
+	"expiry.fingerprint":      {why: "likewise", instead: firstEvent},
+	"expiry.created_at":       {why: "likewise", instead: firstEvent},
+	"late.merchant_id":        {why: "a timer that came too late changes nothing, so that no event tells of it"},
+	"late.operation":          {why: "likewise"},
+	"late.fingerprint":        {why: "likewise"},
+	"late.created_at":         {why: "likewise"},
+	"late.deleted":            {why: "likewise"},
 }
 
 // firstEvent finds the first event of a record's command: in the story each command has a batch of its own.
@@ -124,6 +135,7 @@ func tellCaptures(t *testing.T, h *storetest.House, p auth.Principal, i int) {
 	from, to := wallet(t, h, p, fmt.Sprintf("20%d.00", i)), wallet(t, h, p, "")
 	_, err := h.Payments.Create(t.Context(), p, payment.CreateInput{IdempotencyKey: key(), Amount: usd("9.00"), CaptureMethod: payment.Automatic})
 	must(t, err)
+	tellTimers(t, h, p, from)
 	reason := fmt.Sprintf("wrong size %d", i)
 	for n := range 3 {
 		made := authorize(t, h, p, from, to, fmt.Sprintf("%d.00", 20+n+i))
@@ -146,6 +158,28 @@ func tellCaptures(t *testing.T, h *storetest.House, p auth.Principal, i int) {
 		IdempotencyKey: key(), TransactionID: transfer.Transaction.ID, Reason: reason,
 	})
 	must(t, err)
+}
+
+// tellTimers leaves a payment whose time was up, and one that was canceled when its timer came.
+func tellTimers(t *testing.T, h *storetest.House, p auth.Principal, from ledger.AccountID) {
+	t.Helper()
+	for _, late := range []bool{false, true} {
+		made, err := h.Payments.Create(t.Context(), p, payment.CreateInput{
+			IdempotencyKey: key(), Amount: usd("2.00"), Source: &payment.Source{AccountID: &from}, Confirm: true, CaptureMethod: payment.Manual,
+		})
+		must(t, err)
+		due := dueOf(p, made.Payment)
+		if late {
+			_, err := h.Payments.Cancel(t.Context(), p, payment.CancelInput{IdempotencyKey: key(), PaymentID: made.Payment.ID})
+			must(t, err)
+		}
+		must(t, h.Payments.Expire(t.Context(), due))
+	}
+}
+
+// dueOf is the timer of a payment that waits for a client.
+func dueOf(p auth.Principal, of *payment.Payment) command.Due {
+	return command.Due{Merchant: p.Merchant, Timer: command.Timer{Kind: command.PaymentExpires, ObjectID: of.NodeID(), DueAt: *of.ExpiresAt}}
 }
 
 // authorize makes a payment that is to be captured later.
@@ -237,7 +271,7 @@ func (s *spoiler) change(t *testing.T, name string, of subject, c column) {
 func (s *spoiler) spoil(t *testing.T, name, how, ctid string, victim []place, statement string, arguments ...any) {
 	t.Helper()
 	table := name
-	if name == "refusal" {
+	if name == "refusal" || name == "expiry" || name == "late" {
 		table = "idempotency"
 	}
 	exceptional, ok := exceptions[name]

@@ -219,7 +219,11 @@ func (w *writer) decide(b *batch, items []*item, known map[key]*record) ([]outco
 			continue
 		}
 		b.cause = r.cause()
+		before := b.head.sequence
 		object, err := r.decide(b)
+		if err != nil && b.head.sequence != before {
+			return nil, fmt.Errorf("%w: %s was to be refused after it had written: %w", errPoison, r.Operation, err)
+		}
 		rec, err := w.codec.record(r, b.t, object, err)
 		if err != nil {
 			return nil, fmt.Errorf("%w: %s: %w", errPoison, r.Operation, err)
