@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/paygraph/paygraph/auth"
+	"github.com/paygraph/paygraph/clock"
 	"github.com/paygraph/paygraph/command"
 	"github.com/paygraph/paygraph/demo"
 	"github.com/paygraph/paygraph/graph"
@@ -109,7 +110,7 @@ func (a *app) build(ctx context.Context, f *front) (_ *gateway, err error) {
 		}
 	}
 	timers := timer.Sweeper{
-		Source: g.store, Log: a.log, Serve: map[command.TimerKind]timer.Serve{command.PaymentExpires: services.Payments.Expire},
+		Source: g.store, Serve: map[command.TimerKind]timer.Serve{command.PaymentExpires: services.Payments.Expire}, Clock: clock.Real, Log: a.log,
 	}
 	g.stopTimers = timers.Start()
 	g.handler, err = a.handler(ctx, f.url(), g, services)

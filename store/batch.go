@@ -32,6 +32,7 @@ type batch struct {
 	head     head
 	t        time.Time
 	shown    time.Time // what the database's clock showed under the lock
+	behind   bool      // that was before the head's time: t follows from the head, and another attempt may have the same
 	minted   int       // identifiers made
 	assumed  bool      // head and accounts are as this process left them, as far as it knows: the lock has not shown it
 	proven   int       // as in the merchant's cache, and

@@ -141,7 +141,7 @@ func (s *session) scanRecords(b *batch, rows *sql.Rows) (map[key]*record, error)
 func (b *batch) setTime(clock time.Time) {
 	b.t = clock.UTC().Truncate(time.Microsecond)
 	if earliest := b.head.at.Add(time.Microsecond); b.t.Before(earliest) {
-		b.t = earliest.UTC()
+		b.t, b.behind = earliest.UTC(), true
 	}
 }
 

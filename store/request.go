@@ -23,7 +23,7 @@ type request struct {
 	needs       command.Needs
 	fingerprint command.Fingerprint
 	decide      func(*batch) (command.Object, error)
-	attempt     *record // what the last attempt to commit it would have written
+	attempt     *record // what the last attempt to commit it would have written, if that can be told from others'
 }
 
 // key is the scope of an idempotency key within its merchant.
@@ -184,7 +184,7 @@ func (c codec) replay(b *batch, earlier *record, r *request) (command.Result, er
 	return command.Result{ObjectID: *earlier.objectID, Replayed: true}, nil
 }
 
-// is says whether an attempt made a record. No two batches of a merchant that were committed share t, and no two attempts an object.
+// is says whether an attempt made a record. No two batches of a merchant that were committed share t, nor do attempts whose t the clock has given.
 func (r *record) is(recorded *record) bool {
 	return r.createdAt.Equal(recorded.createdAt) && answer.Or(r.objectID) == answer.Or(recorded.objectID) &&
 		answer.Or(r.refusalCode) == answer.Or(recorded.refusalCode) && bytes.Equal(r.refusalValues, recorded.refusalValues)

@@ -58,22 +58,14 @@ func (w *world) think(key string) *asked {
 	from, to := w.wallets[one], w.wallets[(one+1+other)%len(w.wallets)]
 	amount := dollars(1 + w.Rand.IntN(9))
 	a := &asked{key: key}
-	switch w.Rand.IntN(12) {
+	switch w.Rand.IntN(16) {
 	case 0, 1, 2:
 		a.what, a.ask = "transferFunds", transfers(from, to, amount)
-	case 3, 4:
-		a.what, a.ask = "createPayment", pays(payment.CreateInput{Amount: amount, Source: &payment.Source{AccountID: &from}, DestinationAccountID: &to, Confirm: true})
-	case 5:
-		a.what, a.ask = "createPayment to the merchant", pays(payment.CreateInput{Amount: amount, Source: &payment.Source{AccountID: &from}, Confirm: true})
-	case 6:
-		a.what, a.ask = "createPayment for later", pays(payment.CreateInput{Amount: amount, Source: &payment.Source{AccountID: &from}, DestinationAccountID: &to})
-	case 7:
-		a.what, a.ask = "confirmPayment", confirms(pick(w, w.payments))
-	case 8:
+	case 3:
 		a.what, a.ask = "placeHold", holds(from, amount)
-	case 9:
+	case 4:
 		a.what, a.ask = "releaseHold", releases(pick(w, w.holds))
-	case 10:
+	case 5:
 		status := []ledger.Status{ledger.Active, ledger.Active, ledger.Frozen}[w.Rand.IntN(3)]
 		a.what, a.ask = "setAccountStatus", func(ctx context.Context, n *simNode, key string) (string, bool, error) {
 			s, err := n.ledger.SetAccountStatus(ctx, simPrincipal, ledger.SetAccountStatusInput{
@@ -81,12 +73,16 @@ func (w *world) think(key string) *asked {
 			})
 			return idOf(s.Account), s.Replayed, err
 		}
-	case 11:
+	case 6:
 		a.what, a.ask, a.poison = "a poison", transfers(from, to, amount), true
 		a.key = poisonKey + key
 		if w.Rand.IntN(2) == 0 {
 			a.ask = panics
 		}
+	case 7, 8, 9:
+		a.what, a.ask = w.thinkOfPaying(from, to, amount)
+	default:
+		a.what, a.ask = w.thinkOfPayment(amount)
 	}
 	return a
 }
@@ -116,22 +112,6 @@ func transfers(from, to ledger.AccountID, amount money.Input) ask {
 			IdempotencyKey: key, FromAccountID: from, ToAccountID: to, Amount: amount, Reference: &key,
 		})
 		return idOf(s.Transaction), s.Replayed, err
-	}
-}
-
-func pays(in payment.CreateInput) ask {
-	return func(ctx context.Context, n *simNode, key string) (string, bool, error) {
-		in := in
-		in.IdempotencyKey, in.Reference = key, &key
-		s, err := n.payments.Create(ctx, simPrincipal, in)
-		return idOf(s.Payment), s.Replayed, err
-	}
-}
-
-func confirms(id payment.ID) ask {
-	return func(ctx context.Context, n *simNode, key string) (string, bool, error) {
-		s, err := n.payments.Confirm(ctx, simPrincipal, payment.ConfirmInput{IdempotencyKey: key, PaymentID: id})
-		return idOf(s.Payment), s.Replayed, err
 	}
 }
 
@@ -234,6 +214,9 @@ func (w *world) try(a *asked, ask ask) bool {
 		}
 		id = fmt.Sprintf("%s %s", refusal.Code(), frozen)
 		w.seen.Refused++
+		if state, ok := refusal.(payment.InvalidState); ok && strings.HasPrefix(state.Reason, "Its time was up") {
+			w.seen.Late++
+		}
 	}
 	w.stands(a, id, got.replayed)
 	return true

@@ -1,12 +1,13 @@
 package store
 
 import (
-	"context"
+	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
-
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/lib/pq"
@@ -18,7 +19,6 @@ import (
 	"github.com/paygraph/paygraph/ledger"
 	"github.com/paygraph/paygraph/merchant"
 	"github.com/paygraph/paygraph/payment"
-	"github.com/paygraph/paygraph/store/connector"
 )
 
 // simDatabase is PostgreSQL as a writer meets it: heads with locks, rows under primary keys, commits whole or not at all; and a network that
@@ -28,7 +28,8 @@ type simDatabase struct {
 	host    *clocktest.Host
 	shelves map[merchant.ID]*shelf
 	trouble mishaps
-	broken  error // the first thing that a database would not have allowed, or that no writer may do
+	setBack time.Duration // by how much its clock was, in all
+	broken  error         // the first thing that a database would not have allowed, or that no writer may do
 }
 
 // mishaps are how often things go wrong.
@@ -63,9 +64,14 @@ type shelf struct {
 }
 
 // timerKey is a timer's primary key.
-type timerKey struct{ kind, object string }
+type timerKey struct {
+	kind, object string
+	dueAt        int64 // in microseconds
+}
 
-func keyOfTimer(t command.Timer) timerKey { return timerKey{string(t.Kind), t.ObjectID} }
+func keyOfTimer(t command.Timer) timerKey {
+	return timerKey{string(t.Kind), t.ObjectID, t.DueAt.UnixMicro()}
+}
 
 // transaction is one that has the head's lock.
 type transaction struct {
@@ -189,6 +195,21 @@ const poisonKey = "poison-"
 
 // commit writes everything, or says what the server would.
 func (d *simDatabase) commit(s *shelf, w *written) error {
+	if err := s.refuses(w); err != nil {
+		return err
+	}
+	d.check(s, w)
+	s.keep(w)
+	for id := range w.touched() {
+		if err := s.fits(id); err != nil {
+			d.wrong("%w, after event %d", err, len(s.events))
+		}
+	}
+	return nil
+}
+
+// refuses is what the server says to rows that it does not take.
+func (s *shelf) refuses(w *written) error {
 	if s.head.stamp != w.expects {
 		return &pq.Error{Code: "22P02", Message: movedOn}
 	}
@@ -196,11 +217,20 @@ func (d *simDatabase) commit(s *shelf, w *written) error {
 		if _, known := s.records[key{r.owner, r.key}]; known {
 			return &pq.Error{Code: "23505", Message: "the key " + r.key + " is known"}
 		}
-		if len(r.key) > len(poisonKey) && r.key[:len(poisonKey)] == poisonKey {
+		if strings.HasPrefix(r.key, poisonKey) {
 			return &pq.Error{Code: "22021", Message: "no character of ours"}
 		}
 	}
-	d.check(s, w)
+	for _, t := range w.timers {
+		if _, known := s.timers[keyOfTimer(t)]; known {
+			return &pq.Error{Code: "23505", Message: t.Key() + " is there"}
+		}
+	}
+	return nil
+}
+
+// keep writes all rows. What is deleted is what was there before.
+func (s *shelf) keep(w *written) {
 	s.head = w.head
 	s.events = append(s.events, w.events...)
 	for _, r := range w.records {
@@ -238,11 +268,11 @@ func (d *simDatabase) commit(s *shelf, w *written) error {
 	for _, t := range w.reversals {
 		s.reversals[*t.Reverses] = t.ID
 	}
-	for _, t := range w.timers {
-		s.timers[keyOfTimer(t)] = t
-	}
 	for _, t := range w.served {
 		delete(s.timers, keyOfTimer(t))
+	}
+	for _, t := range w.timers {
+		s.timers[keyOfTimer(t)] = t
 	}
 	for _, t := range w.posted {
 		s.posted[t.ID] = t
@@ -250,7 +280,13 @@ func (d *simDatabase) commit(s *shelf, w *written) error {
 			s.entries[e.AccountID] = append(s.entries[e.AccountID], e)
 		}
 	}
-	return nil
+}
+
+// waiting are the timers in the order in which they are due.
+func (s *shelf) waiting() []command.Timer {
+	return slices.SortedFunc(maps.Values(s.timers), func(a, b command.Timer) int {
+		return cmp.Or(a.DueAt.Compare(b.DueAt), strings.Compare(a.ObjectID, b.ObjectID))
+	})
 }
 
 // check says what no commit may do: leave a gap, or number something twice.
@@ -272,6 +308,13 @@ func (d *simDatabase) check(s *shelf, w *written) {
 	if !w.head.at.After(s.head.at) {
 		d.wrong("t goes back, from %v to %v", s.head.at, w.head.at)
 	}
+	rows := map[string]bool{} // a statement may change each once
+	for _, id := range append(idsOf(w.payments), idsOf(w.holds)...) {
+		if rows[id] {
+			d.wrong("%s is written twice at once", id)
+		}
+		rows[id] = true
+	}
 	more := map[ledger.AccountID]int64{}
 	for _, t := range w.posted {
 		for _, e := range t.Entries {
@@ -282,217 +325,19 @@ func (d *simDatabase) check(s *shelf, w *written) {
 	}
 }
 
+func idsOf[T any, P interface {
+	*T
+	NodeID() string
+}](of []T) []string {
+	ids := make([]string, len(of))
+	for i := range of {
+		ids[i] = P(&of[i]).NodeID()
+	}
+	return ids
+}
+
 func (d *simDatabase) wrong(format string, what ...any) {
 	if d.broken == nil {
 		d.broken = fmt.Errorf(format, what...)
 	}
 }
-
-// simSession is a writer's way to the simulated database.
-type simSession struct {
-	*simDatabase
-	by   *clocktest.Host // the writer's machine
-	open bool
-	in   *transaction
-}
-
-var _ database = (*simSession)(nil)
-
-func (s *simSession) connect(context.Context) error {
-	if s.open {
-		return nil
-	}
-	s.travel(s.by)
-	if s.chance(s.trouble.refused) {
-		return errors.New("connection refused")
-	}
-	s.open = true
-	return nil
-}
-
-// cut ends the connection; the server finds out now, or up to five seconds later.
-func (s *simSession) cut() {
-	s.open = false
-	if s.in != nil && !s.in.ended {
-		if s.chance(0.5) {
-			s.in.end()
-		} else {
-			s.in.idleUntil = s.host.Now().Add(s.upTo(5 * time.Second))
-		}
-	}
-	s.in = nil
-}
-
-func (s *simSession) lock(_ context.Context, m merchant.ID, items []*item) (*batch, map[key]*record, error) {
-	s.travel(s.by)
-	if s.chance(s.trouble.before) {
-		s.cut()
-		return nil, nil, errCut
-	}
-	shelf := s.shelves[m]
-	in, err := s.lockHead(s.by, shelf)
-	if err != nil {
-		return nil, nil, err
-	}
-	s.in = in
-	b := newBatch(m)
-	b.head, b.shown = shelf.head, s.host.Now()
-	b.setTime(b.shown)
-	known := map[key]*record{}
-	for _, i := range items {
-		if r, ok := shelf.records[i.Command.key()]; ok {
-			known[i.Command.key()] = &r
-		}
-	}
-	in.idleUntil = s.host.Now().Add(5 * time.Second)
-	if s.chance(s.trouble.after) {
-		s.cut()
-		return nil, nil, fmt.Errorf("%w: %w", connector.ErrOutcomeUnknown, errCut)
-	}
-	s.travel(s.by)
-	return b, known, nil
-}
-
-func (s *simSession) load(_ context.Context, b *batch, items []*item, known map[key]*record) error {
-	needs := b.missing(items, known)
-	if needs.nothing() {
-		return nil
-	}
-	s.travel(s.by)
-	if !s.alive() || s.chance(s.trouble.before) {
-		s.cut()
-		return errCut
-	}
-	shelf := s.in.shelf
-	for id := range needs.customers {
-		if c, ok := shelf.customers[merchant.CustomerID(id)]; ok {
-			b.customers[c.ID] = &c
-		}
-	}
-	for id := range needs.payments {
-		if p, ok := shelf.payments[payment.ID(id)]; ok {
-			b.payments[p.ID] = &p
-			needs.addPayment(b, &p)
-		}
-	}
-	for id := range needs.transactions {
-		of := ledger.TransactionID(id)
-		if t := shelf.posted[of]; t != nil {
-			b.transactions[of] = t
-			needs.addTransaction(b, t)
-		}
-		if by, ok := shelf.reversals[of]; ok {
-			b.reversals[of] = by
-		}
-	}
-	for id := range needs.holds {
-		if h, ok := shelf.holds[ledger.HoldID(id)]; ok {
-			b.holds[h.ID] = &h
-			needs.addHold(b, &h)
-		}
-	}
-	for _, a := range shelf.accounts {
-		if needs.accounts[string(a.ID)] || a.CustomerID == nil && needs.inner[innerOf(&a)] {
-			loaded := &account{Account: &a}
-			loaded.save()
-			b.accounts[a.ID] = loaded
-			if a.CustomerID == nil {
-				b.inner[innerOf(&a)] = loaded
-			}
-		}
-	}
-	return nil
-}
-
-// alive says whether the server has not ended the session meanwhile.
-func (s *simSession) alive() bool {
-	if s.in != nil && !s.in.ended && !s.in.idleUntil.IsZero() && !s.host.Now().Before(s.in.idleUntil) {
-		s.in.end()
-	}
-	return s.open && s.in != nil && !s.in.ended
-}
-
-func (s *simSession) send(b *batch, stamp int64) error {
-	w, shelf := wire(b, stamp), s.shelves[b.merchant]
-	unknown := fmt.Errorf("%w: %w", connector.ErrOutcomeUnknown, errCut)
-	if s.chance(s.trouble.late) {
-		s.sendLate(shelf, w)
-		return unknown
-	}
-	s.travel(s.by)
-	if s.chance(s.trouble.before) {
-		s.cut()
-		return unknown
-	}
-	if w.assumed {
-		in, err := s.lockHead(s.by, shelf)
-		if err != nil {
-			return err
-		}
-		s.in = in
-	} else if !s.alive() {
-		s.cut()
-		return errCut
-	}
-	err := s.execute(shelf, w)
-	if s.chance(s.trouble.after) {
-		s.cut()
-		return unknown
-	}
-	s.travel(s.by)
-	return err
-}
-
-// execute has the server execute the statement and end the transaction, whatever becomes of who has sent it.
-func (s *simSession) execute(shelf *shelf, w *written) (err error) {
-	in, done := s.in, make(chan struct{})
-	s.in, in.idleUntil = nil, time.Time{}
-	s.host.Go(func() {
-		s.host.Wait(s.upTo(time.Millisecond)) // the disk
-		if s.chance(s.trouble.full) {
-			err = &pq.Error{Code: "53100", Message: "the disk is full"}
-		} else {
-			err = s.commit(shelf, w)
-		}
-		in.end()
-		close(done)
-	})
-	s.by.Wait(clock.Forever, done)
-	return err
-}
-
-// sendLate sends a statement whose answer nobody gets, and which is executed in a while: meanwhile the lock is held, if the transaction has it.
-func (s *simSession) sendLate(shelf *shelf, w *written) {
-	in := s.in
-	s.in, s.open = nil, false
-	if in != nil {
-		if in.ended {
-			return
-		}
-		in.idleUntil = time.Time{}
-	}
-	s.host.Go(func() {
-		s.host.Wait(s.upTo(4 * time.Second))
-		if in == nil {
-			var err error
-			if in, err = s.lockHead(s.host, shelf); err != nil {
-				return
-			}
-		}
-		_ = s.commit(shelf, w) // nobody hears of an error
-		in.end()
-	})
-}
-
-func (s *simSession) rollback() {
-	if !s.open {
-		return
-	}
-	s.travel(s.by)
-	if s.in != nil {
-		s.in.end()
-		s.in = nil
-	}
-}
-
-func (s *simSession) discard() { s.cut() }

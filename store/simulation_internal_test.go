@@ -15,16 +15,17 @@ import (
 
 	"github.com/paygraph/paygraph/answer"
 	"github.com/paygraph/paygraph/auth"
-	"github.com/paygraph/paygraph/clock"
 	"github.com/paygraph/paygraph/clock/clocktest"
 	"github.com/paygraph/paygraph/command"
 	"github.com/paygraph/paygraph/event"
 	"github.com/paygraph/paygraph/ledger"
 	"github.com/paygraph/paygraph/merchant"
+	"github.com/paygraph/paygraph/money"
 	"github.com/paygraph/paygraph/payment"
+	"github.com/paygraph/paygraph/timer"
 )
 
-// TestSimulation runs two nodes, their queues, writers and hubs, on a database and a network that fail, in one thread and a time of its own
+// TestSimulation runs two nodes, their queues, writers, timers and hubs, on a database and a network that fail, in one thread and a time of its own
 // (docs/decisions/021). A seed decides everything. PAYGRAPH_SEEDS is how many are run; PAYGRAPH_SEED runs one, and prints what happened.
 func TestSimulation(t *testing.T) {
 	t.Parallel()
@@ -57,7 +58,7 @@ func TestSimulation(t *testing.T) {
 	}
 	runners.Wait()
 	t.Logf("met: %+v", met.all)
-	if !t.Failed() && (met.all.Unknown == 0 || met.all.Replayed == 0 || met.all.Refused == 0 || met.all.Poisoned == 0 || met.all.Resumed == 0) {
+	if !t.Failed() && met.all.lacks() {
 		t.Errorf("something was never met: %+v", met.all)
 	}
 }
@@ -91,7 +92,14 @@ type seen struct {
 	Steps                                                       uint64 // a hash of what ran when
 	Answered, Replayed, Refused, Unknown, Unavailable, Poisoned int    // answers
 	Events, Heard, Resumed                                      int
+	Expired, Late, Captured, Refunded                           int // payments; late is who came when its time was up
 	Killed, Frozen, Drained, Restarted                          int // nodes
+}
+
+// lacks says whether something was never met.
+func (s seen) lacks() bool {
+	return s.Unknown == 0 || s.Replayed == 0 || s.Refused == 0 || s.Poisoned == 0 || s.Resumed == 0 || s.Expired == 0 || s.Late == 0 ||
+		s.Captured == 0 || s.Refunded == 0
 }
 
 type sightings struct {
@@ -106,6 +114,7 @@ func (s *sightings) add(one seen) {
 	a.Answered, a.Replayed, a.Refused = a.Answered+one.Answered, a.Replayed+one.Replayed, a.Refused+one.Refused
 	a.Unknown, a.Unavailable, a.Poisoned = a.Unknown+one.Unknown, a.Unavailable+one.Unavailable, a.Poisoned+one.Poisoned
 	a.Events, a.Heard, a.Resumed = a.Events+one.Events, a.Heard+one.Heard, a.Resumed+one.Resumed
+	a.Expired, a.Late, a.Captured, a.Refunded = a.Expired+one.Expired, a.Late+one.Late, a.Captured+one.Captured, a.Refunded+one.Refunded
 	a.Killed, a.Frozen, a.Drained, a.Restarted = a.Killed+one.Killed, a.Frozen+one.Frozen, a.Drained+one.Drained, a.Restarted+one.Restarted
 }
 
@@ -139,18 +148,31 @@ type simNode struct {
 	merchants *merchant.Service
 	ledger    *ledger.Service
 	payments  *payment.Service
-	gone      bool // it has been killed, or stopped
-	frozen    bool
+
+	stopTimers func()
+	gone       bool // it has been killed, or stopped
+	frozen     bool
 }
 
 // What a run takes, by its own time.
 const (
 	simTrouble = 25 * time.Second
 	simPeace   = 3 * time.Minute // in which everybody who waits must have got an answer
+	simSweeps  = time.Minute     // in which everything that is due must have been served
 )
 
 // simulate is one run. Its error is what went wrong.
 func simulate(seed uint64, story *bytes.Buffer) (seen, error) {
+	w := newWorld(seed, story)
+	defer w.Close()
+	w.outside.Go(w.prepare)
+	err := w.run(func() error { return w.Run(time.Minute) }, func() error { w.begin(); return w.Run(simTrouble) }, w.settle, w.later, w.check)
+	w.seen.Steps = w.Steps()
+	return w.seen, err
+}
+
+// newWorld starts the nodes. What is logged goes into the story, if there is one. The world has to be closed.
+func newWorld(seed uint64, story *bytes.Buffer) *world {
 	sim := clocktest.New(seed)
 	w := &world{Simulation: sim, outside: sim.Host("outside"), log: slog.New(slog.DiscardHandler)}
 	if story != nil {
@@ -161,16 +183,15 @@ func simulate(seed uint64, story *bytes.Buffer) (seen, error) {
 			return a
 		}}))
 	}
-	defer sim.Close()
 	w.db = &simDatabase{sim: sim, host: sim.Host("database"), shelves: map[merchant.ID]*shelf{simMerchant: newShelf(simMerchant)}}
+	if w.Rand.IntN(2) == 0 {
+		w.db.shelves[simMerchant].head.plans = map[money.Currency]payment.FeePlan{"USD": {BasisPoints: 290, FixedMinorUnits: 30}}
+	}
 	for n := range 2 {
 		w.nodes = append(w.nodes, nil)
 		w.start(n)
 	}
-	w.outside.Go(w.prepare)
-	err := w.run(func() error { return w.Run(time.Minute) }, func() error { w.begin(); return w.Run(simTrouble) }, w.settle, w.check)
-	w.seen.Steps = sim.Steps()
-	return w.seen, err
+	return w
 }
 
 // run goes on until something is wrong.
@@ -207,23 +228,11 @@ func (w *world) start(n int) {
 		ledger:    &ledger.Service{Committer: Committer[ledger.Batch](s), Reader: reads},
 		payments:  &payment.Service{Committer: Committer[payment.Batch](s), Reader: reads},
 	}
-}
-
-// hint tells the other nodes how far a log reaches: now, late, twice, or never.
-func (w *world) hint(from int, m merchant.ID, sequence int64) {
-	for n := range w.nodes {
-		if n == from {
-			continue
-		}
-		for range w.Rand.IntN(3) {
-			w.outside.Go(func() {
-				w.db.travel(w.outside)
-				if node := w.nodes[n]; node != nil && !node.gone {
-					node.store.Hub.Hint(m, sequence)
-				}
-			})
-		}
+	timers := timer.Sweeper{
+		Source: reads, Serve: map[command.TimerKind]timer.Serve{command.PaymentExpires: w.nodes[n].payments.Expire},
+		Clock: host, Log: w.log.With("node", n),
 	}
+	w.nodes[n].stopTimers = timers.Start()
 }
 
 // prepare makes wallets with money, without any trouble.
@@ -242,7 +251,7 @@ func (w *world) prepare() {
 		if err == nil {
 			w.wallets = append(w.wallets, opened.Account.ID)
 			_, err = node.ledger.DepositFunds(ctx, simPrincipal, ledger.DepositFundsInput{
-				IdempotencyKey: fmt.Sprint("prepare-the-money-", n), AccountID: opened.Account.ID, Amount: dollars(20), Reason: "cash",
+				IdempotencyKey: fmt.Sprint("prepare-the-money-", n), AccountID: opened.Account.ID, Amount: dollars(40), Reason: "cash",
 			})
 		}
 		if err != nil {
@@ -267,54 +276,9 @@ func (w *world) begin() {
 	for range w.Rand.IntN(3) {
 		w.outside.Go(w.harm)
 	}
-}
-
-// harm befalls nodes now and then.
-func (w *world) harm() {
-	for w.pause(10 * time.Second); !w.calm; w.pause(10 * time.Second) {
-		n := w.Rand.IntN(len(w.nodes))
-		node := w.nodes[n]
-		if node.gone {
-			continue
-		}
-		switch w.Rand.IntN(3) {
-		case 0:
-			w.log.Info("a node is killed", "node", n)
-			w.seen.Killed++
-			node.gone = true
-			node.host.Freeze()
-		case 1:
-			w.log.Info("a node is frozen", "node", n)
-			w.seen.Frozen++
-			node.host.Freeze()
-			node.frozen = true
-			w.pause(12 * time.Second)
-			node.host.Thaw()
-			node.frozen = false
-			continue
-		case 2:
-			w.log.Info("a node is stopped", "node", n)
-			node.gone = true
-			stopped := make(chan struct{})
-			node.host.Go(func() {
-				node.store.queue.Close()
-				node.store.Hub.Close()
-				w.seen.Drained++
-				close(stopped)
-			})
-			if w.outside.Wait(time.Minute, stopped) == clock.TimeUp {
-				w.fail("node %d does not drain", n)
-			}
-		}
-		w.pause(3 * time.Second)
-		w.seen.Restarted++
-		w.start(n)
+	for range w.Rand.IntN(3) {
+		w.outside.Go(w.turnClocks)
 	}
-}
-
-// pause waits up to a time.
-func (w *world) pause(most time.Duration) {
-	w.outside.Wait(time.Duration(w.Rand.Int64N(int64(most))))
 }
 
 // settle ends all trouble, and waits for everybody.
@@ -336,6 +300,14 @@ func (w *world) settle() error {
 		return fmt.Errorf("who asks again waits for ever")
 	}
 	return nil
+}
+
+// later lets days pass, until the time of every payment is up.
+func (w *world) later() error {
+	if timers := w.db.shelves[simMerchant].waiting(); len(timers) > 0 {
+		w.forward(timers[len(timers)-1].DueAt)
+	}
+	return w.Run(simSweeps)
 }
 
 func (w *world) fail(format string, what ...any) {

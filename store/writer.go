@@ -230,6 +230,9 @@ func (w *writer) decide(b *batch, items []*item, known map[key]*record) ([]outco
 		}
 		b.records = append(b.records, rec)
 		known[r.key()], r.attempt = rec, rec
+		if b.behind {
+			r.attempt = nil // it could not be told from another node's
+		}
 		outcomes[n].result, outcomes[n].err = rec.first()
 	}
 	return outcomes, nil

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/paygraph/paygraph/answer"
+	"github.com/paygraph/paygraph/clock"
 	"github.com/paygraph/paygraph/command"
 	"github.com/paygraph/paygraph/ledger"
 	"github.com/paygraph/paygraph/payment"
@@ -100,7 +101,8 @@ func (h *house) tryToSweep() {
 	var all sync.WaitGroup
 	for _, node := range h.nodes {
 		s := timer.Sweeper{
-			Source: node.Store, Serve: map[command.TimerKind]timer.Serve{command.PaymentExpires: node.Payments.Expire}, Log: slog.Default(),
+			Source: node.Store, Serve: map[command.TimerKind]timer.Serve{command.PaymentExpires: node.Payments.Expire},
+			Clock: clock.Real, Log: slog.Default(),
 		}
 		all.Go(func() { _, _ = s.Sweep(h.Context()) })
 	}

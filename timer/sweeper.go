@@ -3,11 +3,15 @@ package timer
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/paygraph/paygraph/answer"
+	"github.com/paygraph/paygraph/clock"
 	"github.com/paygraph/paygraph/command"
 )
 
@@ -33,6 +37,7 @@ type Serve func(context.Context, command.Due) error
 type Sweeper struct {
 	Source Source
 	Serve  map[command.TimerKind]Serve
+	Clock  clock.Clock
 	Log    *slog.Logger
 
 	mu       sync.Mutex
@@ -42,24 +47,16 @@ type Sweeper struct {
 // Start sweeps in the background. stop waits until nothing is being served.
 func (s *Sweeper) Start() (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		s.run(ctx)
-	}()
+	running := &clock.Group{Clock: s.Clock}
+	running.Go(func() { s.run(ctx) })
 	return func() {
 		cancel()
-		<-done
+		running.Wait()
 	}
 }
 
 func (s *Sweeper) run(ctx context.Context) {
-	for wait := time.Duration(0); ; {
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(wait):
-		}
+	for wait := time.Duration(0); s.Clock.Wait(wait, ctx.Done()) != 0; {
 		switch served, err := s.Sweep(ctx); {
 		case err != nil && ctx.Err() == nil:
 			s.Log.Warn("timers cannot be read; trying again", "error", err)
@@ -79,19 +76,28 @@ func (s *Sweeper) Sweep(ctx context.Context) (served int, err error) {
 		return 0, err
 	}
 	taken := map[answer.MerchantID]int{}
-	var all sync.WaitGroup
+	all := clock.Group{Clock: s.Clock}
+	var done atomic.Int64
 	for _, d := range due {
 		serve := s.Serve[d.Kind]
 		if serve == nil || s.isSetAside(d) || taken[d.Merchant] == atOnceOfOne { // a kind of a later version is that version's
 			continue
 		}
 		taken[d.Merchant]++
-		served++
-		all.Go(func() { s.note(ctx, d, serve(ctx, d)) })
+		all.Go(func() {
+			err := serve(ctx, d)
+			if err == nil {
+				done.Add(1)
+			}
+			s.note(ctx, d, err)
+		})
 	}
 	all.Wait()
-	return served, nil
+	return int(done.Load()), nil
 }
+
+// passing are failures that say nothing of the timer: nothing can be committed now, and it is tried again as long as that lasts.
+var passing = []error{command.ErrUnavailable, command.ErrRateLimited, command.ErrOutcomeUnknown}
 
 // note counts failures. A timer that fails again and again would be tried for ever: it is set aside until the next start, with an alarm.
 func (s *Sweeper) note(ctx context.Context, d command.Due, err error) {
@@ -99,6 +105,9 @@ func (s *Sweeper) note(ctx context.Context, d command.Due, err error) {
 	defer s.mu.Unlock()
 	if err == nil || ctx.Err() != nil {
 		delete(s.failures, d)
+		return
+	}
+	if slices.ContainsFunc(passing, func(p error) bool { return errors.Is(err, p) }) {
 		return
 	}
 	if s.failures == nil || len(s.failures) > mostSetAside {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/paygraph/paygraph/answer"
 	"github.com/paygraph/paygraph/auth"
+	"github.com/paygraph/paygraph/clock"
 	"github.com/paygraph/paygraph/command"
 	"github.com/paygraph/paygraph/event"
 	"github.com/paygraph/paygraph/ledger"
@@ -84,7 +85,8 @@ func (h *house) sweep() {
 	var all sync.WaitGroup
 	for _, node := range h.nodes {
 		s := timer.Sweeper{
-			Source: node.Store, Serve: map[command.TimerKind]timer.Serve{command.PaymentExpires: node.Payments.Expire}, Log: slog.Default(),
+			Source: node.Store, Serve: map[command.TimerKind]timer.Serve{command.PaymentExpires: node.Payments.Expire},
+			Clock: clock.Real, Log: slog.Default(),
 		}
 		all.Go(func() {
 			for {
@@ -155,6 +157,25 @@ func TestPaymentsExpire(t *testing.T) {
 	h.must(h.nodes[0].Admin.Verify(t.Context(), nil, func(store.Verified) {}))
 }
 
+// TestAClockThatIsSetBack: a timer that was due is served all the same, since its row is gone then.
+func TestAClockThatIsSetBack(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	unconfirmed, confirmed := h.create(false), h.create(true)
+	h.forward(payment.AuthorizationLifetime)
+	due, err := h.nodes[0].Store.Due(t.Context(), 10)
+	if err != nil || len(due) != 2 {
+		t.Fatalf("%v are due, %v", due, err)
+	}
+	h.forward(-payment.AuthorizationLifetime) // as where another machine has become the primary
+	for _, d := range due {
+		h.must(h.nodes[1].Payments.Expire(t.Context(), d))
+	}
+	h.want(unconfirmed, payment.Expired, 2)
+	h.want(confirmed, payment.Expired, 2)
+	h.must(h.nodes[0].Admin.Verify(t.Context(), nil, func(store.Verified) {}))
+}
+
 // TestManyAreDueAtOnce serves some hundreds, of which each ends its payment once, beside a client who pays.
 func TestManyAreDueAtOnce(t *testing.T) {
 	t.Parallel()
@@ -198,7 +219,7 @@ func TestATimerThatCannotBeServed(t *testing.T) {
 		{Merchant: "mer_1", Timer: command.Timer{Kind: command.PaymentExpires, ObjectID: "pay_good"}},
 		{Merchant: "mer_1", Timer: command.Timer{Kind: "OF_A_LATER_VERSION", ObjectID: "pay_good"}},
 	}
-	s := timer.Sweeper{Source: source, Log: slog.New(slog.NewTextHandler(&log, nil)), Serve: map[command.TimerKind]timer.Serve{
+	s := timer.Sweeper{Source: source, Clock: clock.Real, Log: slog.New(slog.NewTextHandler(&log, nil)), Serve: map[command.TimerKind]timer.Serve{
 		command.PaymentExpires: func(_ context.Context, d command.Due) error {
 			if d.ObjectID == "pay_bad" {
 				bad.Add(1)
@@ -218,11 +239,34 @@ func TestATimerThatCannotBeServed(t *testing.T) {
 	}
 }
 
+// TestNothingCanBeCommitted: however long that lasts, the timer is served when it is over, and nobody hurries meanwhile.
+func TestNothingCanBeCommitted(t *testing.T) {
+	t.Parallel()
+	trouble := []error{command.ErrUnavailable, command.ErrRateLimited, command.ErrOutcomeUnknown}
+	tries := 0
+	s := timer.Sweeper{
+		Source: always{{Merchant: "mer_1", Timer: command.Timer{Kind: command.PaymentExpires, ObjectID: "pay_1"}}}, Clock: clock.Real, Log: slog.Default(),
+		Serve: map[command.TimerKind]timer.Serve{command.PaymentExpires: func(context.Context, command.Due) error {
+			tries++
+			if tries > 20 {
+				return nil
+			}
+			return fmt.Errorf("%w: a reason", trouble[tries%len(trouble)])
+		}},
+	}
+	for n := 1; n <= 21; n++ {
+		served, err := s.Sweep(t.Context())
+		if err != nil || tries != n || (served == 1) != (n == 21) {
+			t.Fatalf("after %d sweeps it was tried %d times, and served are %d, %v", n, tries, served, err)
+		}
+	}
+}
+
 // TestItSweepsByItself starts a sweeper, and stops it.
 func TestItSweepsByItself(t *testing.T) {
 	t.Parallel()
 	served := make(chan command.Due, 10_000)
-	s := timer.Sweeper{Source: always{{Merchant: "mer_1", Timer: command.Timer{Kind: command.PaymentExpires}}}, Log: slog.Default(),
+	s := timer.Sweeper{Source: always{{Merchant: "mer_1", Timer: command.Timer{Kind: command.PaymentExpires}}}, Clock: clock.Real, Log: slog.Default(),
 		Serve: map[command.TimerKind]timer.Serve{command.PaymentExpires: func(_ context.Context, d command.Due) error {
 			select {
 			case served <- d:
