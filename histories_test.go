@@ -49,13 +49,19 @@ func (h *history) judge(t *testing.T, model porcupine.Model) {
 // backends are ended: there is an order of one after the other that explains every answer.
 func TestPaymentsAreLinearisable(t *testing.T) {
 	t.Parallel()
+	areLinearisable(t, 12, paymentModel, historyOfPayment)
+}
+
+// areLinearisable judges histories at two processes whose backends are ended. Each is about something of its own, between the same wallets.
+func areLinearisable(t *testing.T, histories int, model porcupine.Model, historyOf func(t *testing.T, p *twins, n int, from, to string) *history) {
+	t.Helper()
 	p := newTwins(t)
 	from, to := p.clients[0].newWallet(t, "1000.00"), p.clients[1].newWallet(t, "0.01")
 	enough := p.endBackends()
 	unknown, operations := 0, 0
-	for n := range 12 {
-		h := historyOfPayment(t, p, n, from, to)
-		h.judge(t, paymentModel)
+	for n := range histories {
+		h := historyOf(t, p, n, from, to)
+		h.judge(t, model)
 		unknown, operations = unknown+h.unknown, operations+len(h.operations)
 	}
 	t.Logf("%d operations, %d without an end, %d backends ended", operations, unknown, enough())
@@ -170,35 +176,31 @@ func (s paymentStep) decide(p paymentState) (code string, next paymentState) {
 // and the other one is refused.
 func TestKeysAreLinearisable(t *testing.T) {
 	t.Parallel()
-	p := newTwins(t)
-	from, to := p.clients[0].newWallet(t, "1000.00"), p.clients[1].newWallet(t, "0.01")
-	enough := p.endBackends()
-	unknown, operations := 0, 0
-	for n := range 25 {
-		h := &history{begun: time.Now()}
-		var all sync.WaitGroup
-		for client := range 4 {
-			all.Go(func() {
-				for i := range 4 {
-					cents := 1 + rand.IntN(2)
-					h.do(client, cents, func() (any, error) {
-						a, err := p.clients[(client+i)%2].command("createPayment", "payment { id }", map[string]any{
-							"idempotencyKey": fmt.Sprintf("register-%09d", n), "amount": usd(cents), "source": map[string]any{"accountId": from},
-							"destinationAccountId": to, "confirm": true,
-						})
-						if strings.HasSuffix(a.Code, "IN_PROGRESS") {
-							err = errNotAnswered
-						}
-						return registerAnswer{a.Code, a.Payment.ID, a.Replayed}, err
+	areLinearisable(t, 25, registerModel, historyOfKey)
+}
+
+func historyOfKey(_ *testing.T, p *twins, n int, from, to string) *history {
+	h := &history{begun: time.Now()}
+	var all sync.WaitGroup
+	for client := range 4 {
+		all.Go(func() {
+			for i := range 4 {
+				cents := 1 + rand.IntN(2)
+				h.do(client, cents, func() (any, error) {
+					a, err := p.clients[(client+i)%2].command("createPayment", "payment { id }", map[string]any{
+						"idempotencyKey": fmt.Sprintf("register-%09d", n), "amount": usd(cents), "source": map[string]any{"accountId": from},
+						"destinationAccountId": to, "confirm": true,
 					})
-				}
-			})
-		}
-		all.Wait()
-		h.judge(t, registerModel)
-		unknown, operations = unknown+h.unknown, operations+len(h.operations)
+					if strings.HasSuffix(a.Code, "IN_PROGRESS") {
+						err = errNotAnswered
+					}
+					return registerAnswer{a.Code, a.Payment.ID, a.Replayed}, err
+				})
+			}
+		})
 	}
-	t.Logf("%d operations, %d without an end, %d backends ended", operations, unknown, enough())
+	all.Wait()
+	return h
 }
 
 type registerAnswer struct {

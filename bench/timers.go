@@ -84,7 +84,7 @@ func (b *bench) timers(ctx context.Context, all *results) error {
 		for i := range latency {
 			latency[i].latency.Merge(now[i].latency)
 		}
-		left, err := t.database.timersLeft(ctx)
+		left, err := t.database.rows(ctx, "timer")
 		if err != nil {
 			return err
 		}
@@ -126,12 +126,6 @@ func (b *bench) bothMerchants(ctx context.Context, all *results, name string, ra
 	}
 	all.note(name, tallies[0].use)
 	return tallies, nil
-}
-
-// timersLeft is how many timers there are.
-func (d *database) timersLeft(ctx context.Context) (n float64, err error) {
-	err = d.db.QueryRowContext(ctx, `SELECT count(*) FROM timer`).Scan(&n)
-	return n, err
 }
 
 func (r *results) writeTimers(b *strings.Builder) {

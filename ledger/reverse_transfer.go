@@ -47,11 +47,8 @@ func (in ReverseTransferInput) decide(b Batch) (command.Object, error) {
 	switch {
 	case transfer == nil:
 		return nil, answer.NotFound{Recorded: answer.Recorded{At: path}, ResourceID: string(in.TransactionID)}
-	case transfer.Kind != Transfer:
-		return nil, NotReversible{answer.Recorded{At: path}, string(transfer.ID), transfer.Kind, nil}
-	}
-	if by := b.ReversalOf(transfer.ID); by != nil {
-		return nil, NotReversible{answer.Recorded{At: path}, string(transfer.ID), transfer.Kind, by}
+	case transfer.Kind != Transfer || transfer.ReversedBy != nil:
+		return nil, NotReversible{answer.Recorded{At: path}, string(transfer.ID), transfer.Kind, transfer.ReversedBy}
 	}
 	from, to := transfer.between()
 	payer, err := Destination(b, InTransfer, from, transfer.Amount, path...)

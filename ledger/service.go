@@ -15,10 +15,9 @@ type Batch interface {
 	Books
 	// Customer is a customer that the command named in its needs, or nil.
 	Customer(merchant.CustomerID) *merchant.Customer
-	// Transaction is a transaction that the command named in its needs, or nil. Its accounts are there too.
+	// Transaction is a transaction that the command named in its needs, or nil. Its accounts are there too, and it
+	// says what has reversed it.
 	Transaction(TransactionID) *Transaction
-	// ReversalOf is the transaction that has reversed one that the command named in its needs, or nil.
-	ReversalOf(TransactionID) *TransactionID
 }
 
 // Reader finds the ledger's objects outside a batch.

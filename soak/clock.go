@@ -67,7 +67,7 @@ func expireAll() *fault {
 		if err := dbclock.Set(ctx, w.db, longest); err != nil {
 			return err
 		}
-		if err := w.someAreServed(ctx, due); err != nil {
+		if err := w.awaitTimers(ctx, func(left int) bool { return left < due }); err != nil {
 			return err
 		}
 		w.nodes[0].kill()
@@ -76,11 +76,6 @@ func expireAll() *fault {
 		}
 		return w.allAreServed(ctx, c)
 	}}
-}
-
-// someAreServed waits until fewer timers are left than there were.
-func (w *world) someAreServed(ctx context.Context, were int) error {
-	return w.awaitTimers(ctx, func(due int) bool { return due < were })
 }
 
 // allAreServed waits until nothing is due, and looks whether a payment waits beyond its time.
@@ -94,8 +89,8 @@ func (w *world) allAreServed(ctx context.Context, c *cycle) error {
 		return err
 	}
 	var late int
-	err = w.db.QueryRowContext(ctx, `SELECT count(*) FROM payment WHERE merchant_id = $1 AND expires_at < pg_catalog.clock_timestamp() + $2::interval
-		AND status IN ('REQUIRES_CONFIRMATION', 'AUTHORIZED', 'PARTIALLY_CAPTURED')`, w.checker.merchant, fmt.Sprint(longest.Seconds())).Scan(&late)
+	err = w.db.QueryRowContext(ctx, `SELECT count(*) FROM payment WHERE merchant_id = $1 AND expires_at < pg_catalog.clock_timestamp() + make_interval(secs => $2)
+		AND status IN ('REQUIRES_CONFIRMATION', 'AUTHORIZED', 'PARTIALLY_CAPTURED')`, w.checker.merchant, longest.Seconds()).Scan(&late)
 	if late > 0 {
 		c.wrong("%d payments wait beyond their time", late)
 	}
@@ -108,8 +103,8 @@ var errStillDue = errors.New("timers are due, and are not served")
 func (w *world) awaitTimers(ctx context.Context, enough func(due int) bool) error {
 	for deadline := time.Now().Add(w.limit(dueServed)); ; time.Sleep(20 * time.Millisecond) {
 		var due int
-		err := w.db.QueryRowContext(ctx, `SELECT count(*) FROM timer WHERE due_at < pg_catalog.clock_timestamp() + $1::interval`,
-			fmt.Sprint(longest.Seconds())).Scan(&due)
+		err := w.db.QueryRowContext(ctx, `SELECT count(*) FROM timer WHERE due_at < pg_catalog.clock_timestamp() + make_interval(secs => $1)`,
+			longest.Seconds()).Scan(&due)
 		switch {
 		case err != nil || enough(due):
 			return err

@@ -104,7 +104,7 @@ func (s *soak) write(out io.Writer) error {
 	return os.WriteFile(s.Report, []byte(text), 0o644)
 }
 
-// mainSettings bound what PostgreSQL has to read again after a kill: with five minutes between checkpoints, its own default, that alone took up to 13 s
+// mainSettings bound what PostgreSQL has to read again after a kill: with five minutes between checkpoints, its own default, that alone took 11 s
 // (docs/operations.md).
 var mainSettings = map[string]string{"checkpoint_timeout": "30s"}
 

@@ -45,7 +45,6 @@ type batch struct {
 	holds     map[ledger.HoldID]*ledger.Hold
 
 	transactions map[ledger.TransactionID]*ledger.Transaction
-	reversals    map[ledger.TransactionID]ledger.TransactionID // of these, and of others of this batch
 
 	cause event.Cause // of the command that is being decided
 
@@ -97,7 +96,6 @@ func newBatch(m merchant.ID) *batch {
 		holds:     map[ledger.HoldID]*ledger.Hold{},
 
 		transactions: map[ledger.TransactionID]*ledger.Transaction{},
-		reversals:    map[ledger.TransactionID]ledger.TransactionID{},
 
 		paymentAt: map[payment.ID]*[]*payment.Payment{},
 	}
@@ -219,14 +217,6 @@ func (b *batch) Served(t command.Timer) {
 // Transaction is a transaction that a command named in its needs, or nil.
 func (b *batch) Transaction(id ledger.TransactionID) *ledger.Transaction { return b.transactions[id] }
 
-// ReversalOf is the transaction that has reversed one that a command named in its needs, or nil.
-func (b *batch) ReversalOf(id ledger.TransactionID) *ledger.TransactionID {
-	if by, ok := b.reversals[id]; ok {
-		return &by
-	}
-	return nil
-}
-
 // Hold is a hold that a command named in its needs, or nil.
 func (b *batch) Hold(id ledger.HoldID) *ledger.Hold { return b.holds[id] }
 
@@ -247,7 +237,7 @@ func (b *batch) EndedHold(h *ledger.Hold) {
 // AddTransaction adds a transaction with its entries.
 func (b *batch) AddTransaction(t *ledger.Transaction) {
 	if t.Reverses != nil {
-		b.reversals[*t.Reverses] = t.ID
+		b.transactions[*t.Reverses].ReversedBy = &t.ID // its command has named it
 		b.newReversals = append(b.newReversals, t)
 	}
 	for i := range t.Entries {

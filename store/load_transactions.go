@@ -31,8 +31,8 @@ func (s *session) loadTransactions(ctx context.Context, b *batch, ids map[string
 	}
 	return s.byID(ctx, b, answer.TransactionPrefix, ids, reversalsByID, func(scan scanner) error {
 		r, err := scanReversal(scan)
-		if err == nil {
-			b.reversals[r.of] = r.by
+		if t := b.transactions[r.of]; t != nil && err == nil {
+			t.ReversedBy = &r.by
 		}
 		return err
 	})

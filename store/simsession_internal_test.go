@@ -106,11 +106,12 @@ func (s *simSession) load(_ context.Context, b *batch, items []*item, known map[
 	for id := range needs.transactions {
 		of := ledger.TransactionID(id)
 		if t := shelf.posted[of]; t != nil {
-			b.transactions[of] = t
-			needs.addTransaction(b, t)
-		}
-		if by, ok := shelf.reversals[of]; ok {
-			b.reversals[of] = by
+			loaded := *t
+			if by, ok := shelf.reversals[of]; ok {
+				loaded.ReversedBy = &by
+			}
+			b.transactions[of] = &loaded
+			needs.addTransaction(b, &loaded)
 		}
 	}
 	for id := range needs.holds {
