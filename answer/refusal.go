@@ -25,6 +25,7 @@ const (
 	CodeHoldNotOpen           Code = "HOLD_NOT_OPEN"
 	CodeHoldOfPayment         Code = "HOLD_OF_PAYMENT"
 	CodeIdempotencyKeyReused  Code = "IDEMPOTENCY_KEY_REUSED"
+	CodeIdempotencyKeyExpired Code = "IDEMPOTENCY_KEY_EXPIRED"
 	CodeIdempotencyInProgress Code = "IDEMPOTENCY_IN_PROGRESS"
 )
 
@@ -44,7 +45,7 @@ type Refusal interface {
 type Outcome interface{}
 
 // Recorded is a base for refusals that read state: they are recorded under the key, so that the same request gets the same
-// answer for ever, and a new attempt needs a new key. At is the path to the argument.
+// answer until the key expires, and a new attempt needs a new key. At is the path to the argument.
 type Recorded struct {
 	At []string `json:"at,omitempty"`
 }
@@ -118,6 +119,28 @@ func (IdempotencyKeyReused) Path() []string { return []string{"input", "idempote
 
 // Retryable is false: the key stays taken.
 func (IdempotencyKeyReused) Retryable() bool { return false }
+
+// IdempotencyKeyExpired refuses a key whose request was so long ago that it is answered no more. It is not done again either.
+type IdempotencyKeyExpired struct {
+	FirstSeenAt time.Time
+}
+
+// Code is IDEMPOTENCY_KEY_EXPIRED.
+func (IdempotencyKeyExpired) Code() Code { return CodeIdempotencyKeyExpired }
+
+// Message says when the key was used.
+func (r IdempotencyKeyExpired) Message() string {
+	return fmt.Sprintf("This idempotency key was used at %s, too long ago for its request to be answered again, and nothing was done. "+
+		"Use a new key for a new request.", r.FirstSeenAt.Format("2006-01-02T15:04:05Z"))
+}
+
+func (r IdempotencyKeyExpired) Error() string { return r.Message() }
+
+// Path leads to the key.
+func (IdempotencyKeyExpired) Path() []string { return []string{"input", "idempotencyKey"} }
+
+// Retryable is false: the key stays taken.
+func (IdempotencyKeyExpired) Retryable() bool { return false }
 
 // IdempotencyInProgress tells that another request with the same key was unfinished when this one's time was up.
 type IdempotencyInProgress struct{}

@@ -85,14 +85,19 @@ type Batch interface {
 	Served(Timer)
 }
 
+// KeyLifetime is how long a key's request is answered again after its object is final. From then on the key is refused.
+const KeyLifetime = 30 * 24 * time.Hour
+
 // Record is what is kept of a command under its key: "what became of my request?"
 type Record struct {
-	Key           string
-	Operation     string
-	FirstSeenAt   time.Time
-	ObjectID      *string        // what a success made or changed
-	Refusal       answer.Refusal // or the gateway's no
-	ResultVersion int16          // the format of what is frozen
+	Key            string
+	Operation      string
+	FirstSeenAt    time.Time
+	ObjectID       *string        // what a success made or changed
+	OutcomeVersion *int32         // the object's version after it; nil also in records of before this was kept
+	Refusal        answer.Refusal // or the gateway's no
+	ResultVersion  int16          // the format of what is frozen
+	Expired        bool           // the request is answered no more
 }
 
 // Do commits a command, and finds its object as [Resolve] does; replayed says that the key was known.

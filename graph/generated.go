@@ -348,6 +348,14 @@ type ComplexityRoot struct {
 		Retryable func(childComplexity int) int
 	}
 
+	IdempotencyKeyExpired struct {
+		Code        func(childComplexity int) int
+		FirstSeenAt func(childComplexity int) int
+		Message     func(childComplexity int) int
+		Path        func(childComplexity int) int
+		Retryable   func(childComplexity int) int
+	}
+
 	IdempotencyKeyReused struct {
 		Code              func(childComplexity int) int
 		ConflictingPaths  func(childComplexity int) int
@@ -359,11 +367,13 @@ type ComplexityRoot struct {
 	}
 
 	IdempotentRequest struct {
-		FirstSeenAt func(childComplexity int) int
-		Key         func(childComplexity int) int
-		Object      func(childComplexity int) int
-		Operation   func(childComplexity int) int
-		Refusal     func(childComplexity int) int
+		Expired        func(childComplexity int) int
+		FirstSeenAt    func(childComplexity int) int
+		Key            func(childComplexity int) int
+		Object         func(childComplexity int) int
+		Operation      func(childComplexity int) int
+		OutcomeVersion func(childComplexity int) int
+		Refusal        func(childComplexity int) int
 	}
 
 	InsufficientFunds struct {
@@ -1860,6 +1870,37 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.IdempotencyInProgress.Retryable(childComplexity), true
 
+	case "IdempotencyKeyExpired.code":
+		if e.ComplexityRoot.IdempotencyKeyExpired.Code == nil {
+			break
+		}
+
+		return e.ComplexityRoot.IdempotencyKeyExpired.Code(childComplexity), true
+	case "IdempotencyKeyExpired.firstSeenAt":
+		if e.ComplexityRoot.IdempotencyKeyExpired.FirstSeenAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.IdempotencyKeyExpired.FirstSeenAt(childComplexity), true
+	case "IdempotencyKeyExpired.message":
+		if e.ComplexityRoot.IdempotencyKeyExpired.Message == nil {
+			break
+		}
+
+		return e.ComplexityRoot.IdempotencyKeyExpired.Message(childComplexity), true
+	case "IdempotencyKeyExpired.path":
+		if e.ComplexityRoot.IdempotencyKeyExpired.Path == nil {
+			break
+		}
+
+		return e.ComplexityRoot.IdempotencyKeyExpired.Path(childComplexity), true
+	case "IdempotencyKeyExpired.retryable":
+		if e.ComplexityRoot.IdempotencyKeyExpired.Retryable == nil {
+			break
+		}
+
+		return e.ComplexityRoot.IdempotencyKeyExpired.Retryable(childComplexity), true
+
 	case "IdempotencyKeyReused.code":
 		if e.ComplexityRoot.IdempotencyKeyReused.Code == nil {
 			break
@@ -1903,6 +1944,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.IdempotencyKeyReused.Retryable(childComplexity), true
 
+	case "IdempotentRequest.expired":
+		if e.ComplexityRoot.IdempotentRequest.Expired == nil {
+			break
+		}
+
+		return e.ComplexityRoot.IdempotentRequest.Expired(childComplexity), true
 	case "IdempotentRequest.firstSeenAt":
 		if e.ComplexityRoot.IdempotentRequest.FirstSeenAt == nil {
 			break
@@ -1927,6 +1974,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.IdempotentRequest.Operation(childComplexity), true
+	case "IdempotentRequest.outcomeVersion":
+		if e.ComplexityRoot.IdempotentRequest.OutcomeVersion == nil {
+			break
+		}
+
+		return e.ComplexityRoot.IdempotentRequest.OutcomeVersion(childComplexity), true
 	case "IdempotentRequest.refusal":
 		if e.ComplexityRoot.IdempotentRequest.Refusal == nil {
 			break
@@ -3299,7 +3352,9 @@ scalar Metadata
 
 """
 Names one attempt of a client to do something: 16 to 255 printable ASCII characters without spaces, such as a UUID. The same request with the same
-key is done once, however often it is sent, and always gets the same answer. A new attempt needs a new key.
+key is done once, however often it is sent, and gets the same answer for 30 days after its object is final: after the last change of a payment whose
+status is final, after the end of a hold, else after the request itself. From then on it gets an IdempotencyKeyExpired, and is still not done again.
+A new attempt needs a new key.
 """
 scalar IdempotencyKey
 
@@ -3893,8 +3948,12 @@ type IdempotentRequest {
   firstSeenAt: DateTime!
   "What the request made or changed, as it is now; null where it was refused, or where the token may not see it."
   object: Node
+  "The version that the object had after the request; null where it was refused, and for requests of before this was kept."
+  outcomeVersion: Int
   "Why it was refused; null where it succeeded."
   refusal: UserError
+  "Whether it is so long ago that the request gets an IdempotencyKeyExpired."
+  expired: Boolean!
 }
 
 "The direction of a list."
@@ -4543,6 +4602,7 @@ union CreateCustomerResult =
   | CreateCustomerSuccess
   | ValidationFailed
   | IdempotencyKeyReused
+  | IdempotencyKeyExpired
   | IdempotencyInProgress
 
 "The customer was created."
@@ -4559,6 +4619,7 @@ union OpenAccountResult =
   | ValidationFailed
   | NotFound
   | IdempotencyKeyReused
+  | IdempotencyKeyExpired
   | IdempotencyInProgress
 
 "The account was opened."
@@ -4578,6 +4639,7 @@ union SetAccountStatusResult =
   | AccountNotActive
   | AccountNotEmpty
   | IdempotencyKeyReused
+  | IdempotencyKeyExpired
   | IdempotencyInProgress
 
 "The account has the status."
@@ -4597,6 +4659,7 @@ union DepositFundsResult =
   | CurrencyMismatch
   | BalanceOutOfRange
   | IdempotencyKeyReused
+  | IdempotencyKeyExpired
   | IdempotencyInProgress
 
 "The money is in the wallet."
@@ -4617,6 +4680,7 @@ union TransferFundsResult =
   | BalanceOutOfRange
   | InsufficientFunds
   | IdempotencyKeyReused
+  | IdempotencyKeyExpired
   | IdempotencyInProgress
 
 "The money has moved."
@@ -4637,6 +4701,7 @@ union PlaceHoldResult =
   | BalanceOutOfRange
   | InsufficientFunds
   | IdempotencyKeyReused
+  | IdempotencyKeyExpired
   | IdempotencyInProgress
 
 "The money is set aside."
@@ -4657,6 +4722,7 @@ union ReleaseHoldResult =
   | HoldNotOpen
   | HoldOfPayment
   | IdempotencyKeyReused
+  | IdempotencyKeyExpired
   | IdempotencyInProgress
 
 "The money is free again."
@@ -4679,6 +4745,7 @@ union CreatePaymentResult =
   | BalanceOutOfRange
   | InsufficientFunds
   | IdempotencyKeyReused
+  | IdempotencyKeyExpired
   | IdempotencyInProgress
 
 "The payment was created."
@@ -4701,6 +4768,7 @@ union ConfirmPaymentResult =
   | BalanceOutOfRange
   | InsufficientFunds
   | IdempotencyKeyReused
+  | IdempotencyKeyExpired
   | IdempotencyInProgress
 
 "The payment was confirmed."
@@ -4722,6 +4790,7 @@ union CapturePaymentResult =
   | AmountExceedsCapturable
   | BalanceOutOfRange
   | IdempotencyKeyReused
+  | IdempotencyKeyExpired
   | IdempotencyInProgress
 
 "The money was taken."
@@ -4741,6 +4810,7 @@ union CancelPaymentResult =
   | VersionConflict
   | InvalidState
   | IdempotencyKeyReused
+  | IdempotencyKeyExpired
   | IdempotencyInProgress
 
 "The payment has ended."
@@ -4764,6 +4834,7 @@ union RefundPaymentResult =
   | InsufficientFunds
   | BalanceOutOfRange
   | IdempotencyKeyReused
+  | IdempotencyKeyExpired
   | IdempotencyInProgress
 
 "The money was given back."
@@ -4786,6 +4857,7 @@ union ReverseTransferResult =
   | InsufficientFunds
   | BalanceOutOfRange
   | IdempotencyKeyReused
+  | IdempotencyKeyExpired
   | IdempotencyInProgress
 
 "The transfer is undone."
@@ -4843,6 +4915,8 @@ enum ErrorCode {
   HOLD_OF_PAYMENT
   "The key was used for another request."
   IDEMPOTENCY_KEY_REUSED
+  "The key was used so long ago that its request is answered no more."
+  IDEMPOTENCY_KEY_EXPIRED
   "Another request with this key is still being worked on."
   IDEMPOTENCY_IN_PROGRESS
 }
@@ -5099,6 +5173,20 @@ type IdempotencyKeyReused implements UserError {
   "The mutation that the key was used for."
   originalOperation: String!
   "When the other request was first decided."
+  firstSeenAt: DateTime!
+}
+
+"The key was used so long ago that its request is answered no more. It was not done again: a new request needs a new key."
+type IdempotencyKeyExpired implements UserError {
+  "The machine-readable name of the refusal."
+  code: ErrorCode!
+  "The refusal in a sentence, for people."
+  message: String!
+  "Leads to the argument that caused it."
+  path: [String!]
+  "Whether the same request with the same key may yet succeed."
+  retryable: Boolean!
+  "When the request was first decided."
   firstSeenAt: DateTime!
 }
 
@@ -5503,8 +5591,12 @@ func (ec *executionContext) childFields_IdempotentRequest(ctx context.Context, f
 		return ec.fieldContext_IdempotentRequest_firstSeenAt(ctx, field)
 	case "object":
 		return ec.fieldContext_IdempotentRequest_object(ctx, field)
+	case "outcomeVersion":
+		return ec.fieldContext_IdempotentRequest_outcomeVersion(ctx, field)
 	case "refusal":
 		return ec.fieldContext_IdempotentRequest_refusal(ctx, field)
+	case "expired":
+		return ec.fieldContext_IdempotentRequest_expired(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type IdempotentRequest", field.Name)
 }
@@ -9385,6 +9477,57 @@ func (ec *executionContext) fieldContext_IdempotencyInProgress_retryable(_ conte
 	return graphql.NewScalarFieldContext("IdempotencyInProgress", field, true, false, "Boolean")
 }
 
+func (ec *executionContext) _IdempotencyKeyExpired_code(ctx context.Context, field graphql.CollectedField, obj *answer.IdempotencyKeyExpired) (ret graphql.Marshaler) {
+	return ec.marshalNErrorCode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐCode(ctx, field.Selections, obj.Code())
+}
+func (ec *executionContext) fieldContext_IdempotencyKeyExpired_code(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("IdempotencyKeyExpired", field, true, false, "ErrorCode")
+}
+
+func (ec *executionContext) _IdempotencyKeyExpired_message(ctx context.Context, field graphql.CollectedField, obj *answer.IdempotencyKeyExpired) (ret graphql.Marshaler) {
+	return ec.marshalNString2string(ctx, field.Selections, obj.Message())
+}
+func (ec *executionContext) fieldContext_IdempotencyKeyExpired_message(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("IdempotencyKeyExpired", field, true, false, "String")
+}
+
+func (ec *executionContext) _IdempotencyKeyExpired_path(ctx context.Context, field graphql.CollectedField, obj *answer.IdempotencyKeyExpired) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_IdempotencyKeyExpired_path(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Path(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
+			return ec.marshalOString2ᚕstringᚄ(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_IdempotencyKeyExpired_path(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("IdempotencyKeyExpired", field, true, false, "String")
+}
+
+func (ec *executionContext) _IdempotencyKeyExpired_retryable(ctx context.Context, field graphql.CollectedField, obj *answer.IdempotencyKeyExpired) (ret graphql.Marshaler) {
+	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Retryable())
+}
+func (ec *executionContext) fieldContext_IdempotencyKeyExpired_retryable(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("IdempotencyKeyExpired", field, true, false, "Boolean")
+}
+
+func (ec *executionContext) _IdempotencyKeyExpired_firstSeenAt(ctx context.Context, field graphql.CollectedField, obj *answer.IdempotencyKeyExpired) (ret graphql.Marshaler) {
+	return ec.marshalNDateTime2timeᚐTime(ctx, field.Selections, obj.FirstSeenAt)
+}
+func (ec *executionContext) fieldContext_IdempotencyKeyExpired_firstSeenAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("IdempotencyKeyExpired", field, false, false, "DateTime")
+}
+
 func (ec *executionContext) _IdempotencyKeyReused_code(ctx context.Context, field graphql.CollectedField, obj *answer.IdempotencyKeyReused) (ret graphql.Marshaler) {
 	return ec.marshalNErrorCode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐCode(ctx, field.Selections, obj.Code())
 }
@@ -9519,6 +9662,13 @@ func (ec *executionContext) fieldContext_IdempotentRequest_object(_ context.Cont
 	return fc, nil
 }
 
+func (ec *executionContext) _IdempotentRequest_outcomeVersion(ctx context.Context, field graphql.CollectedField, obj *command.Record) (ret graphql.Marshaler) {
+	return ec.marshalOInt2ᚖint32(ctx, field.Selections, obj.OutcomeVersion)
+}
+func (ec *executionContext) fieldContext_IdempotentRequest_outcomeVersion(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("IdempotentRequest", field, false, false, "Int")
+}
+
 func (ec *executionContext) _IdempotentRequest_refusal(ctx context.Context, field graphql.CollectedField, obj *command.Record) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -9549,6 +9699,13 @@ func (ec *executionContext) fieldContext_IdempotentRequest_refusal(_ context.Con
 		},
 	}
 	return fc, nil
+}
+
+func (ec *executionContext) _IdempotentRequest_expired(ctx context.Context, field graphql.CollectedField, obj *command.Record) (ret graphql.Marshaler) {
+	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Expired)
+}
+func (ec *executionContext) fieldContext_IdempotentRequest_expired(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("IdempotentRequest", field, false, false, "Boolean")
 }
 
 func (ec *executionContext) _InsufficientFunds_code(ctx context.Context, field graphql.CollectedField, obj *ledger.InsufficientFunds) (ret graphql.Marshaler) {
@@ -15326,6 +15483,13 @@ func (ec *executionContext) _CancelPaymentResult(ctx context.Context, sel ast.Se
 			return graphql.Null
 		}
 		return ec._IdempotencyKeyReused(ctx, sel, obj)
+	case answer.IdempotencyKeyExpired:
+		return ec._IdempotencyKeyExpired(ctx, sel, &obj)
+	case *answer.IdempotencyKeyExpired:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._IdempotencyKeyExpired(ctx, sel, obj)
 	case answer.IdempotencyInProgress:
 		return ec._IdempotencyInProgress(ctx, sel, &obj)
 	case *answer.IdempotencyInProgress:
@@ -15388,6 +15552,13 @@ func (ec *executionContext) _CapturePaymentResult(ctx context.Context, sel ast.S
 			return graphql.Null
 		}
 		return ec._IdempotencyKeyReused(ctx, sel, obj)
+	case answer.IdempotencyKeyExpired:
+		return ec._IdempotencyKeyExpired(ctx, sel, &obj)
+	case *answer.IdempotencyKeyExpired:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._IdempotencyKeyExpired(ctx, sel, obj)
 	case answer.IdempotencyInProgress:
 		return ec._IdempotencyInProgress(ctx, sel, &obj)
 	case *answer.IdempotencyInProgress:
@@ -15478,6 +15649,13 @@ func (ec *executionContext) _ConfirmPaymentResult(ctx context.Context, sel ast.S
 			return graphql.Null
 		}
 		return ec._IdempotencyKeyReused(ctx, sel, obj)
+	case answer.IdempotencyKeyExpired:
+		return ec._IdempotencyKeyExpired(ctx, sel, &obj)
+	case *answer.IdempotencyKeyExpired:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._IdempotencyKeyExpired(ctx, sel, obj)
 	case answer.IdempotencyInProgress:
 		return ec._IdempotencyInProgress(ctx, sel, &obj)
 	case *answer.IdempotencyInProgress:
@@ -15540,6 +15718,13 @@ func (ec *executionContext) _CreateCustomerResult(ctx context.Context, sel ast.S
 			return graphql.Null
 		}
 		return ec._IdempotencyKeyReused(ctx, sel, obj)
+	case answer.IdempotencyKeyExpired:
+		return ec._IdempotencyKeyExpired(ctx, sel, &obj)
+	case *answer.IdempotencyKeyExpired:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._IdempotencyKeyExpired(ctx, sel, obj)
 	case answer.IdempotencyInProgress:
 		return ec._IdempotencyInProgress(ctx, sel, &obj)
 	case *answer.IdempotencyInProgress:
@@ -15595,6 +15780,13 @@ func (ec *executionContext) _CreatePaymentResult(ctx context.Context, sel ast.Se
 			return graphql.Null
 		}
 		return ec._IdempotencyKeyReused(ctx, sel, obj)
+	case answer.IdempotencyKeyExpired:
+		return ec._IdempotencyKeyExpired(ctx, sel, &obj)
+	case *answer.IdempotencyKeyExpired:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._IdempotencyKeyExpired(ctx, sel, obj)
 	case answer.IdempotencyInProgress:
 		return ec._IdempotencyInProgress(ctx, sel, &obj)
 	case *answer.IdempotencyInProgress:
@@ -15664,6 +15856,13 @@ func (ec *executionContext) _DepositFundsResult(ctx context.Context, sel ast.Sel
 			return graphql.Null
 		}
 		return ec._IdempotencyKeyReused(ctx, sel, obj)
+	case answer.IdempotencyKeyExpired:
+		return ec._IdempotencyKeyExpired(ctx, sel, &obj)
+	case *answer.IdempotencyKeyExpired:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._IdempotencyKeyExpired(ctx, sel, obj)
 	case answer.IdempotencyInProgress:
 		return ec._IdempotencyInProgress(ctx, sel, &obj)
 	case *answer.IdempotencyInProgress:
@@ -15816,6 +16015,13 @@ func (ec *executionContext) _OpenAccountResult(ctx context.Context, sel ast.Sele
 			return graphql.Null
 		}
 		return ec._IdempotencyKeyReused(ctx, sel, obj)
+	case answer.IdempotencyKeyExpired:
+		return ec._IdempotencyKeyExpired(ctx, sel, &obj)
+	case *answer.IdempotencyKeyExpired:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._IdempotencyKeyExpired(ctx, sel, obj)
 	case answer.IdempotencyInProgress:
 		return ec._IdempotencyInProgress(ctx, sel, &obj)
 	case *answer.IdempotencyInProgress:
@@ -15918,6 +16124,13 @@ func (ec *executionContext) _PlaceHoldResult(ctx context.Context, sel ast.Select
 			return graphql.Null
 		}
 		return ec._IdempotencyKeyReused(ctx, sel, obj)
+	case answer.IdempotencyKeyExpired:
+		return ec._IdempotencyKeyExpired(ctx, sel, &obj)
+	case *answer.IdempotencyKeyExpired:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._IdempotencyKeyExpired(ctx, sel, obj)
 	case answer.IdempotencyInProgress:
 		return ec._IdempotencyInProgress(ctx, sel, &obj)
 	case *answer.IdempotencyInProgress:
@@ -16008,6 +16221,13 @@ func (ec *executionContext) _RefundPaymentResult(ctx context.Context, sel ast.Se
 			return graphql.Null
 		}
 		return ec._IdempotencyKeyReused(ctx, sel, obj)
+	case answer.IdempotencyKeyExpired:
+		return ec._IdempotencyKeyExpired(ctx, sel, &obj)
+	case *answer.IdempotencyKeyExpired:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._IdempotencyKeyExpired(ctx, sel, obj)
 	case answer.IdempotencyInProgress:
 		return ec._IdempotencyInProgress(ctx, sel, &obj)
 	case *answer.IdempotencyInProgress:
@@ -16084,6 +16304,13 @@ func (ec *executionContext) _ReleaseHoldResult(ctx context.Context, sel ast.Sele
 			return graphql.Null
 		}
 		return ec._IdempotencyKeyReused(ctx, sel, obj)
+	case answer.IdempotencyKeyExpired:
+		return ec._IdempotencyKeyExpired(ctx, sel, &obj)
+	case *answer.IdempotencyKeyExpired:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._IdempotencyKeyExpired(ctx, sel, obj)
 	case answer.IdempotencyInProgress:
 		return ec._IdempotencyInProgress(ctx, sel, &obj)
 	case *answer.IdempotencyInProgress:
@@ -16160,6 +16387,13 @@ func (ec *executionContext) _ReverseTransferResult(ctx context.Context, sel ast.
 			return graphql.Null
 		}
 		return ec._IdempotencyKeyReused(ctx, sel, obj)
+	case answer.IdempotencyKeyExpired:
+		return ec._IdempotencyKeyExpired(ctx, sel, &obj)
+	case *answer.IdempotencyKeyExpired:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._IdempotencyKeyExpired(ctx, sel, obj)
 	case answer.IdempotencyInProgress:
 		return ec._IdempotencyInProgress(ctx, sel, &obj)
 	case *answer.IdempotencyInProgress:
@@ -16229,6 +16463,13 @@ func (ec *executionContext) _SetAccountStatusResult(ctx context.Context, sel ast
 			return graphql.Null
 		}
 		return ec._IdempotencyKeyReused(ctx, sel, obj)
+	case answer.IdempotencyKeyExpired:
+		return ec._IdempotencyKeyExpired(ctx, sel, &obj)
+	case *answer.IdempotencyKeyExpired:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._IdempotencyKeyExpired(ctx, sel, obj)
 	case answer.IdempotencyInProgress:
 		return ec._IdempotencyInProgress(ctx, sel, &obj)
 	case *answer.IdempotencyInProgress:
@@ -16298,6 +16539,13 @@ func (ec *executionContext) _TransferFundsResult(ctx context.Context, sel ast.Se
 			return graphql.Null
 		}
 		return ec._IdempotencyKeyReused(ctx, sel, obj)
+	case answer.IdempotencyKeyExpired:
+		return ec._IdempotencyKeyExpired(ctx, sel, &obj)
+	case *answer.IdempotencyKeyExpired:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._IdempotencyKeyExpired(ctx, sel, obj)
 	case answer.IdempotencyInProgress:
 		return ec._IdempotencyInProgress(ctx, sel, &obj)
 	case *answer.IdempotencyInProgress:
@@ -16395,6 +16643,13 @@ func (ec *executionContext) _UserError(ctx context.Context, sel ast.SelectionSet
 			return graphql.Null
 		}
 		return ec._IdempotencyKeyReused(ctx, sel, obj)
+	case answer.IdempotencyKeyExpired:
+		return ec._IdempotencyKeyExpired(ctx, sel, &obj)
+	case *answer.IdempotencyKeyExpired:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._IdempotencyKeyExpired(ctx, sel, obj)
 	case answer.IdempotencyInProgress:
 		return ec._IdempotencyInProgress(ctx, sel, &obj)
 	case *answer.IdempotencyInProgress:
@@ -18387,6 +18642,59 @@ func (ec *executionContext) _IdempotencyInProgress(ctx context.Context, sel ast.
 	return out
 }
 
+var idempotencyKeyExpiredImplementors = []string{"IdempotencyKeyExpired", "CreateCustomerResult", "OpenAccountResult", "SetAccountStatusResult", "DepositFundsResult", "TransferFundsResult", "PlaceHoldResult", "ReleaseHoldResult", "CreatePaymentResult", "ConfirmPaymentResult", "CapturePaymentResult", "CancelPaymentResult", "RefundPaymentResult", "ReverseTransferResult", "UserError"}
+
+func (ec *executionContext) _IdempotencyKeyExpired(ctx context.Context, sel ast.SelectionSet, obj *answer.IdempotencyKeyExpired) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, idempotencyKeyExpiredImplementors)
+
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("IdempotencyKeyExpired")
+		case "code":
+			out.Values[i] = ec._IdempotencyKeyExpired_code(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "message":
+			out.Values[i] = ec._IdempotencyKeyExpired_message(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "path":
+			out.Values[i] = ec._IdempotencyKeyExpired_path(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "retryable":
+			out.Values[i] = ec._IdempotencyKeyExpired_retryable(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "firstSeenAt":
+			out.Values[i] = ec._IdempotencyKeyExpired_firstSeenAt(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
 var idempotencyKeyReusedImplementors = []string{"IdempotencyKeyReused", "CreateCustomerResult", "OpenAccountResult", "SetAccountStatusResult", "DepositFundsResult", "TransferFundsResult", "PlaceHoldResult", "ReleaseHoldResult", "CreatePaymentResult", "ConfirmPaymentResult", "CapturePaymentResult", "CancelPaymentResult", "RefundPaymentResult", "ReverseTransferResult", "UserError"}
 
 func (ec *executionContext) _IdempotencyKeyReused(ctx context.Context, sel ast.SelectionSet, obj *answer.IdempotencyKeyReused) graphql.Marshaler {
@@ -18482,9 +18790,19 @@ func (ec *executionContext) _IdempotentRequest(ctx context.Context, sel ast.Sele
 				func(ctx context.Context) graphql.Marshaler {
 					return ec._IdempotentRequest_object(ctx, field, obj)
 				})
+		case "outcomeVersion":
+			out.Values[i] = ec._IdempotentRequest_outcomeVersion(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
 		case "refusal":
 			out.Values[i] = ec._IdempotentRequest_refusal(ctx, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "expired":
+			out.Values[i] = ec._IdempotentRequest_expired(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
 		default:

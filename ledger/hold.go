@@ -61,8 +61,8 @@ func (id HoldID) MadeBy() TransactionID {
 	return TransactionID(answer.Derive(answer.TransactionPrefix, string(id), 0))
 }
 
-// holdMadeBy is the identifier of the hold that a transaction makes.
-func holdMadeBy(id TransactionID) HoldID {
+// Hold is the identifier of the hold that the transaction makes, if it makes one. The identifier has to be one.
+func (id TransactionID) Hold() HoldID {
 	return HoldID(answer.Derive(answer.HoldPrefix, string(id), 0))
 }
 
@@ -84,7 +84,7 @@ func (h *Hold) End(posted int64, from, to *Account) []Leg {
 // Made is the hold that the transaction made, as it was then; nil where it made none.
 func (t *Transaction) Made() *Hold {
 	h := &Hold{
-		ID: holdMadeBy(t.ID), PaymentID: t.PaymentID, Reference: t.Reference, Salt: t.Salt, CreatedAt: t.CreatedAt,
+		ID: t.ID.Hold(), PaymentID: t.PaymentID, Reference: t.Reference, Salt: t.Salt, CreatedAt: t.CreatedAt,
 	}
 	for _, e := range t.Entries {
 		switch {
@@ -121,7 +121,7 @@ func (l Leg) hold(t TransactionID) *HoldID {
 	case l.Ends != nil:
 		return &l.Ends.ID
 	}
-	id := holdMadeBy(t)
+	id := t.Hold()
 	return &id
 }
 

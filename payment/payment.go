@@ -53,6 +53,14 @@ type Payment struct {
 // NodeID is the payment's identifier.
 func (p *Payment) NodeID() string { return string(p.ID) }
 
+// FinalAt is when the payment last changed, where its status will not change any more; nil where it may.
+func (p *Payment) FinalAt() *time.Time {
+	if !Terminal(p.Status) {
+		return nil
+	}
+	return &p.UpdatedAt
+}
+
 // Authorized is what the source has agreed to: what was set aside or, without that, what was taken at once.
 func (p *Payment) Authorized() money.Amount {
 	return p.of(max(p.AuthorizedMinorUnits, p.CapturedMinorUnits))

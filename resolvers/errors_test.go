@@ -202,7 +202,7 @@ type stray struct{ answer.NotFound }
 func TestARefusalThatIsNoMemberIsADefectAndNoPanic(t *testing.T) {
 	t.Parallel()
 	known := append([]answer.Refusal{
-		answer.ValidationFailed{}, answer.IdempotencyKeyReused{}, answer.IdempotencyInProgress{}, stray{},
+		answer.ValidationFailed{}, answer.IdempotencyKeyReused{}, answer.IdempotencyKeyExpired{}, answer.IdempotencyInProgress{}, stray{},
 	}, payment.Refusals...)
 	passed := 0
 	for _, f := range schema.Mutation.Fields {

@@ -1,16 +1,48 @@
 package resolvers_test
 
 import (
+	"cmp"
 	"fmt"
 	"testing"
+
+	"github.com/paygraph/paygraph/command"
+	"github.com/paygraph/paygraph/store/storetest"
 )
 
-const whatBecame = `query ($key: IdempotencyKey!) { idempotentRequest(key: $key) { key operation firstSeenAt object { id __typename }
+const whatBecame = `query ($key: IdempotencyKey!) { idempotentRequest(key: $key) { key operation firstSeenAt object { id __typename } outcomeVersion expired
 	refusal { __typename code message path retryable } } }`
 
 func TestAReplayIsTheSameObjectAsItIsNow(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, start(t).merchant(t)).captured(t)
+	inputs := s.inputs(t)
+	versions := map[string]string{"setAccountStatus": "2", "confirmPayment": "2", "cancelPayment": "2"} // others leave the first one
+	for mutation := range objects {
+		input, ok := inputs[mutation]
+		if !ok {
+			t.Errorf("the test does not replay %s", mutation)
+			continue
+		}
+		first, again := s.do(t, mutation, input), s.do(t, mutation, input)
+		if at(first, "replayed") != false || at(again, "replayed") != true || text(first, "object", "id") == "" ||
+			fmt.Sprint(at(first, "object")) != fmt.Sprint(at(again, "object")) {
+			t.Errorf("%s was answered %v, and again %v", mutation, first, again)
+		}
+		record := at(s.must(t, whatBecame, vars{"key": input["idempotencyKey"]}), "idempotentRequest")
+		if text(record, "object", "id") != text(first, "object", "id") || text(record, "operation") != mutation ||
+			at(record, "refusal") != nil || text(record, "key") != input["idempotencyKey"] || text(record, "firstSeenAt") == "" ||
+			fmt.Sprint(at(record, "outcomeVersion")) != cmp.Or(versions[mutation], "1") || at(record, "expired") != false {
+			t.Errorf("the record of %s is %v", mutation, record)
+		}
+	}
+	if got := s.balance(t, s.from); got != "96.49" { // 100 - 1 - 2.50 + 7 - 0.01 - 4 - 3
+		t.Errorf("the balance is %s: a replay has moved money", got)
+	}
+}
+
+// inputs are what every mutation does something with, each under a key.
+func (s *scene) inputs(t *testing.T) map[string]vars {
+	t.Helper()
 	inputs := map[string]vars{
 		"createCustomer":   {"name": "Grace", "metadata": vars{"b": "2", "a": "1"}},
 		"openAccount":      {"customerId": s.customer, "currency": "USD"},
@@ -26,26 +58,44 @@ func TestAReplayIsTheSameObjectAsItIsNow(t *testing.T) {
 		"refundPayment":    {"paymentId": s.authorized, "amount": usd("0.25")},
 		"reverseTransfer":  {"transactionId": s.transfer, "reason": "a mistake"},
 	}
+	for _, input := range inputs {
+		input["idempotencyKey"] = key()
+	}
+	return inputs
+}
+
+// TestAnExpiredKeyIsRefusedByEveryMutation asks again after 30 days: for all but the hold, which is still open.
+func TestAnExpiredKeyIsRefusedByEveryMutation(t *testing.T) {
+	t.Parallel()
+	dsn := storetest.DSN(t)
+	forward := storetest.Clock(t, dsn)
+	s := newScene(t, startAt(t, storetest.At(t, dsn)).merchant(t)).captured(t)
+	inputs := s.inputs(t)
 	for mutation := range objects {
-		input, ok := inputs[mutation]
-		if !ok {
-			t.Errorf("the test does not replay %s", mutation)
+		s.make(t, mutation, inputs[mutation])
+	}
+	balance := s.balance(t, s.from)
+	forward(command.KeyLifetime)
+	for mutation := range objects {
+		again := s.do(t, mutation, inputs[mutation])
+		record := at(s.must(t, whatBecame, vars{"key": inputs[mutation]["idempotencyKey"]}), "idempotentRequest")
+		if mutation == "placeHold" {
+			if at(again, "replayed") != true || at(record, "expired") != false {
+				t.Errorf("%s of a hold that is open was answered %v, and its record is %v", mutation, again, record)
+			}
 			continue
 		}
-		input["idempotencyKey"] = key()
-		first, again := s.do(t, mutation, input), s.do(t, mutation, input)
-		if at(first, "replayed") != false || at(again, "replayed") != true || text(first, "object", "id") == "" ||
-			fmt.Sprint(at(first, "object")) != fmt.Sprint(at(again, "object")) {
-			t.Errorf("%s was answered %v, and again %v", mutation, first, again)
+		if text(again, "__typename") != "IdempotencyKeyExpired" || text(again, "code") != "IDEMPOTENCY_KEY_EXPIRED" ||
+			at(again, "retryable") != false || dotted(at(again, "path")) != "input.idempotencyKey" || text(again, "message") == "" ||
+			text(again, "firstSeenAt") == "" || text(again, "firstSeenAt") != text(record, "firstSeenAt") {
+			t.Errorf("%s was answered %v, want IdempotencyKeyExpired", mutation, again)
 		}
-		record := at(s.must(t, whatBecame, vars{"key": input["idempotencyKey"]}), "idempotentRequest")
-		if text(record, "object", "id") != text(first, "object", "id") || text(record, "operation") != mutation ||
-			at(record, "refusal") != nil || text(record, "key") != input["idempotencyKey"] || text(record, "firstSeenAt") == "" {
+		if at(record, "expired") != true || text(record, "object", "id") == "" {
 			t.Errorf("the record of %s is %v", mutation, record)
 		}
 	}
-	if got := s.balance(t, s.from); got != "96.49" { // 100 - 1 - 2.50 + 7 - 0.01 - 4 - 3
-		t.Errorf("the balance is %s: a replay has moved money", got)
+	if got := s.balance(t, s.from); got != balance {
+		t.Errorf("the balance was %s, and is %s: something was done again", balance, got)
 	}
 }
 

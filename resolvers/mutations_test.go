@@ -29,6 +29,7 @@ var refusalFields = map[string]string{
 	"HoldOfPayment":           `hold: resourceId holdPayment: paymentId`,
 	"CurrencyMismatch":        `mismatched: resourceId expected actual`,
 	"IdempotencyKeyReused":    `conflictingPaths originalOperation firstSeenAt`,
+	"IdempotencyKeyExpired":   `firstSeenAt`,
 }
 
 // objects are what the mutations' successes hold.

@@ -216,10 +216,10 @@ var unseen = map[string]bool{"confirmPaymentValidationFailed": true, "capturePay
 func TestEveryRefusalIsAMemberOfItsUnionWithItsPath(t *testing.T) {
 	t.Parallel()
 	c, s := newStage(t)
-	// Keys in use are for TestAKeyInUse and TestAKeyIsGoodForOneInput.
+	// Keys in use are for TestAKeyInUse, TestAKeyIsGoodForOneInput and TestAnExpiredKeyIsRefusedByEveryMutation.
 	seen := map[string]map[string]bool{}
 	for _, mutation := range slices.Collect(maps.Keys(objects)) {
-		seen[mutation] = map[string]bool{"IdempotencyInProgress": true, "IdempotencyKeyReused": true}
+		seen[mutation] = map[string]bool{"IdempotencyInProgress": true, "IdempotencyKeyReused": true, "IdempotencyKeyExpired": true}
 	}
 	for _, r := range s.refusals() {
 		r.input["idempotencyKey"] = key()
@@ -248,7 +248,7 @@ func (c *client) checkRecord(t *testing.T, r refusalCase, member map[string]any)
 	if again := c.do(t, r.mutation, r.input); fmt.Sprint(again) != fmt.Sprint(member) {
 		t.Errorf("%s of %v was answered %v, and again %v", r.mutation, r.input, member, again)
 	}
-	record := at(c.must(t, `query ($key: IdempotencyKey!) { idempotentRequest(key: $key) { key operation object { id }
+	record := at(c.must(t, `query ($key: IdempotencyKey!) { idempotentRequest(key: $key) { key operation object { id } outcomeVersion
 		refusal { __typename code message path retryable } } }`, vars{"key": r.input["idempotencyKey"]}), "idempotentRequest")
 	if r.refusal == "ValidationFailed" {
 		if record != nil {
@@ -256,7 +256,7 @@ func (c *client) checkRecord(t *testing.T, r refusalCase, member map[string]any)
 		}
 		return
 	}
-	if text(record, "operation") != r.mutation || text(record, "refusal", "__typename") != r.refusal || at(record, "object") != nil ||
+	if text(record, "operation") != r.mutation || text(record, "refusal", "__typename") != r.refusal || at(record, "object") != nil || at(record, "outcomeVersion") != nil ||
 		text(record, "refusal", "message") != text(member, "message") || dotted(at(record, "refusal", "path")) != r.path {
 		t.Errorf("the record of %s of %v is %v", r.mutation, r.input, record)
 	}

@@ -239,6 +239,11 @@ func TestMutationsHaveOneShape(t *testing.T) {
 		if key := schema.Types[title+"Input"].Fields.ForName("idempotencyKey"); key == nil || key.Type.String() != "IdempotencyKey!" {
 			t.Errorf("%sInput has no idempotencyKey", title)
 		}
+		for _, refusal := range []string{"IdempotencyKeyReused", "IdempotencyKeyExpired", "IdempotencyInProgress"} {
+			if !slices.Contains(members(title+"Result"), refusal) {
+				t.Errorf("%sResult has no %s", title, refusal)
+			}
+		}
 		for _, member := range members(title + "Result") {
 			def := schema.Types[member]
 			success := member == title+"Success"

@@ -123,7 +123,7 @@ func (c *checker) readRecords(ctx context.Context, tx *sql.Tx, keys []string) er
 
 func (c *checker) readSomeRecords(ctx context.Context, tx *sql.Tx, keys []string) (found int, err error) {
 	array := "{" + strings.Join(keys, ",") + "}" // keys are letters, digits and hyphens
-	rows, err := tx.QueryContext(ctx, `SELECT key, coalesce(object_id, ''), refusal IS NOT NULL FROM idempotency
+	rows, err := tx.QueryContext(ctx, `SELECT key, coalesce(object_id, ''), refusal IS NOT NULL, coalesce(outcome_version, 0) FROM idempotency
 		WHERE merchant_id = $1 AND owner = '' AND key = ANY ($2::text[])`, c.merchant, array)
 	if err != nil {
 		return 0, err
@@ -132,8 +132,12 @@ func (c *checker) readSomeRecords(ctx context.Context, tx *sql.Tx, keys []string
 	for ; rows.Next(); found++ {
 		var key, object string
 		var refused bool
-		if err := rows.Scan(&key, &object, &refused); err != nil {
+		var version int
+		if err := rows.Scan(&key, &object, &refused, &version); err != nil {
 			return 0, err
+		}
+		if refused != (version == 0) {
+			c.register.note("the record of %s says version %d of %q, refused %v", key, version, object, refused)
 		}
 		id, err := decode(object)
 		if err != nil {

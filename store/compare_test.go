@@ -29,7 +29,7 @@ func (s *tale) compare(side *side) {
 		holds = append(holds, fmt.Sprint(id, " ", h.account.name, " ", h.counter.name, " ", h.amount.MinorUnits, " ", h.amount.Currency, " ", h.posted, " ", h.ended, " ", h.payment))
 	}
 	for key, r := range side.m.records {
-		records = append(records, fmt.Sprint(key, " ", r.operation, " ", r.id, " ", r.refusal != nil))
+		records = append(records, fmt.Sprint(key, " ", r.operation, " ", r.id, " ", r.version, " ", r.refusal != nil))
 	}
 	const name = `CASE WHEN a.customer_id IS NULL THEN a.kind || ' ' || a.currency ELSE 'acc ' || a.id END`
 	s.same("accounts", accounts, s.rows(`SELECT `+name+` || ' ' || a.currency || ' ' || a.status || a.version || ' ' || debits_posted || ' ' ||
@@ -48,7 +48,7 @@ func (s *tale) compare(side *side) {
 		h.currency || ' ' || posted || ' ' || (ended_at IS NOT NULL AND ended_by IS NOT NULL) || ' ' || COALESCE('pay ' || payment_id, '')
 		FROM hold h JOIN account a ON a.id = h.counter_account_id
 		WHERE h.merchant_id = $1`, side.p))
-	s.same("records", records, s.rows(`SELECT key || ' ' || operation || ' ' || COALESCE(object_id, '') || ' ' || (refusal IS NOT NULL)
+	s.same("records", records, s.rows(`SELECT key || ' ' || operation || ' ' || COALESCE(object_id, '') || ' ' || COALESCE(outcome_version, 0) || ' ' || (refusal IS NOT NULL)
 		FROM idempotency WHERE merchant_id = $1`, side.p))
 	events := s.rows(`SELECT e.type || ' ' || COALESCE(`+name+`, CASE left(e.type, 3) WHEN 'CUS' THEN 'cus ' WHEN 'PAY' THEN 'pay ' WHEN 'CAP' THEN 'cap '
 		WHEN 'REF' THEN 'ref ' ELSE 'txn ' END || e.object_id) || ' ' || e.object_version

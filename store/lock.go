@@ -124,7 +124,7 @@ func (s *session) scanRecords(b *batch, rows *sql.Rows) (map[key]*record, error)
 			b.setTime(clock)
 		}
 		if name != nil {
-			r.owner, r.key, r.operation, r.version, r.createdAt = *owner, *name, *operation, *version, *createdAt
+			r.owner, r.key, r.operation, r.version, r.createdAt = *owner, *name, *operation, *version, createdAt.UTC()
 			known[key{r.owner, r.key}] = &r
 		}
 	}
@@ -182,7 +182,11 @@ func (b *batch) missing(items []*item, known map[key]*record) missing {
 		transactions: map[string]bool{},
 	}
 	for _, i := range items {
-		if r := i.Command; known[r.key()] == nil && r.Invalid == nil {
+		r := i.Command
+		switch earlier := known[r.key()]; {
+		case earlier != nil && earlier.isOld(b.t):
+			needs.add(b, earlier.unsettled())
+		case earlier == nil && r.Invalid == nil:
 			needs.add(b, r.needs)
 		}
 	}

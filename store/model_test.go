@@ -26,6 +26,7 @@ type model struct {
 	holds     map[string]*modelHold
 	records   map[string]modelRecord
 	events    []string                   // type, object and version
+	versions  map[string]int             // of objects, by the last event
 	own       map[string]string          // identifiers of the merchant's own accounts by kind and currency: those that the gateway has opened
 	plans     map[string]payment.FeePlan // by currency
 	happened  map[string]int             // what is seldom, and has to be seen
@@ -65,6 +66,7 @@ type modelRecord struct {
 	operation string
 	input     map[string]string
 	id        string
+	version   int // of the object, after it
 	refusal   error
 }
 
@@ -72,7 +74,7 @@ func newModel(happened map[string]int) *model {
 	return &model{
 		customers: map[string]bool{}, accounts: map[string]*modelAccount{}, payments: map[string]*modelPayment{}, holds: map[string]*modelHold{},
 		records: map[string]modelRecord{}, transactions: map[string]*modelTransaction{}, plans: map[string]payment.FeePlan{},
-		happened: happened,
+		happened: happened, versions: map[string]int{},
 	}
 }
 
@@ -114,14 +116,16 @@ func (m *model) expect(c call, got outcome) error {
 		return differ("violations", paths, c.invalid)
 	}
 	change, refusal := c.decide(m)
-	m.records[c.key] = modelRecord{c.operation, c.input, got.id, refusal}
+	m.records[c.key] = modelRecord{c.operation, c.input, got.id, 0, refusal}
 	if refusal != nil || got.err != nil {
 		return differ("refusal", got.err, refusal)
 	}
 	if got.replayed {
 		return errors.New("it says that it was replayed")
 	}
-	return differ("state", got.state, change(got))
+	state := change(got)
+	m.records[c.key] = modelRecord{c.operation, c.input, got.id, m.versions[got.id], nil}
+	return differ("state", got.state, state)
 }
 
 func (r modelRecord) expect(c call, got outcome) error {
@@ -167,6 +171,7 @@ func (m *model) saw(it bool, what string) {
 
 func (m *model) note(t event.Type, object string, version int) {
 	m.events = append(m.events, fmt.Sprint(t, " ", object, " ", version))
+	m.versions[object] = version
 }
 
 func notFound(id string, path ...string) error {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"time"
 
 	"github.com/paygraph/paygraph/answer"
 	"github.com/paygraph/paygraph/auth"
@@ -69,18 +70,24 @@ func scanEvent(scan scanner) (*event.Event, error) {
 // Record finds what became of the request with a key; nil where there is no record.
 func (r Reads) Record(ctx context.Context, m merchant.ID, k string) (*command.Record, error) {
 	var found *record
-	err := r.query(ctx, `SELECT i.operation, i.object_id, i.refusal, i.refusal_values, i.result_version, i.created_at
+	var clock time.Time
+	var outcomeVersion *int32
+	err := r.query(ctx, `SELECT clock_timestamp(), i.operation, i.object_id, i.outcome_version, i.refusal, i.refusal_values, i.result_version, i.created_at
 		FROM idempotency i WHERE i.merchant_id = $1 AND i.owner = '' AND i.key = $2`, func(scan scanner) error {
 		found = &record{key: k}
-		return scan(&found.operation, &found.objectID, &found.refusalCode, &found.refusalValues, &found.version, &found.createdAt)
+		return scan(&clock, &found.operation, &found.objectID, &outcomeVersion, &found.refusalCode, &found.refusalValues, &found.version, &found.createdAt)
 	}, uuidOf(m), k)
 	if found == nil || err != nil {
 		return nil, err
 	}
 	refusal, err := r.codec.thaw(found)
+	if err != nil {
+		return nil, err
+	}
+	expired, err := r.expired(ctx, m, found, clock)
 	return &command.Record{
-		Key: k, Operation: found.operation, FirstSeenAt: found.createdAt.UTC(), ObjectID: found.objectID, Refusal: refusal,
-		ResultVersion: found.version,
+		Key: k, Operation: found.operation, FirstSeenAt: found.createdAt.UTC(), ObjectID: found.objectID, OutcomeVersion: outcomeVersion,
+		Refusal: refusal, ResultVersion: found.version, Expired: expired,
 	}, err
 }
 

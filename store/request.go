@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/paygraph/paygraph/answer"
@@ -107,15 +108,16 @@ func (s *Store) fingerprint(in command.Input) command.Fingerprint {
 
 // record is the row of an idempotency key.
 type record struct {
-	key           string
-	owner         string
-	operation     string
-	fingerprint   command.Fingerprint
-	objectID      *string
-	refusalCode   *answer.Code
-	refusalValues []byte
-	version       int16
-	createdAt     time.Time
+	key            string
+	owner          string
+	operation      string
+	fingerprint    command.Fingerprint
+	objectID       *string
+	outcomeVersion int32 // the object's, after the command; 0: it changed none, or the record is of before this was kept
+	refusalCode    *answer.Code
+	refusalValues  []byte
+	version        int16
+	createdAt      time.Time
 
 	object  command.Object // as decided, where this process has just decided it
 	refusal answer.Refusal // likewise
@@ -134,14 +136,18 @@ type codec struct {
 	answer.Codec
 }
 
-// record freezes what a decision has returned. Its error is a defect: of the decision, or of a refusal that is in no list.
-func (c codec) record(r *request, t time.Time, object command.Object, err error) (*record, error) {
+// record freezes what a decision has returned, and the version that its object has by the command's events. Its error is a defect: of the
+// decision, or of a refusal that is in no list.
+func (c codec) record(r *request, t time.Time, object command.Object, events []event.Event, err error) (*record, error) {
 	rec := &record{
 		key: r.Key, owner: r.owner(), operation: r.Operation, fingerprint: r.fingerprint, version: resultVersion, createdAt: t,
 	}
 	if err == nil {
 		id := object.NodeID()
 		rec.object, rec.objectID = object, &id
+		if of := slices.IndexFunc(events, func(e event.Event) bool { return e.ObjectID == id }); of >= 0 {
+			rec.outcomeVersion = events[of].ObjectVersion
+		}
 		return rec, nil
 	}
 	if !errors.As(err, &rec.refusal) {
@@ -155,9 +161,12 @@ func (c codec) record(r *request, t time.Time, object command.Object, err error)
 
 // replay answers a request whose key is known. Where its own attempt was committed after all, although the answer was lost, that is no
 // replay.
-func (c codec) replay(earlier *record, r *request) (command.Result, error) {
+func (c codec) replay(b *batch, earlier *record, r *request) (command.Result, error) {
 	if r.attempt != nil && r.attempt.is(earlier) {
 		return r.attempt.first()
+	}
+	if b.expired(earlier) {
+		return command.Result{}, answer.IdempotencyKeyExpired{FirstSeenAt: earlier.createdAt}
 	}
 	conflicts := earlier.fingerprint.Conflicts(r.fingerprint)
 	if len(conflicts) > 0 || earlier.operation != r.Operation {

@@ -62,6 +62,15 @@ func (r *row) maybeInt8(n, null int64) {
 	r.int8(n)
 }
 
+// maybeInt4 likewise.
+func (r *row) maybeInt4(n, null int32) {
+	if n == null {
+		r.next().null()
+		return
+	}
+	r.int4(n)
+}
+
 func (r *row) maybeTime(t *time.Time) {
 	if t == nil {
 		r.next().null()

@@ -48,12 +48,14 @@ func (v *verification) records(ctx context.Context) error {
 
 func (v *verification) recordsAfter(ctx context.Context, last key) ([]*record, error) {
 	var found []*record
-	err := v.query(ctx, `SELECT i.owner, i.key, i.operation, i.fingerprint, i.object_id, i.refusal, i.refusal_values, i.result_version,
-			i.created_at
-		FROM idempotency i WHERE i.merchant_id = $1 AND (i.owner, i.key) > ($2, $3) AND (i.refusal IS NULL OR i.object_id IS NOT NULL)
+	err := v.query(ctx, `SELECT i.owner, i.key, i.operation, i.fingerprint, i.object_id, COALESCE(i.outcome_version, 0), i.refusal,
+			i.refusal_values, i.result_version, i.created_at
+		FROM idempotency i WHERE i.merchant_id = $1 AND (i.owner, i.key) > ($2, $3)
+			AND (i.refusal IS NULL OR i.object_id IS NOT NULL OR i.outcome_version IS NOT NULL)
 		ORDER BY i.owner, i.key LIMIT `+strconv.Itoa(page), func(scan scanner) error {
 		var r record
-		err := scan(&r.owner, &r.key, &r.operation, &r.fingerprint, &r.objectID, &r.refusalCode, &r.refusalValues, &r.version, &r.createdAt)
+		err := scan(&r.owner, &r.key, &r.operation, &r.fingerprint, &r.objectID, &r.outcomeVersion, &r.refusalCode, &r.refusalValues, &r.version,
+			&r.createdAt)
 		if err == nil && (r.objectID == nil || r.refusalCode != nil || r.refusalValues != nil || r.version < 1 || r.version > resultVersion) {
 			return v.wrong("idempotency", r.row(), "it is no record of a success")
 		}
@@ -63,7 +65,7 @@ func (v *verification) recordsAfter(ctx context.Context, last key) ([]*record, e
 	return found, err
 }
 
-// eventsOf finds the event of each record: about its object, of its time and with its request.
+// eventsOf finds the event of each record: about its object and of its version, of its time and with its request.
 func (v *verification) eventsOf(ctx context.Context, records []*record) error {
 	objects := array{oid: oidUUID}
 	objects.reset()
@@ -99,7 +101,7 @@ func (v *verification) eventsOf(ctx context.Context, records []*record) error {
 
 // isOfTimer says whether the record may be that of a timer whose object had moved on: it has changed nothing, so that no event tells of it.
 func (r *record) isOfTimer() bool {
-	return r.owner == gatewayKeys && command.IsTimerKey(r.key, *r.objectID)
+	return r.owner == gatewayKeys && r.outcomeVersion == 0 && command.IsTimerKey(r.key, *r.objectID)
 }
 
 // row finds a record for a person: its key, after whose it is where that is not the merchant.
@@ -108,6 +110,6 @@ func (r *record) row() string { return strings.TrimPrefix(r.owner+" "+r.key, " "
 func fits(r *record, e *event.Event) bool {
 	var p payload
 	request := requestHash(key{r.owner, r.key}, r.operation, r.fingerprint)
-	return r.createdAt.Equal(e.OccurredAt) && *r.objectID == e.ObjectID && json.Unmarshal(e.Payload, &p) == nil &&
-		p.Cause.Request == hex.EncodeToString(request[:])
+	return r.createdAt.Equal(e.OccurredAt) && *r.objectID == e.ObjectID && (r.outcomeVersion == 0 || r.outcomeVersion == e.ObjectVersion) &&
+		json.Unmarshal(e.Payload, &p) == nil && p.Cause.Request == hex.EncodeToString(request[:])
 }

@@ -170,7 +170,7 @@ var changes = [...]change{
 		}},
 	{table: "idempotency", stamped: []string{"created_at"},
 		columns: []column{texts("owner"), texts("key"), texts("operation"), byteas("fingerprint"), texts("object_id"),
-			texts("refusal"), byteas("refusal_values"), int2s("result_version")},
+			texts("refusal"), byteas("refusal_values"), int2s("result_version"), int4s("outcome_version")},
 		count: func(b *batch) int { return len(b.records) },
 		write: func(b *batch, n int, r *row) {
 			k := b.records[n]
@@ -182,6 +182,7 @@ var changes = [...]change{
 			r.maybeText((*string)(k.refusalCode))
 			r.bytea(k.refusalValues)
 			r.int2(resultVersion)
+			r.maybeInt4(k.outcomeVersion, 0)
 		}},
 }
 

@@ -211,7 +211,7 @@ func (w *writer) decide(b *batch, items []*item, known map[key]*record) ([]outco
 	for n, i := range items {
 		r := i.Command
 		if earlier := known[r.key()]; earlier != nil {
-			outcomes[n].result, outcomes[n].err = w.codec.replay(earlier, r)
+			outcomes[n].result, outcomes[n].err = w.codec.replay(b, earlier, r)
 			continue
 		}
 		if r.Invalid != nil {
@@ -219,12 +219,12 @@ func (w *writer) decide(b *batch, items []*item, known map[key]*record) ([]outco
 			continue
 		}
 		b.cause = r.cause()
-		before := b.head.sequence
+		before := len(b.events)
 		object, err := r.decide(b)
-		if err != nil && b.head.sequence != before {
+		if err != nil && len(b.events) != before {
 			return nil, fmt.Errorf("%w: %s was to be refused after it had written: %w", errPoison, r.Operation, err)
 		}
-		rec, err := w.codec.record(r, b.t, object, err)
+		rec, err := w.codec.record(r, b.t, object, b.events[before:], err)
 		if err != nil {
 			return nil, fmt.Errorf("%w: %s: %w", errPoison, r.Operation, err)
 		}

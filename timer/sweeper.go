@@ -57,6 +57,7 @@ func (s *Sweeper) Start() (stop func()) {
 
 func (s *Sweeper) run(ctx context.Context) {
 	for wait := time.Duration(0); s.Clock.Wait(wait, ctx.Done()) != 0; {
+		begin := s.Clock.Now()
 		switch served, err := s.Sweep(ctx); {
 		case err != nil && ctx.Err() == nil:
 			s.Log.Warn("timers cannot be read; trying again", "error", err)
@@ -64,7 +65,7 @@ func (s *Sweeper) run(ctx context.Context) {
 		case served == 0:
 			wait = interval
 		default:
-			wait = 0 // there may be more
+			wait = s.Clock.Now().Sub(begin) // there may be more; clients have half of the time to themselves
 		}
 	}
 }

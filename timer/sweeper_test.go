@@ -284,3 +284,22 @@ func TestItSweepsByItself(t *testing.T) {
 	}
 	stop()
 }
+
+// TestASweeperRestsAsLongAsItHasWorked counts how often one sweeps that takes a while for each: clients have the other half of the time.
+func TestASweeperRestsAsLongAsItHasWorked(t *testing.T) {
+	t.Parallel()
+	const work, length = 20 * time.Millisecond, 400 * time.Millisecond
+	var sweeps atomic.Int64
+	s := timer.Sweeper{Source: always{{Merchant: "mer_1", Timer: command.Timer{Kind: command.PaymentExpires}}}, Clock: clock.Real, Log: slog.Default(),
+		Serve: map[command.TimerKind]timer.Serve{command.PaymentExpires: func(context.Context, command.Due) error {
+			sweeps.Add(1)
+			time.Sleep(work)
+			return nil
+		}}}
+	stop := s.Start()
+	time.Sleep(length)
+	stop()
+	if n, most := sweeps.Load(), int64(length/(2*work))+2; n < 2 || n > most {
+		t.Errorf("it swept %d times, want at most %d", n, most)
+	}
+}
