@@ -66,7 +66,7 @@ type modelRecord struct {
 	operation string
 	input     map[string]string
 	id        string
-	version   int // of the object, after it
+	version   int // of the object, after it; 0 where nothing has happened to it
 	refusal   error
 }
 
@@ -123,8 +123,13 @@ func (m *model) expect(c call, got outcome) error {
 	if got.replayed {
 		return errors.New("it says that it was replayed")
 	}
+	events := len(m.events)
 	state := change(got)
-	m.records[c.key] = modelRecord{c.operation, c.input, got.id, m.versions[got.id], nil}
+	version := m.versions[got.id]
+	if len(m.events) == events { // a timer that came too late
+		version = 0
+	}
+	m.records[c.key] = modelRecord{c.operation, c.input, got.id, version, nil}
 	return differ("state", got.state, state)
 }
 

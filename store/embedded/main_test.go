@@ -234,12 +234,9 @@ func TestAsAnOrdinaryUser(t *testing.T) {
 	t.Parallel()
 	home, as := embeddedtest.Ordinary(t)
 	program := filepath.Join(embeddedtest.Folder(t), "embedded.test") // the folder that it is in now may be closed to that user
-	text, err := os.ReadFile(os.Args[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(program, text, 0o755); err != nil {
-		t.Fatal(err)
+	// By another process: a child of ours that is being forked would have the file open for writing, and it could not be run.
+	if output, err := exec.CommandContext(t.Context(), "cp", os.Args[0], program).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, output)
 	}
 	cmd := exec.CommandContext(t.Context(), program, "-test.v", "-test.timeout=90s", "-test.run",
 		"TestFirstStart|TestDefaultDir|Killed|Dies|Stale|FetchedOnce|TooOld|AFolder")
