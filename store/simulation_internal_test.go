@@ -91,9 +91,9 @@ func TestASimulationCanBeRepeated(t *testing.T) {
 type seen struct {
 	Steps                                                       uint64 // a hash of what ran when
 	Answered, Replayed, Refused, Unknown, Unavailable, Poisoned int    // answers
-	Events, Heard, Resumed                                      int
-	Expired, Late, Captured, Refunded                           int // payments; late is who came when its time was up
-	Killed, Frozen, Drained, Restarted                          int // nodes
+	Events, Heard, Resumed, Old                                 int    // old is a key that has expired
+	Expired, Late, Captured, Refunded                           int    // payments; late is who came when its time was up
+	Killed, Frozen, Drained, Restarted                          int    // nodes
 }
 
 // lacks says whether something was never met.
@@ -113,7 +113,7 @@ func (s *sightings) add(one seen) {
 	a := &s.all
 	a.Answered, a.Replayed, a.Refused = a.Answered+one.Answered, a.Replayed+one.Replayed, a.Refused+one.Refused
 	a.Unknown, a.Unavailable, a.Poisoned = a.Unknown+one.Unknown, a.Unavailable+one.Unavailable, a.Poisoned+one.Poisoned
-	a.Events, a.Heard, a.Resumed = a.Events+one.Events, a.Heard+one.Heard, a.Resumed+one.Resumed
+	a.Events, a.Heard, a.Resumed, a.Old = a.Events+one.Events, a.Heard+one.Heard, a.Resumed+one.Resumed, a.Old+one.Old
 	a.Expired, a.Late, a.Captured, a.Refunded = a.Expired+one.Expired, a.Late+one.Late, a.Captured+one.Captured, a.Refunded+one.Refunded
 	a.Killed, a.Frozen, a.Drained, a.Restarted = a.Killed+one.Killed, a.Frozen+one.Frozen, a.Drained+one.Drained, a.Restarted+one.Restarted
 }
