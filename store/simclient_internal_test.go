@@ -189,7 +189,11 @@ func (w *world) try(a *asked, ask ask) bool {
 	id, err := got.id, got.err
 	w.log.Info("answered", "key", a.key, "what", a.what, "node", n, "took", w.Elapsed()-begin, "id", id, "replayed", got.replayed, "error", err)
 	var refusal answer.Refusal
+	var expired answer.IdempotencyKeyExpired
 	switch {
+	case errors.As(err, &expired):
+		w.mayExpire(a, expired)
+		return true
 	case errors.As(err, &refusal) && refusal.Code() == answer.CodeIdempotencyInProgress, errors.Is(err, command.ErrOutcomeUnknown),
 		errors.Is(err, errSilent):
 		a.unknown = true
@@ -220,6 +224,17 @@ func (w *world) try(a *asked, ask ask) bool {
 	}
 	w.stands(a, id, got.replayed)
 	return true
+}
+
+// mayExpire checks that a key that is refused for its age has it: in some runs more than a month passes.
+func (w *world) mayExpire(a *asked, refusal answer.IdempotencyKeyExpired) {
+	s := w.db.shelves[simMerchant]
+	r, known := s.records[key{"", a.key}]
+	old, now := r.createdAt.Add(command.KeyLifetime), w.db.host.Now().Add(w.db.setBack)
+	if !known || !r.createdAt.Equal(refusal.FirstSeenAt) || now.Before(old) {
+		w.fail("%s is refused as of %v, and has a record: %v, of %v", a.key, refusal.FirstSeenAt, known, r.createdAt)
+	}
+	w.seen.Old++
 }
 
 // stands compares an answer with the first one.
@@ -262,7 +277,7 @@ func (w *world) confuse(a *asked) {
 	got := w.send(w.Rand.IntN(len(w.nodes)), other, transfers(w.wallets[0], w.wallets[1], dollars(1_000_000)))
 	err := got.err
 	var reused answer.IdempotencyKeyReused
-	if !errors.As(err, &reused) && !errors.Is(err, command.ErrOutcomeUnknown) && !errors.Is(err, command.ErrUnavailable) &&
+	if !errors.As(err, &reused) && !errors.As(err, new(answer.IdempotencyKeyExpired)) && !errors.Is(err, command.ErrOutcomeUnknown) && !errors.Is(err, command.ErrUnavailable) &&
 		!errors.Is(err, answer.IdempotencyInProgress{}) && !errors.Is(err, errSilent) {
 		w.fail("%s is given for %s: %q, %v", a.key, other.what, got.id, err)
 	}

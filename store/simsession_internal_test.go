@@ -20,6 +20,7 @@ import (
 type simSession struct {
 	*simDatabase
 	by   *clocktest.Host // the writer's machine
+	lost func()          // is told that the answer to a commit is lost
 	open bool
 	in   *transaction
 }
@@ -166,6 +167,7 @@ func (s *simSession) send(b *batch, stamp int64) error {
 	err := s.execute(shelf, w)
 	if s.chance(s.trouble.after) {
 		s.cut()
+		s.lost()
 		return unknown
 	}
 	s.travel(s.by)

@@ -22,13 +22,7 @@ func (w *world) harm() {
 			node.gone = true
 			node.host.Freeze()
 		case 1:
-			w.log.Info("a node is frozen", "node", n)
-			w.seen.Frozen++
-			node.host.Freeze()
-			node.frozen = true
-			w.pause(12 * time.Second)
-			node.host.Thaw()
-			node.frozen = false
+			w.freeze(node)
 			continue
 		case 2:
 			w.log.Info("a node is stopped", "node", n)
@@ -54,6 +48,24 @@ func (w *world) harm() {
 // pause waits up to a time.
 func (w *world) pause(most time.Duration) {
 	w.outside.Wait(time.Duration(w.Rand.Int64N(int64(most))))
+}
+
+// freeze stops a node for a while.
+func (w *world) freeze(node *simNode) {
+	w.log.Info("a node is frozen", "node", node.number)
+	w.seen.Frozen++
+	node.host.Freeze()
+	node.frozen = true
+	w.pause(12 * time.Second)
+	node.host.Thaw()
+	node.frozen = false
+}
+
+// lost is told that a node has lost the answer to a commit: it may be frozen just then, so that its callers' time is up before it has asked again.
+func (w *world) lost(node *simNode) {
+	if !w.calm && !node.gone && w.Rand.IntN(20) == 0 {
+		w.outside.Go(func() { w.freeze(node) })
+	}
 }
 
 // turnClocks sets the database's clock: forward by days, to a little before a payment's time is up, so that it is up while clients act; or back

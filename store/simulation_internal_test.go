@@ -91,9 +91,9 @@ func TestASimulationCanBeRepeated(t *testing.T) {
 type seen struct {
 	Steps                                                       uint64 // a hash of what ran when
 	Answered, Replayed, Refused, Unknown, Unavailable, Poisoned int    // answers
-	Events, Heard, Resumed                                      int
-	Expired, Late, Captured, Refunded                           int // payments; late is who came when its time was up
-	Killed, Frozen, Drained, Restarted                          int // nodes
+	Events, Heard, Resumed, Old                                 int    // old is a key that has expired
+	Expired, Late, Captured, Refunded                           int    // payments; late is who came when its time was up
+	Killed, Frozen, Drained, Restarted                          int    // nodes
 }
 
 // lacks says whether something was never met.
@@ -113,7 +113,7 @@ func (s *sightings) add(one seen) {
 	a := &s.all
 	a.Answered, a.Replayed, a.Refused = a.Answered+one.Answered, a.Replayed+one.Replayed, a.Refused+one.Refused
 	a.Unknown, a.Unavailable, a.Poisoned = a.Unknown+one.Unknown, a.Unavailable+one.Unavailable, a.Poisoned+one.Poisoned
-	a.Events, a.Heard, a.Resumed = a.Events+one.Events, a.Heard+one.Heard, a.Resumed+one.Resumed
+	a.Events, a.Heard, a.Resumed, a.Old = a.Events+one.Events, a.Heard+one.Heard, a.Resumed+one.Resumed, a.Old+one.Old
 	a.Expired, a.Late, a.Captured, a.Refunded = a.Expired+one.Expired, a.Late+one.Late, a.Captured+one.Captured, a.Refunded+one.Refunded
 	a.Killed, a.Frozen, a.Drained, a.Restarted = a.Killed+one.Killed, a.Frozen+one.Frozen, a.Drained+one.Drained, a.Restarted+one.Restarted
 }
@@ -143,6 +143,7 @@ type world struct {
 
 // simNode is a gateway: a store on the simulated database, with its services.
 type simNode struct {
+	number    int
 	host      *clocktest.Host
 	store     *Store
 	merchants *merchant.Service
@@ -214,25 +215,26 @@ func (w *world) run(parts ...func() error) error {
 func (w *world) start(n int) {
 	host := w.Host(fmt.Sprint("node ", n))
 	host.Ahead = time.Duration(w.Rand.Int64N(int64(time.Minute)))
-	reads := &simReads{w.db, host}
+	reads, node := &simReads{w.db, host}, &simNode{}
+	w.nodes[n] = node
 	s := &Store{inFlight: inFlight{keys: map[scopedKey]int{}}}
 	s.codec = codec{answer.NewCodec(payment.Refusals)}
 	s.fingerprinters.New = func() any { return command.NewFingerprinter([]byte("secret")) }
 	s.Hub = event.NewHub(host, reads, w.log.With("node", n))
 	s.queue = newQueue(2, writer{
 		clock: host, log: w.log.With("node", n), hub: s.Hub, codec: s.codec, hint: func(m merchant.ID, sequence int64) { w.hint(n, m, sequence) },
-	}, func() database { return &simSession{simDatabase: w.db, by: host} })
-	w.nodes[n] = &simNode{
-		host: host, store: s,
+	}, func() database { return &simSession{simDatabase: w.db, by: host, lost: func() { w.lost(node) }} })
+	*node = simNode{
+		number: n, host: host, store: s,
 		merchants: &merchant.Service{Committer: Committer[merchant.Batch](s), Reader: reads},
 		ledger:    &ledger.Service{Committer: Committer[ledger.Batch](s), Reader: reads},
 		payments:  &payment.Service{Committer: Committer[payment.Batch](s), Reader: reads},
 	}
 	timers := timer.Sweeper{
-		Source: reads, Serve: map[command.TimerKind]timer.Serve{command.PaymentExpires: w.nodes[n].payments.Expire},
+		Source: reads, Serve: map[command.TimerKind]timer.Serve{command.PaymentExpires: node.payments.Expire},
 		Clock: host, Log: w.log.With("node", n),
 	}
-	w.nodes[n].stopTimers = timers.Start()
+	node.stopTimers = timers.Start()
 }
 
 // prepare makes wallets with money, without any trouble.
