@@ -277,8 +277,8 @@ func (w *world) confuse(a *asked) {
 	got := w.send(w.Rand.IntN(len(w.nodes)), other, transfers(w.wallets[0], w.wallets[1], dollars(1_000_000)))
 	err := got.err
 	var reused answer.IdempotencyKeyReused
-	if !errors.As(err, &reused) && !errors.As(err, new(answer.IdempotencyKeyExpired)) && !errors.Is(err, command.ErrOutcomeUnknown) && !errors.Is(err, command.ErrUnavailable) &&
-		!errors.Is(err, answer.IdempotencyInProgress{}) && !errors.Is(err, errSilent) {
+	if !errors.As(err, &reused) && !errors.As(err, new(answer.IdempotencyKeyExpired)) && !errors.Is(err, command.ErrOutcomeUnknown) &&
+		!errors.Is(err, command.ErrUnavailable) && !errors.Is(err, answer.IdempotencyInProgress{}) && !errors.Is(err, errSilent) {
 		w.fail("%s is given for %s: %q, %v", a.key, other.what, got.id, err)
 	}
 }
