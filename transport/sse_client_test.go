@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 )
 
 // sse is what a client reads of a stream of events (WHATWG HTML, section 9.2.5).
@@ -25,8 +26,9 @@ const onlyStream = "Accept: text/event-stream"
 // listen asks for a stream by GET or POST.
 func (g *gateway) listen(t *testing.T, method, document string, headers ...string) *sse {
 	t.Helper()
-	ctx, leave := context.WithTimeout(context.Background(), patience)
+	ctx, leave := context.WithCancel(context.Background())
 	t.Cleanup(leave)
+	defer time.AfterFunc(patience, leave).Stop()
 	address, body := g.URL+"/graphql", io.Reader(nil)
 	if method == http.MethodPost {
 		body = strings.NewReader(operation(document, ""))
@@ -63,6 +65,7 @@ func (s *sse) opened() *sse {
 // block is what comes until the next empty line; false: the stream has ended.
 func (s *sse) block() (string, bool) {
 	s.t.Helper()
+	defer time.AfterFunc(patience, s.leave).Stop()
 	var block strings.Builder
 	for {
 		line, err := s.lines.ReadString('\n')
@@ -80,6 +83,7 @@ func (s *sse) block() (string, bool) {
 
 // next says whether the next block begins so.
 func (s *sse) next(begin string) bool {
+	defer time.AfterFunc(patience, s.leave).Stop()
 	text, _ := s.lines.Peek(len(begin))
 	return string(text) == begin
 }
