@@ -174,5 +174,16 @@ func machine() string {
 	if release, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
 		words = append(words, "kernel "+strings.TrimSpace(string(release)))
 	}
-	return strings.Join(append(words, runtime.Version()), ", ")
+	return strings.Join(append(words, runtime.Version()), ", ") + writeback()
+}
+
+// writeback is how the kernel writes what programs have not asked it to, on Linux: much at once delays the commits beside it.
+func writeback() string {
+	var text strings.Builder
+	for _, name := range []string{"dirty_background_bytes", "dirty_background_ratio", "dirty_expire_centisecs", "dirty_writeback_centisecs"} {
+		if value, err := os.ReadFile("/proc/sys/vm/" + name); err == nil {
+			fmt.Fprintf(&text, ", vm.%s %s", name, strings.TrimSpace(string(value)))
+		}
+	}
+	return text.String()
 }
