@@ -24,8 +24,7 @@ const (
 	accountRate  = 4  // payments a second to the account that all listen to
 	accountPaid  = 8  // connections that make them
 	idlePairs    = 4  // rounds without subscribers and with idle ones
-	idleShare    = 3  // such a round is this part of another
-	churnShare   = 5  // and so is the load before memory is read, and the pause after it
+	churnShare   = 5  // the load before memory is read, and the pause after it, are this part of a round
 	paidEachTime = 2  // a subscriber's next payment is confirmed after so many seconds
 )
 
@@ -276,7 +275,7 @@ func (b *bench) besideIdle(ctx context.Context, all *results, n int) (perSecond 
 		return 0, err
 	}
 	perSecond, err = b.paid(ctx, all, fmt.Sprintf("with %d idle subscribers", n), load{
-		traffic: uniform(b.one), clients: b.Clients[0], lead: b.lead() / 2, length: b.length() / idleShare,
+		traffic: uniform(b.one), clients: b.Clients[0], lead: b.lead(), length: b.length(),
 	})
 	b.blame(all, nameIdle, a.faults())
 	return perSecond, err

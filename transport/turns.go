@@ -9,17 +9,21 @@ import (
 	"github.com/paygraph/paygraph/answer"
 )
 
-// longestRest bounds the rest after a turn.
-const longestRest = 100 * time.Millisecond
+// Limits of the rest after a turn.
+const (
+	longestRest = 100 * time.Millisecond
+	crowd       = 500 // waiting subscribers with whom a rest is as long as the turn
+)
 
 // turns are those of subscribers to read the database, to begin or to catch up. Thousands may come back at the same moment, and payments are
-// to go on meanwhile: half of the cores take turns, each followed by a rest as long as it took. So the busier the machine, the fewer turns.
-// Merchants come in turn too: the subscribers of each queue among themselves, and only the first of them in the queue of all.
+// to go on meanwhile: half of the cores take turns, each followed by a rest, in a crowd as long as it took. So the busier the machine, the fewer
+// turns. Those who come and go every day are no crowd, and rests that they did not need would make them one. Merchants come in turn too: the subscribers of each queue among themselves, and only the first of them in the queue of all.
 type turns struct {
 	taken chan struct{} // holds a place for each turn, until its rest is over
 
-	mu     sync.Mutex
-	queues map[answer.MerchantID]*queue // of the merchants whose subscribers wait
+	mu      sync.Mutex
+	queues  map[answer.MerchantID]*queue // of the merchants whose subscribers wait
+	waiting int                          // subscribers of all merchants
 }
 
 // queue is one merchant's.
@@ -52,7 +56,14 @@ func (t *turns) take(ctx context.Context, m answer.MerchantID) (done func(), err
 		return nil, err
 	}
 	begun := time.Now()
-	return func() { time.AfterFunc(min(time.Since(begun), longestRest), func() { <-t.taken }) }, nil
+	return func() { time.AfterFunc(t.rest(time.Since(begun)), func() { <-t.taken }) }, nil
+}
+
+// rest is how long nobody takes the place of a turn that took so long.
+func (t *turns) rest(took time.Duration) time.Duration {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return min(took, longestRest) * time.Duration(min(t.waiting, crowd)) / crowd
 }
 
 func (t *turns) join(m answer.MerchantID) *queue {
@@ -64,12 +75,14 @@ func (t *turns) join(m answer.MerchantID) *queue {
 		t.queues[m] = q
 	}
 	q.waiting++
+	t.waiting++
 	return q
 }
 
 func (t *turns) leave(m answer.MerchantID, q *queue) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.waiting--
 	if q.waiting--; q.waiting == 0 {
 		delete(t.queues, m)
 	}

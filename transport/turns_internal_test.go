@@ -52,6 +52,45 @@ func TestAStormOfOneMerchantLeavesTurnsToOthers(t *testing.T) {
 	})
 }
 
+// TestRestsAreForACrowd: who comes steadily, and would be too many with rests, has none.
+func TestRestsAreForACrowd(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]struct {
+		together int           // subscribers, all at once
+		took     time.Duration // until the last of them had its turn, of a millisecond each
+	}{
+		"few":     {20, 20 * 105 * time.Millisecond / 100},
+		"a crowd": {2000, 4000 * time.Millisecond},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				turns := newTurns()
+				turns.taken = make(chan struct{}, 1)
+				start, left := time.Now(), make(chan struct{}, want.together)
+				for range want.together {
+					go func() {
+						done, err := turns.take(t.Context(), "mer_1")
+						if err != nil {
+							t.Error(err)
+							return
+						}
+						time.Sleep(time.Millisecond)
+						done()
+						left <- struct{}{}
+					}()
+				}
+				for range want.together {
+					<-left
+				}
+				if took := time.Since(start); took > want.took || took < want.took*8/10 {
+					t.Errorf("it took %s, not %s", took, want.took)
+				}
+			})
+		})
+	}
+}
+
 // TestMerchantsComeInTurn, whoever has more subscribers.
 func TestMerchantsComeInTurn(t *testing.T) {
 	t.Parallel()
