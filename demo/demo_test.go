@@ -3,6 +3,8 @@ package demo_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"maps"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -66,6 +68,44 @@ func TestSeedMakesWhatTheDesignPromises(t *testing.T) {
 	refused, err := h.Store.Record(t.Context(), m.ID, "demo-seed/refused/000")
 	if err != nil || refused == nil || refused.Refusal == nil {
 		t.Errorf("the refused payment is recorded as %+v, %v", refused, err)
+	}
+}
+
+// A list of payments begins with the newest: a visitor finds one of each way that a payment can go there.
+func TestTheNewestPaymentsTellWhatBecomesOfMoneySetAside(t *testing.T) {
+	t.Parallel()
+	h, m := house(t)
+	seed(t, h, m)
+	want := map[string]string{
+		"order-20098": "AUTHORIZED: 0 of 12990 captured by 0, 0 refunded by 0",
+		"order-20099": "SUCCEEDED: 8640 of 8640 captured by 2, 0 refunded by 0",
+		"order-20100": "SUCCEEDED: 7400 of 7400 captured by 1, 1850 refunded by 1",
+		"order-20101": "CANCELED: 0 of 24000 captured by 0, 0 refunded by 0",
+	}
+	newest, err := h.Store.ListPayments(t.Context(), m.ID, payment.Filter{}, answer.Slice{Limit: len(want) + 1, Direction: answer.Descending})
+	if err != nil {
+		t.Fatal(err)
+	}
+	newest = newest[1:] // the newest is the last command of the seed
+	var ids []string
+	for _, p := range newest {
+		ids = append(ids, string(p.ID))
+	}
+	captures, err := h.Store.PaymentCaptures(t.Context(), m.ID, ids, answer.UUID{}, 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	refunds, err := h.Store.PaymentRefunds(t.Context(), m.ID, ids, answer.UUID{}, 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for i, p := range newest {
+		got[*p.Reference] = fmt.Sprintf("%s: %d of %d captured by %d, %d refunded by %d",
+			p.Status, p.CapturedMinorUnits, p.AuthorizedMinorUnits, len(captures[i]), p.RefundedMinorUnits, len(refunds[i]))
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("they are\n%v, want\n%v", got, want)
 	}
 }
 
