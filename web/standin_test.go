@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-// standIn is a gateway with two wallets: it knows the schema and answers the tabs' operations by their
+// standIn is a gateway with two wallets and a payment: it knows the schema and answers the tabs' operations by their
 // names. Its tokens can be refused, or made short, by POST to /standin/refuse and /standin/life.
 type standIn struct {
 	introspection json.RawMessage
@@ -23,7 +23,7 @@ type standIn struct {
 	issued   int
 	valid    map[string]bool
 	seconds  int
-	payments map[string]int // by idempotency key
+	requests map[string]int // by idempotency key
 }
 
 // newStandIn is in its demo where demo is not nil; elsewhere anybody may read its schema.
@@ -38,7 +38,7 @@ func newStandIn(t *testing.T, sources string, demo *Demo) http.Handler {
 		open:          demo == nil,
 		valid:         map[string]bool{},
 		seconds:       3600,
-		payments:      map[string]int{},
+		requests:      map[string]int{},
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/", GraphiQL(Config{Demo: demo}))
@@ -82,7 +82,7 @@ func (s *standIn) graphql(w http.ResponseWriter, r *http.Request) {
 		OperationName string
 		Variables     struct {
 			Key   string
-			Input struct{ IdempotencyKey string }
+			Input struct{ IdempotencyKey, PaymentID string }
 		}
 	}
 	if err := json.NewDecoder(r.Body).Decode(&request); err != nil {
@@ -97,6 +97,8 @@ func (s *standIn) graphql(w http.ResponseWriter, r *http.Request) {
 		reply(w, http.StatusUnauthorized, refusal("UNAUTHENTICATED"))
 	case request.OperationName == "IntrospectionQuery":
 		reply(w, http.StatusOK, s.introspection)
+	case request.OperationName == "Capture":
+		reply(w, http.StatusOK, s.capture(request.Variables.Input.IdempotencyKey, request.Variables.Input.PaymentID))
 	default:
 		reply(w, http.StatusOK, s.answer(request.OperationName, request.Variables.Input.IdempotencyKey, request.Variables.Key))
 	}
@@ -105,19 +107,28 @@ func (s *standIn) graphql(w http.ResponseWriter, r *http.Request) {
 // answer is called under the lock.
 func (s *standIn) answer(operation, key, asked string) any {
 	switch operation {
-	case "GraphiQLWallets", "Accounts":
-		return data("accounts", object{"nodes": []object{wallet(1, "FROZEN"), wallet(2, "ACTIVE"), wallet(3, "ACTIVE")}})
+	case "GraphiQLDemo":
+		return object{"data": object{"accounts": wallets(), "payments": object{"nodes": []object{{"id": authorized}}}}}
+	case "Accounts":
+		return data("accounts", wallets())
 	case "Pay":
-		number, replayed := s.payments[key]
-		if !replayed {
-			number = len(s.payments) + 1
-			s.payments[key] = number
-		}
+		number, replayed := s.once(key)
 		return data("createPayment", object{
 			"__typename": "CreatePaymentSuccess",
 			"replayed":   replayed,
 			"payment":    object{"id": fmt.Sprintf("pay_%d", number), "status": "SUCCEEDED", "amount": usd("12.50")},
 		})
+	case "Authorize":
+		number, replayed := s.once(key)
+		return data("createPayment", object{
+			"__typename": "CreatePaymentSuccess",
+			"replayed":   replayed,
+			"payment":    object{"id": fmt.Sprintf("pay_%d", number), "status": "AUTHORIZED", "availableActions": actions("CAPTURE")},
+		})
+	case "Payments":
+		return data("payments", object{"nodes": []object{{
+			"id": authorized, "status": "PARTIALLY_CAPTURED", "captures": object{"nodes": []object{{"amount": usd("25.00")}}},
+		}}})
 	case "Transfer":
 		return data("transferFunds", object{
 			"__typename":  "TransferFundsSuccess",
@@ -129,13 +140,40 @@ func (s *standIn) answer(operation, key, asked string) any {
 	case "Events":
 		return data("events", object{"edges": []object{{"node": object{"sequence": 1}}}})
 	case "Idempotency":
-		if _, known := s.payments[asked]; known {
+		if _, known := s.requests[asked]; known {
 			return data("idempotentRequest", object{"operation": "createPayment"})
 		}
 		return data("idempotentRequest", nil)
 	}
 	return refusal("GRAPHQL_VALIDATION_FAILED")
 }
+
+// capture is called under the lock.
+func (s *standIn) capture(key, payment string) any {
+	if payment != authorized {
+		return data("capturePayment", object{"__typename": "NotFound", "code": "NOT_FOUND"})
+	}
+	number, replayed := s.once(key)
+	return data("capturePayment", object{
+		"__typename": "CapturePaymentSuccess",
+		"replayed":   replayed,
+		"capture":    object{"id": fmt.Sprintf("cap_%d", number), "amount": usd("25.00"), "final": false},
+		"payment":    object{"id": payment, "status": "PARTIALLY_CAPTURED", "availableActions": actions("CAPTURE", "REFUND")},
+	})
+}
+
+// once numbers the requests by their keys, and says whether the key was known.
+func (s *standIn) once(key string) (number int, replayed bool) {
+	number, replayed = s.requests[key]
+	if !replayed {
+		number = len(s.requests) + 1
+		s.requests[key] = number
+	}
+	return number, replayed
+}
+
+// authorized is the payment whose money is set aside.
+const authorized = "pay_authorized"
 
 type object map[string]any
 
@@ -146,6 +184,18 @@ func refusal(code string) object {
 }
 
 func usd(amount string) object { return object{"amount": amount, "currency": "USD"} }
+
+// actions are those that are allowed.
+func actions(names ...string) (all []object) {
+	for _, name := range names {
+		all = append(all, object{"action": name, "allowed": true})
+	}
+	return all
+}
+
+func wallets() object {
+	return object{"nodes": []object{wallet(1, "FROZEN"), wallet(2, "ACTIVE"), wallet(3, "ACTIVE")}}
+}
 
 func wallet(number int, status string) object {
 	return object{

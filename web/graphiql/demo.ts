@@ -1,5 +1,6 @@
-import type { Wallets } from "./tabs";
-import query from "./wallets.graphql?raw";
+import query from "./demo.graphql?raw";
+import { noIDs } from "./tabs";
+import type { DemoIDs } from "./tabs";
 
 interface Account {
   id: string;
@@ -7,15 +8,16 @@ interface Account {
   status: string;
 }
 
-// findWallets answers two ACTIVE wallets in USD that the tabs can pay from and to.
-export async function findWallets(endpoint: string, token: string): Promise<Wallets> {
+// findDemoIDs answers two ACTIVE wallets in USD that the tabs can pay from and to, and the newest payment whose money
+// is set aside. Those expire, so that an older demo may have none.
+export async function findDemoIDs(endpoint: string, token: string): Promise<DemoIDs> {
   const response = await fetch(endpoint, {
     method: "POST",
     headers: { "Content-Type": "application/json", Authorization: `Bearer ${token}` },
-    body: JSON.stringify({ query, operationName: "GraphiQLWallets" }),
+    body: JSON.stringify({ query, operationName: "GraphiQLDemo" }),
   });
   const { data, errors } = await response.json();
-  if (!data?.accounts) {
+  if (!data?.accounts || !data.payments) {
     throw new Error(errors?.[0]?.message ?? `accounts: HTTP ${response.status}`);
   }
   const [source, destination] = (data.accounts.nodes as Account[]).filter(
@@ -24,5 +26,6 @@ export async function findWallets(endpoint: string, token: string): Promise<Wall
   if (!destination) {
     throw new Error("the demo has no two ACTIVE wallets in USD");
   }
-  return { source: source.id, destination: destination.id };
+  const [authorized] = data.payments.nodes as { id: string }[];
+  return { source: source.id, destination: destination.id, authorized: authorized?.id ?? noIDs.authorized };
 }

@@ -2,14 +2,14 @@ import "./workers";
 import { explorerPlugin } from "@graphiql/plugin-explorer";
 import { GraphiQL, HISTORY_PLUGIN } from "graphiql";
 import { createRoot } from "react-dom/client";
+import { findDemoIDs } from "./demo";
 import { newFetcher } from "./fetcher";
 import { KeepToken, NewKeyButton, TopBar } from "./parts";
 import { loadSettings } from "./settings";
 import type { Settings } from "./settings";
 import { newTabs, prepareStoredTabs } from "./tabs";
-import type { Wallets } from "./tabs";
+import type { DemoIDs } from "./tabs";
 import { DemoToken } from "./token";
-import { findWallets } from "./wallets";
 import "graphiql/style.css";
 import "@graphiql/plugin-explorer/style.css";
 import "./style.css";
@@ -37,22 +37,22 @@ start().catch((error: Error) => {
 async function start() {
   const settings = await loadSettings();
   const token = settings.demo && new DemoToken(settings.demo);
-  let wallets: Wallets | undefined;
+  let ids: DemoIDs | undefined;
   let trouble = "";
   if (token) {
     try {
-      wallets = await findWallets(settings.endpoint, await token.get());
+      ids = await findDemoIDs(settings.endpoint, await token.get());
     } catch (error) {
       trouble = (error as Error).message;
     }
   }
   if (!trouble) {
-    prepareStoredTabs(wallets ? `demo ${wallets.source}` : "", wallets !== undefined);
+    prepareStoredTabs(ids ? `demo ${ids.source}` : "", ids !== undefined);
   }
-  createRoot(document.getElementById("page")!).render(page(settings, token, wallets, trouble));
+  createRoot(document.getElementById("page")!).render(page(settings, token, ids, trouble));
 }
 
-function page(settings: Settings, token: DemoToken | undefined, wallets: Wallets | undefined, trouble: string) {
+function page(settings: Settings, token: DemoToken | undefined, ids: DemoIDs | undefined, trouble: string) {
   const headers = token?.current() ? JSON.stringify({ Authorization: `Bearer ${token.current()}` }, null, 2) : headersHint;
   return (
     <>
@@ -60,7 +60,7 @@ function page(settings: Settings, token: DemoToken | undefined, wallets: Wallets
       <GraphiQL
         fetcher={newFetcher(settings.endpoint, token)}
         plugins={plugins}
-        defaultTabs={newTabs(wallets)}
+        defaultTabs={newTabs(ids)}
         defaultHeaders={headers}
         defaultEditorToolsVisibility="headers"
         customScalarSchemas={scalars}

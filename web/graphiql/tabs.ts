@@ -2,13 +2,15 @@ import type { GraphiQLProps } from "graphiql";
 
 type Tabs = NonNullable<GraphiQLProps["defaultTabs"]>;
 
-// Wallets are the accounts that the first tabs pay from and to.
-export interface Wallets {
+// DemoIDs are the wallets that the tabs pay from and to, and a payment whose money is set aside.
+export interface DemoIDs {
   source: string;
   destination: string;
+  authorized: string;
 }
 
-const placeholders: Wallets = { source: "acc_…", destination: "acc_…" };
+// noIDs stand where the visitor's own belong.
+export const noIDs: DemoIDs = { source: "acc_…", destination: "acc_…", authorized: "pay_…" };
 
 const operations = import.meta.glob<string>("./operations/*.graphql", {
   query: "?raw",
@@ -22,10 +24,12 @@ const variables = import.meta.glob<string>("./operations/*.json", {
 });
 
 // newTabs makes the tabs of a first visit from operations/, in the order of the files' names.
-export function newTabs(wallets: Wallets = placeholders): Tabs {
+export function newTabs(ids: DemoIDs = noIDs): Tabs {
   const values: Record<string, string> = {
-    ...wallets,
+    ...ids,
     payKey: newIdempotencyKey(),
+    authorizeKey: newIdempotencyKey(),
+    captureKey: newIdempotencyKey(),
     transferKey: newIdempotencyKey(),
   };
   return Object.keys(operations)

@@ -94,6 +94,11 @@ async function checkDemo(page) {
     await page.screenshot({ path: flags.screenshot });
   }
   await step("Pay pays, replays, and pays again with a new key", () => pay(page));
+  await step("money is set aside and captured, each replays, and a new key captures again", () => capture(page));
+  await step("Payments shows what was captured", async () => {
+    const { nodes } = (await run(page, "Payments")).data.payments;
+    assert.ok(nodes.some(({ captures }) => captures.nodes.length > 0), "no payment shows a capture");
+  });
   await step("the other tabs run on the demo's data", async () => {
     assert.equal((await run(page, "Transfer")).data.transferFunds.__typename, "TransferFundsSuccess");
     const { data } = await run(page, "Account");
@@ -205,7 +210,8 @@ const runButton = (page) => page.locator(".graphiql-execute-button");
 // run shows a tab, runs its operation, and answers the response, which has no errors.
 async function run(page, tab) {
   await showTab(page, tab);
-  await eventually(`the tab ${tab}`, async () => (await model(page, "operation.graphql")).includes(` ${tab}`));
+  const named = new RegExp(`^(query|mutation|subscription) ${tab}\\b`, "m");
+  await eventually(`the tab ${tab}`, async () => named.test(await model(page, "operation.graphql")));
   return runShown(page);
 }
 
@@ -224,19 +230,35 @@ async function tokenInHeaders(page) {
   await shown.waitFor({ state: "visible" });
 }
 
-async function pay(page) {
-  const first = (await run(page, "Pay")).data.createPayment;
-  assert.equal(first.__typename, "CreatePaymentSuccess", JSON.stringify(first));
+const pay = (page) => doneOnce(page, "Pay", "createPayment", ({ payment }) => payment.id);
+
+async function capture(page) {
+  const { payment } = await doneOnce(page, "Authorize", "createPayment", ({ payment }) => payment.id);
+  assert.equal(payment.status, "AUTHORIZED");
+  assert.ok(allowed(payment).includes("CAPTURE"), "what is set aside cannot be captured");
+  const captured = await doneOnce(page, "Capture", "capturePayment", ({ capture }) => capture.id);
+  assert.equal(captured.payment.status, "PARTIALLY_CAPTURED");
+  assert.ok(allowed(captured.payment).includes("REFUND"), "what was captured cannot be refunded");
+}
+
+const allowed = ({ availableActions }) => availableActions.filter(({ allowed }) => allowed).map(({ action }) => action);
+
+// doneOnce runs a tab's mutation twice, which does it once, then does it again with a new key, and answers what that has made.
+async function doneOnce(page, tab, field, id) {
+  const first = (await run(page, tab)).data[field];
+  assert.match(first.__typename, /Success$/, JSON.stringify(first));
   assert.equal(first.replayed, false);
-  const again = (await runShown(page)).data.createPayment;
+  const again = (await runShown(page)).data[field];
   assert.equal(again.replayed, true);
-  assert.equal(again.payment.id, first.payment.id);
+  assert.equal(id(again), id(first));
   const key = await keyOf(page);
   await page.getByRole("button", { name: "New idempotency key" }).click();
   await eventually("a new key", async () => (await keyOf(page)) !== key);
-  const other = (await runShown(page)).data.createPayment;
+  const other = (await runShown(page)).data[field];
+  assert.match(other.__typename, /Success$/, JSON.stringify(other));
   assert.equal(other.replayed, false);
-  assert.notEqual(other.payment.id, first.payment.id);
+  assert.notEqual(id(other), id(first));
+  return other;
 }
 
 async function unmarked(page) {
@@ -244,7 +266,7 @@ async function unmarked(page) {
     page.evaluate(() =>
       globalThis.__MONACO.editor.getModelMarkers({}).map((mark) => `${mark.resource.path}: ${mark.message}`),
     );
-  for (const tab of ["Accounts", "Pay", "Transfer", "Account", "Events", "Idempotency", "Live"]) {
+  for (const tab of ["Accounts", "Pay", "Authorize", "Capture", "Payments", "Transfer", "Account", "Events", "Idempotency", "Live"]) {
     await showTab(page, tab);
     await page.waitForTimeout(700); // the marks come from workers, a moment later; those of the tab before go as late
     await eventually(`no marks in ${tab}`, async () => (await marks()).length === 0).catch(async () =>
