@@ -288,21 +288,25 @@ func (b *bench) paid(ctx context.Context, all *results, beside string, l load) (
 	if err := b.database.checkpoint(ctx); err != nil {
 		return 0, err
 	}
-	return b.answered(ctx, all, "payments "+beside, l)
-}
-
-// answered is good answers a second to a load.
-func (b *bench) answered(ctx context.Context, all *results, name string, l load) (perSecond float64, err error) {
-	t, err := b.drive(ctx, l)
+	t, err := b.answered(ctx, all, "payments "+beside, l)
 	if err != nil {
 		return 0, err
+	}
+	return t.perSecond, nil
+}
+
+// answered drives a load, and tells of it.
+func (b *bench) answered(ctx context.Context, all *results, name string, l load) (*tally, error) {
+	t, err := b.drive(ctx, l)
+	if err != nil {
+		return nil, err
 	}
 	all.note(name, t.use)
 	b.progress("%s: %.0f a second; of the cores the gateway had %.2f, PostgreSQL %.2f, the clients %.2f", name, t.perSecond,
 		t.use.cores(t.use.gateway), t.use.cores(t.use.postgres), t.use.cores(t.use.client))
 	b.warn(t.use)
 	b.blame(all, name, t.failures)
-	return t.perSecond, nil
+	return t, nil
 }
 
 // blame notes what must not have happened.
