@@ -36,7 +36,7 @@ func Seed(ctx context.Context, services Services, m merchant.ID, progress func(s
 		return err
 	}
 	progress("making the demo's customers, wallets and payments")
-	steps := []func(context.Context, *errgroup.Group){s.customers, s.accounts, s.deposits, s.movements, s.aftermath, s.stories, s.last}
+	steps := []func(context.Context, *errgroup.Group){s.customers, s.accounts, s.deposits, s.movements, s.aftermath, s.fates, s.last}
 	for _, step := range steps {
 		group, ctx := errgroup.WithContext(ctx)
 		group.SetLimit(atOnce)
