@@ -111,6 +111,8 @@ func missing(t *testing.T, r *results) (figures []string) {
 		"growth account20":                  {"few", "many", "ratio"},
 		"growth accounts50x5":               {"few", "many", "ratio"},
 		"growth paymentStatusP99Ms":         {"few", "many", "ratio"},
+		"growth walBytesAPayment":           {"few", "many", "ratio"},
+		"growth walPageImagesAPayment":      {"few", "many", "ratio"},
 		"disturbances anotherMerchantsLoad": {"subscribers", "aloneP50Ms", "aloneP99Ms", "p50Ms", "p99Ms"},
 	} {
 		object, _ := all.(map[string]any)

@@ -21,7 +21,6 @@ const (
 	nameLeft         = "left behind"
 
 	disturbedRounds = 2                // with a disturbance, one after the other, between one round without it before and one after
-	disturbedShare  = 4                // such a round is this part of another
 	neighbours      = 100              // subscribers of payments of the other merchant
 	otherFiles      = 1000             // open files that are neither half-open sockets nor clients' connections, in the bench or in the gateway
 	calmTime        = 12 * time.Second // after which nothing may be left of those who have gone
@@ -110,9 +109,7 @@ func (b *bench) disturbances(ctx context.Context, all *results) (err error) {
 
 // undisturbed is payments as they are measured beside a disturbance: they leave alone what a storm's subscribers follow.
 func (b *bench) undisturbed(g *gateway, t *tenant) load {
-	return load{
-		traffic: uniform(t.but(stormAccounts)), address: g.address, clients: b.Clients[0], lead: b.lead() / 2, length: b.length() / disturbedShare,
-	}
+	return load{traffic: uniform(t.but(stormAccounts)), address: g.address, clients: b.Clients[0], lead: b.lead(), length: b.length()}
 }
 
 // disturb measures payments without a disturbance, with it, and without again, so that a machine that becomes slower falls on both.
@@ -127,6 +124,9 @@ func (b *bench) disturb(ctx context.Context, all *results, d disturbance, f *dis
 			return err
 		}
 		defer g.Kill()
+	}
+	if _, err := b.drive(ctx, b.undisturbed(g, t)); err != nil { // after what prepare does, and on a gateway that is new, it is slower
+		return err
 	}
 	before, err := b.paid(ctx, all, "without "+d.name, b.undisturbed(g, t))
 	if err != nil {
@@ -194,7 +194,7 @@ func (b *bench) besideNeighbour(ctx context.Context, all *results, loaders int, 
 	if err := b.database.checkpoint(ctx); err != nil {
 		return err
 	}
-	length, name := b.length()/disturbedShare, fmt.Sprintf("beside %d clients of another merchant", loaders)
+	length, name := b.length(), fmt.Sprintf("beside %d clients of another merchant", loaders)
 	_, arrivals, err := b.followed(ctx, all, name, b.neighbour, neighbours, length, func(ctx context.Context) error {
 		if loaders == 0 {
 			return nil

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"syscall"
 	"text/tabwriter"
@@ -26,7 +27,9 @@ type growthFigures struct {
 	Account    growthPair `json:"account20"`
 	Page       growthPair `json:"accounts50x5"`
 	Status     growthPair `json:"paymentStatusP99Ms"`
-	Hot        float64    `json:"hotUpdatesOfBalances"` // share, on the database with many
+	Logged     growthPair `json:"walBytesAPayment"`
+	Images     growthPair `json:"walPageImagesAPayment"` // pages that were written whole, since it was their first change after a checkpoint
+	Hot        float64    `json:"hotUpdatesOfBalances"`  // share, on the database with many
 	VerifyTook float64    `json:"verifySeconds,omitempty"`
 }
 
@@ -41,7 +44,7 @@ func (p *growthPair) values() []*float64 { return []*float64{&p.Few, &p.Many, &p
 
 func (f *growthFigures) values() []*float64 {
 	all := []*float64{&f.Few, &f.Many, &f.LoadedRate, &f.Hot, &f.VerifyTook}
-	for _, p := range []*growthPair{&f.Payments, &f.Account, &f.Page, &f.Status} {
+	for _, p := range []*growthPair{&f.Payments, &f.Account, &f.Page, &f.Status, &f.Logged, &f.Images} {
 		all = append(all, p.values()...)
 	}
 	return all
@@ -78,28 +81,24 @@ func (b *bench) growth(ctx context.Context, all *results) error {
 		}
 	}
 	b.progress("%s: %.0f payments against %.0f", nameGrowth, f.Many, f.Few)
+	if err := b.paymentsInTurns(ctx, all, both, &f); err != nil {
+		return err
+	}
 	for _, m := range []struct {
 		name string
 		into *growthPair
-		of   func(*bench) (load, error)
-	}{
-		{"payments", &f.Payments, func(b *bench) (load, error) { return load{traffic: uniform(b.one), clients: b.Clients[0]}, nil }},
-		{nameAccount, &f.Account, func(b *bench) (load, error) {
-			t, err := b.account20(b.one)
-			return load{traffic: t, clients: b.Readers}, err
-		}},
-		{namePage, &f.Page, func(b *bench) (load, error) {
-			t, err := b.accounts50x5(b.one)
-			return load{traffic: t, clients: b.Readers}, err
-		}},
-	} {
+		of   func(*bench, *tenant) (traffic, error)
+	}{{nameAccount, &f.Account, (*bench).account20}, {namePage, &f.Page, (*bench).accounts50x5}} {
 		if err := b.inTurns(ctx, m.name, both, m.into, func(b *bench) (float64, error) {
-			l, err := m.of(b)
+			reads, err := m.of(b, b.one)
 			if err != nil {
 				return 0, err
 			}
-			l.lead, l.length = b.lead(), b.length()
-			return b.answered(ctx, all, m.name, l)
+			t, err := b.answered(ctx, all, m.name, load{traffic: reads, clients: b.Readers, lead: b.lead(), length: b.length()})
+			if err != nil {
+				return 0, err
+			}
+			return t.perSecond, nil
 		}); err != nil {
 			return fmt.Errorf("%s: %w", m.name, err)
 		}
@@ -126,6 +125,41 @@ func (b *bench) growth(ctx context.Context, all *results) error {
 	f.VerifyTook = took.Seconds()
 	all.grown = append(all.grown, f)
 	return nil
+}
+
+// paymentsInTurns measures payments, and what PostgreSQL has written to its log (WAL) for each.
+func (b *bench) paymentsInTurns(ctx context.Context, all *results, both [2]*bench, f *growthFigures) error {
+	var made, images, bytes [2]float64 // with few, with many
+	if err := b.inTurns(ctx, "payments", both, &f.Payments, func(which *bench) (float64, error) {
+		imagesBefore, bytesBefore, err := b.database.logged(ctx)
+		if err != nil {
+			return 0, err
+		}
+		t, err := which.answered(ctx, all, "payments", load{traffic: uniform(which.one), clients: b.Clients[0], lead: b.lead(), length: b.length()})
+		if err != nil {
+			return 0, err
+		}
+		imagesAfter, bytesAfter, err := b.database.logged(ctx)
+		i := slices.Index(both[:], which)
+		made[i] += float64(t.good)
+		images[i] += imagesAfter - imagesBefore
+		bytes[i] += bytesAfter - bytesBefore
+		return t.perSecond, err
+	}); err != nil {
+		return fmt.Errorf("payments: %w", err)
+	}
+	f.Logged = growthPair{Few: quotient(bytes[0], made[0]), Many: quotient(bytes[1], made[1])}
+	f.Images = growthPair{Few: quotient(images[0], made[0]), Many: quotient(images[1], made[1])}
+	for _, p := range []*growthPair{&f.Logged, &f.Images} {
+		p.Ratio = quotient(p.Many, p.Few)
+	}
+	return nil
+}
+
+// logged is what the server has written to its log so far: whole pages, and bytes of all.
+func (d *database) logged(ctx context.Context) (images, bytes float64, err error) {
+	err = d.db.QueryRowContext(ctx, `SELECT wal_fpi, wal_bytes FROM pg_stat_wal`).Scan(&images, &bytes)
+	return images, bytes, err
 }
 
 // inTurns measures on both databases, few, many, many, few …, so that a machine that becomes slower falls on both. A checkpoint comes before, and not
@@ -210,8 +244,9 @@ func (r *results) writeGrowth(b *strings.Builder) {
 		p    growthPair
 	}{
 		{"payments a second", m.Payments}, {nameAccount + " a second", m.Account}, {namePage + " a second", m.Page}, {"paymentStatus, ms p99", m.Status},
+		{"log (WAL), bytes a payment", m.Logged}, {"pages logged whole, a payment", m.Images},
 	} {
-		_, _ = fmt.Fprintf(w, "%s\t%.1f\t%.1f\t%.2f\n", line.name, line.p.Few, line.p.Many, line.p.Ratio)
+		_, _ = fmt.Fprintf(w, "%s\t%.2f\t%.2f\t%.2f\n", line.name, line.p.Few, line.p.Many, line.p.Ratio)
 	}
 	_ = w.Flush()
 	fmt.Fprintf(b, "%.3f of the updates of balances were HOT", m.Hot)

@@ -23,7 +23,7 @@ const (
 	confirmShare = 16 // connections that confirm payments: one for so many subscribers, and none so rarely used that the gateway ends it
 	accountRate  = 4  // payments a second to the account that all listen to
 	accountPaid  = 8  // connections that make them
-	idlePairs    = 4  // rounds without subscribers and with idle ones
+	idlePairs    = 8  // rounds without subscribers and with idle ones
 	churnShare   = 5  // the load before memory is read, and the pause after it, are this part of a round
 	paidEachTime = 2  // a subscriber's next payment is confirmed after so many seconds
 )
@@ -251,10 +251,14 @@ func (b *bench) idle(ctx context.Context, all *results) (ratio float64, err erro
 	if err := b.prepare(ctx); err != nil {
 		return 0, err
 	}
+	l := load{traffic: uniform(b.one), clients: b.Clients[0], lead: b.lead(), length: b.length()}
+	if _, err := b.drive(ctx, l); err != nil { // after what prepare does it is slower
+		return 0, err
+	}
 	var sums [2]float64
 	for i := range 2 * idlePairs {
 		with := (i + 1) / 2 % 2 // without, with, with, without
-		perSecond, err := b.besideIdle(ctx, all, with*b.Payers)
+		perSecond, err := b.besideIdle(ctx, all, with*b.Payers, l)
 		if err != nil {
 			return 0, err
 		}
@@ -265,7 +269,7 @@ func (b *bench) idle(ctx context.Context, all *results) (ratio float64, err erro
 	return ratio, nil
 }
 
-func (b *bench) besideIdle(ctx context.Context, all *results, n int) (perSecond float64, err error) {
+func (b *bench) besideIdle(ctx context.Context, all *results, n int, l load) (perSecond float64, err error) {
 	a, err := gather(ctx, b.gateway.address, b.one.token, n, newPayers(b.one, n).follow)
 	if err != nil {
 		return 0, err
@@ -274,9 +278,7 @@ func (b *bench) besideIdle(ctx context.Context, all *results, n int) (perSecond 
 	if err := a.gathered(ctx, n); err != nil {
 		return 0, err
 	}
-	perSecond, err = b.paid(ctx, all, fmt.Sprintf("with %d idle subscribers", n), load{
-		traffic: uniform(b.one), clients: b.Clients[0], lead: b.lead(), length: b.length(),
-	})
+	perSecond, err = b.paid(ctx, all, fmt.Sprintf("with %d idle subscribers", n), l)
 	b.blame(all, nameIdle, a.faults())
 	return perSecond, err
 }
@@ -286,21 +288,25 @@ func (b *bench) paid(ctx context.Context, all *results, beside string, l load) (
 	if err := b.database.checkpoint(ctx); err != nil {
 		return 0, err
 	}
-	return b.answered(ctx, all, "payments "+beside, l)
-}
-
-// answered is good answers a second to a load.
-func (b *bench) answered(ctx context.Context, all *results, name string, l load) (perSecond float64, err error) {
-	t, err := b.drive(ctx, l)
+	t, err := b.answered(ctx, all, "payments "+beside, l)
 	if err != nil {
 		return 0, err
+	}
+	return t.perSecond, nil
+}
+
+// answered drives a load, and tells of it.
+func (b *bench) answered(ctx context.Context, all *results, name string, l load) (*tally, error) {
+	t, err := b.drive(ctx, l)
+	if err != nil {
+		return nil, err
 	}
 	all.note(name, t.use)
 	b.progress("%s: %.0f a second; of the cores the gateway had %.2f, PostgreSQL %.2f, the clients %.2f", name, t.perSecond,
 		t.use.cores(t.use.gateway), t.use.cores(t.use.postgres), t.use.cores(t.use.client))
 	b.warn(t.use)
 	b.blame(all, name, t.failures)
-	return t.perSecond, nil
+	return t, nil
 }
 
 // blame notes what must not have happened.

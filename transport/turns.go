@@ -11,12 +11,13 @@ import (
 
 // Limits of the rest after a turn.
 const (
-	longestRest = 100 * time.Millisecond
-	crowd       = 500 // waiting subscribers with whom a rest is as long as the turn
+	longestRest = 200 * time.Millisecond
+	crowd       = 500 // waiting subscribers with whom a rest is longest
+	restShare   = 2   // and so many times as long as the turn
 )
 
 // turns are those of subscribers to read the database, to begin or to catch up. Thousands may come back at the same moment, and payments are
-// to go on meanwhile: half of the cores take turns, each followed by a rest, in a crowd as long as it took. So the busier the machine, the fewer
+// to go on meanwhile: half of the cores take turns, each followed by a rest, in a crowd twice as long as it took. So the busier the machine, the fewer
 // turns. Those who come and go every day are no crowd, and rests that they did not need would make them one. Merchants come in turn too: the subscribers of each queue among themselves, and only the first of them in the queue of all.
 type turns struct {
 	taken chan struct{} // holds a place for each turn, until its rest is over
@@ -63,7 +64,7 @@ func (t *turns) take(ctx context.Context, m answer.MerchantID) (done func(), err
 func (t *turns) rest(took time.Duration) time.Duration {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return min(took, longestRest) * time.Duration(min(t.waiting, crowd)) / crowd
+	return min(restShare*took, longestRest) * time.Duration(min(t.waiting, crowd)) / crowd
 }
 
 func (t *turns) join(m answer.MerchantID) *queue {
