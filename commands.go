@@ -350,6 +350,9 @@ func explained(err error) error {
 		return fmt.Errorf("the database cannot be reached: %w; is it running, and is DATABASE_URL right?", err)
 	case sqlState(err) == "42P01": // undefined_table
 		return errors.New("the database has no tables yet: run paygraph migrate first")
+	case sqlState(err) == "42501": // insufficient_privilege
+		return fmt.Errorf("%w; DATABASE_URL has to name the database's owner, and one who may not make roles has to be granted "+
+			"paygraph_runtime by a superuser: see Roles in docs/operations.md", err)
 	}
 	return err
 }

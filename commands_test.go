@@ -18,6 +18,7 @@ import (
 
 	"github.com/paygraph/paygraph/auth"
 	"github.com/paygraph/paygraph/store"
+	"github.com/paygraph/paygraph/store/connector"
 	"github.com/paygraph/paygraph/store/embedded/embeddedtest"
 	"github.com/paygraph/paygraph/store/storetest"
 )
@@ -51,6 +52,31 @@ func decode(t *testing.T, text string, into any) {
 	if err := json.Unmarshal([]byte(text), into); err != nil {
 		t.Fatalf("%v: %s", err, text)
 	}
+}
+
+func TestAnOwnerWithoutTheServingRoleIsToldWhoGivesIt(t *testing.T) {
+	t.Parallel()
+	storetest.DSN(t) // the role is there from now on
+	address, err := url.Parse(storetest.Empty(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	superuser, err := connector.Open(address.String(), connector.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer superuser.Close()
+	database := strings.TrimPrefix(address.Path, "/")
+	role := "owner_of_" + database
+	for _, statement := range []string{
+		"CREATE ROLE " + role + " LOGIN PASSWORD 'secret'", "ALTER DATABASE " + database + " OWNER TO " + role, "GRANT ALL ON SCHEMA public TO " + role,
+	} {
+		if _, err := superuser.Exec(statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	address.User = url.UserPassword(role, "secret")
+	wantContains(t, refusal(t, []string{"DATABASE_URL=" + address.String()}, "migrate"), "granted paygraph_runtime by a superuser")
 }
 
 func TestAMerchantFromItsCreationToItsRevokedCredential(t *testing.T) {

@@ -51,7 +51,7 @@ func PresentError(ctx context.Context, err error) *gqlerror.Error {
 			continue
 		}
 		if errors.Is(row.err, ErrBadUserInput) {
-			return shown(row.code, err.Error()) // made for the client
+			return shown(row.code, said(err)) // made for the client
 		}
 		known := shown(row.code, row.err.Error())
 		var elsewhere cursorElsewhere
@@ -62,6 +62,14 @@ func PresentError(ctx context.Context, err error) *gqlerror.Error {
 	}
 	slog.ErrorContext(ctx, "a resolver failed", "requestId", transport.RequestID(ctx), "error", err)
 	return shown(transport.Internal, "internal error")
+}
+
+// said is the text of an error without the place in the document that gqlgen puts before it: the transport shows that by itself.
+func said(err error) string {
+	if pinned, ok := errors.AsType[*gqlerror.Error](err); ok {
+		return pinned.Message
+	}
+	return err.Error()
 }
 
 func shown(code, message string) *gqlerror.Error {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/99designs/gqlgen/graphql"
 	gql "github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"github.com/paygraph/paygraph/answer"
 	"github.com/paygraph/paygraph/auth"
@@ -184,10 +185,14 @@ func TestWhatAClientSeesOfAnError(t *testing.T) {
 			fmt.Errorf("%w: %w", command.ErrRateLimited, secret), "RATE_LIMITED", command.ErrRateLimited.Error(),
 		},
 		"a bad argument, with what is wrong": {fmt.Errorf("%w: first is small", ErrBadUserInput), "BAD_USER_INPUT", "bad input: first is small"},
-		"a bad scalar":                       {fmt.Errorf("input: %w", scalar.FormError("no number")), "BAD_USER_INPUT", "no number"},
-		"a context that has ended":           {context.DeadlineExceeded, "UNAVAILABLE", ""},
-		"a cursor":                           {auth.ErrCursorInvalid, "CURSOR_INVALID", auth.ErrCursorInvalid.Error()},
-		"anything else":                      {secret, "INTERNAL", "internal error"},
+		"the same, as gqlgen pins it to its field": {
+			gqlerror.WrapPath(gql.Path{gql.PathName("accounts")}, fmt.Errorf("%w: first is small", ErrBadUserInput)),
+			"BAD_USER_INPUT", "bad input: first is small",
+		},
+		"a bad scalar":             {fmt.Errorf("input: %w", scalar.FormError("no number")), "BAD_USER_INPUT", "no number"},
+		"a context that has ended": {context.DeadlineExceeded, "UNAVAILABLE", ""},
+		"a cursor":                 {auth.ErrCursorInvalid, "CURSOR_INVALID", auth.ErrCursorInvalid.Error()},
+		"anything else":            {secret, "INTERNAL", "internal error"},
 	} {
 		shown := PresentError(t.Context(), c.err)
 		if shown.Extensions["code"] != c.code || c.message != "" && shown.Message != c.message {

@@ -10,8 +10,8 @@ import (
 )
 
 // unchanging are the fields whose answers are as of the moment of their object, whenever they are asked for: an account's entries up to the
-// number in its balance never change, nor do their transactions. A field that shows what may change does not belong here; should a
-// transaction's status follow from later ones, it has to be asked for by a field of its own.
+// number in its balance never change, nor do their transactions, but for the status of a transfer, which is read with them and may be later than
+// the account (docs/decisions/016). No other field that shows what may change belongs here.
 var unchanging = map[string][]string{
 	"Account": {"entries", "transactions"},
 	"Entry":   {"transaction"},

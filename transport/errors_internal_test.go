@@ -42,6 +42,35 @@ func TestStatusAndRetryOfCodes(t *testing.T) {
 	}
 }
 
+// TestLimitsAreAsDocumented compares the limits with the table that clients read.
+func TestLimitsAreAsDocumented(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../docs/errors.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := strings.ReplaceAll(string(page), ",", "")
+	l := DefaultLimits
+	if l.Body != maxMessageSize {
+		t.Error("a body and a message have one row, and two limits")
+	}
+	for what, most := range map[string]string{
+		"a body or a message on a WebSocket": fmt.Sprintf("%d MiB", l.Body>>20), "a document": fmt.Sprintf("%d KiB", l.Text>>10),
+		"tokens of a document": strconv.Itoa(l.Tokens), "levels of fields": strconv.Itoa(l.Depth),
+		"fields of an operation those of a fragment as often as it is spread": strconv.Itoa(l.Fields),
+		"fields on the first level": strconv.Itoa(l.RootFields), "aliases": strconv.Itoa(l.Aliases), "directives": strconv.Itoa(l.Directives),
+		"lists inside each other in the answer":                            strconv.Itoa(l.ListNesting),
+		"levels of lists and objects in an argument":                       strconv.Itoa(l.InputNesting),
+		"fields in the answer those below a list as often as `first` says": strconv.Itoa(l.Cost), "objects of a page": strconv.Itoa(l.PageSize),
+		"operations at once on one socket": strconv.Itoa(maxOperations), "all that they ask for": fmt.Sprintf("%d MiB", maxHeld>>20),
+		"time for an operation or for one item of a stream": fmt.Sprintf("%.0f s", l.Deadline.Seconds()),
+	} {
+		if row := fmt.Sprintf("| %s | %s |", what, most); !strings.Contains(rows, row) {
+			t.Errorf("docs/errors.md has no row %s", row)
+		}
+	}
+}
+
 func TestCompleteKeepsWhatIsThere(t *testing.T) {
 	t.Parallel()
 	err := &gqlerror.Error{Extensions: map[string]any{"code": outcomeUnknown, "retryable": false, "key": "k"}}
