@@ -141,8 +141,8 @@ func (r *report) text(took time.Duration) string {
 func (r *report) head(took time.Duration) string {
 	o := r.options
 	return fmt.Sprintf("`paygraph soak --gateway-kills %d --database-kills %d --backend-kills %d --freezes %d --cuts %d --full-disks %d --clock-jumps %d "+
-		"--clients %d --for %s --seed %d` took %s.", o.GatewayKills, o.DatabaseKills, o.BackendKills, o.Freezes, o.Cuts, o.FullDisks, o.ClockJumps,
-		o.Clients, o.For, o.Seed, took.Round(time.Second))
+		"--clients %d --verify-every %d --for %s --seed %d` took %s.", o.GatewayKills, o.DatabaseKills, o.BackendKills, o.Freezes, o.Cuts, o.FullDisks,
+		o.ClockJumps, o.Clients, o.VerifyEvery, o.For, o.Seed, took.Round(time.Second))
 }
 
 type row struct {
