@@ -40,6 +40,8 @@ type growthPair struct {
 	Ratio float64 `json:"ratio"`
 }
 
+func pairOf(few, many float64) growthPair { return growthPair{few, many, quotient(many, few)} }
+
 func (p *growthPair) values() []*float64 { return []*float64{&p.Few, &p.Many, &p.Ratio} }
 
 func (f *growthFigures) values() []*float64 {
@@ -148,11 +150,8 @@ func (b *bench) paymentsInTurns(ctx context.Context, all *results, both [2]*benc
 	}); err != nil {
 		return fmt.Errorf("payments: %w", err)
 	}
-	f.Logged = growthPair{Few: quotient(bytes[0], made[0]), Many: quotient(bytes[1], made[1])}
-	f.Images = growthPair{Few: quotient(images[0], made[0]), Many: quotient(images[1], made[1])}
-	for _, p := range []*growthPair{&f.Logged, &f.Images} {
-		p.Ratio = quotient(p.Many, p.Few)
-	}
+	f.Logged = pairOf(quotient(bytes[0], made[0]), quotient(bytes[1], made[1]))
+	f.Images = pairOf(quotient(images[0], made[0]), quotient(images[1], made[1]))
 	return nil
 }
 
@@ -179,7 +178,7 @@ func (b *bench) inTurns(ctx context.Context, name string, both [2]*bench, p *gro
 		}
 		*[]*float64{&p.Few, &p.Many}[which] += n / growthPairs
 	}
-	p.Ratio = quotient(p.Many, p.Few)
+	*p = pairOf(p.Few, p.Many)
 	b.progress("%s: %s with many payments %.1f, with few %.1f: %.2f", nameGrowth, name, p.Many, p.Few, p.Ratio)
 	return nil
 }

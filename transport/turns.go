@@ -17,8 +17,9 @@ const (
 )
 
 // turns are those of subscribers to read the database, to begin or to catch up. Thousands may come back at the same moment, and payments are
-// to go on meanwhile: half of the cores take turns, each followed by a rest, in a crowd twice as long as it took. So the busier the machine, the fewer
-// turns. Those who come and go every day are no crowd, and rests that they did not need would make them one. Merchants come in turn too: the subscribers of each queue among themselves, and only the first of them in the queue of all.
+// to go on meanwhile: half of the cores take turns, each followed by a rest, in a crowd twice as long as it took. So the busier the machine, the
+// fewer turns. Those who come and go every day are no crowd, and rests that they did not need would make them one. Merchants come in turn too:
+// the subscribers of each queue among themselves, and only the first of them in the queue of all.
 type turns struct {
 	taken chan struct{} // holds a place for each turn, until its rest is over
 

@@ -112,19 +112,9 @@ func (s *standIn) answer(operation, key, asked string) any {
 	case "Accounts":
 		return data("accounts", wallets())
 	case "Pay":
-		number, replayed := s.once(key)
-		return data("createPayment", object{
-			"__typename": "CreatePaymentSuccess",
-			"replayed":   replayed,
-			"payment":    object{"id": fmt.Sprintf("pay_%d", number), "status": "SUCCEEDED", "amount": usd("12.50")},
-		})
+		return s.create(key, object{"status": "SUCCEEDED", "amount": usd("12.50")})
 	case "Authorize":
-		number, replayed := s.once(key)
-		return data("createPayment", object{
-			"__typename": "CreatePaymentSuccess",
-			"replayed":   replayed,
-			"payment":    object{"id": fmt.Sprintf("pay_%d", number), "status": "AUTHORIZED", "availableActions": actions("CAPTURE")},
-		})
+		return s.create(key, object{"status": "AUTHORIZED", "availableActions": actions("CAPTURE")})
 	case "Payments":
 		return data("payments", object{"nodes": []object{{
 			"id": authorized, "status": "PARTIALLY_CAPTURED", "captures": object{"nodes": []object{{"amount": usd("25.00")}}},
@@ -146,6 +136,13 @@ func (s *standIn) answer(operation, key, asked string) any {
 		return data("idempotentRequest", nil)
 	}
 	return refusal("GRAPHQL_VALIDATION_FAILED")
+}
+
+// create is called under the lock.
+func (s *standIn) create(key string, payment object) any {
+	number, replayed := s.once(key)
+	payment["id"] = fmt.Sprintf("pay_%d", number)
+	return data("createPayment", object{"__typename": "CreatePaymentSuccess", "replayed": replayed, "payment": payment})
 }
 
 // capture is called under the lock.
