@@ -47,7 +47,7 @@ type options struct {
 	Verify    bool              `help:"Run paygraph verify at the end; --skip-verify leaves it out." negatable:"skip-verify" default:"true"`
 }
 
-// A run of the usual scenarios takes twelve minutes; the others are asked for by name. Growth takes three quarters of an hour.
+// A run of the usual scenarios takes some twenty minutes; the others are asked for by name. Growth takes three quarters of an hour.
 const (
 	usualScenarios = "uniform,hot,manyMerchants,openLoop,reads,single,subscriptions"
 	allScenarios   = usualScenarios + ",disturbances,timers,growth"
