@@ -17,15 +17,16 @@ import (
 
 // running is an operation on a socket, from subscribe to its end.
 type running struct {
-	socket *socket
-	id     string
-	size   int    // bytes of what it asks for, while it runs
-	next   []byte // how its results begin
-	ctx    context.Context
-	cancel context.CancelFunc
-	sub    atomic.Pointer[stream] // once it is a subscription that has begun
-	done   bool                   // nothing is sent for it any more; under the socket's writing
-	queued bool                   // it is among the socket's waiting, or still catches up; under the socket's mu
+	socket   *socket
+	id       string
+	size     int    // bytes of what it asks for, while it runs
+	document int    // bytes of its document
+	next     []byte // how its results begin
+	ctx      context.Context
+	cancel   context.CancelFunc
+	sub      atomic.Pointer[stream] // once it is a subscription that has begun
+	done     bool                   // nothing is sent for it any more; under the socket's writing
+	queued   bool                   // it is among the socket's waiting, or still catches up; under the socket's mu
 }
 
 // subscribe begins an operation. The identifier is taken at once: a second one right behind it finds it in use.
@@ -35,27 +36,37 @@ func (s *socket) subscribe(m message) {
 		s.close(closeMalformed, err.Error())
 		return
 	}
-	r := &running{socket: s, id: m.id, size: len(m.payload), next: append(about(m.id, "next"), `,"payload":`...), queued: true}
+	r := &running{
+		socket: s, id: m.id, size: len(m.payload), document: min(len(asked.query), s.handler.engine.config.Limits.Text),
+		next: append(about(m.id, "next"), `,"payload":`...), queued: true,
+	}
 	s.mu.Lock()
 	_, used := s.operations[m.id]
-	full := len(s.operations) >= maxOperations || s.held+r.size > maxHeld
-	if !used && !full {
+	refused := s.refusal(r)
+	if !used && refused == nil {
 		s.operations[m.id] = r
 		s.held += r.size
+		s.documents += r.document
 	}
 	s.mu.Unlock()
 	switch {
 	case used:
 		s.close(closeDuplicateID, reasonDuplicate+m.id+reasonDuplicateEnd)
-		return
-	case full:
-		refused := refuse(newError(rateLimited, "a socket has at most %d operations at once, of %d bytes together: end one, or open another",
-			maxOperations, maxHeld))
+	case refused != nil:
 		_ = s.send(errorMessage(m.id, refused, s.id))
-		return
+	default:
+		r.ctx, r.cancel = context.WithCancel(s.ctx)
+		go r.run(&asked)
 	}
-	r.ctx, r.cancel = context.WithCancel(s.ctx)
-	go r.run(&asked)
+}
+
+// refusal is why the socket does not take an operation, nil where it does. mu is held.
+func (s *socket) refusal(r *running) *requestError {
+	if len(s.operations) >= maxOperations || s.held+r.size > maxHeld || s.documents+r.document > maxDocuments {
+		return refuse(newError(rateLimited, "a socket has at most %d operations at once, of %d bytes together, and of %d in their documents: "+
+			"end one, or open another", maxOperations, maxHeld, maxDocuments))
+	}
+	return nil
 }
 
 // complete is the client's word that it listens no more to an operation: nothing is sent for it from here on, and its identifier is free.
@@ -78,6 +89,7 @@ func (s *socket) forget(r *running) {
 	if r != nil && s.operations[r.id] == r {
 		delete(s.operations, r.id)
 		s.held -= r.size
+		s.documents -= r.document
 	}
 }
 
