@@ -105,8 +105,10 @@ type socket struct {
 	operations   map[string]*running
 	held         int        // bytes of what they ask for
 	documents    int        // bytes of their documents
+	answering    int        // of them are queries and mutations, or may be
 	waiting      []*running // those with items to be written
 	attended     bool       // somebody writes them, or will
+	farewell     *farewell  // with which the socket ends as soon as none is answering; nil: it takes operations
 }
 
 // serveSocket takes a WebSocket. The request's own goroutine and buffers go, and the socket's reader stays.
@@ -353,7 +355,7 @@ func (s *socket) acknowledge(principal auth.Principal) {
 	s.principal, s.acknowledged = principal, true
 	s.timer.Reset(s.handler.engine.config.Sockets.PingInterval)
 	if !principal.Expires.IsZero() {
-		s.expiry = time.AfterFunc(time.Until(principal.Expires), func() { s.close(closeForbidden, tokenHasEnded) })
+		s.expiry = time.AfterFunc(time.Until(principal.Expires), func() { s.retire(&tokenEnded) })
 	}
 	s.mu.Unlock()
 	_ = s.say([]byte(connectionAck))
