@@ -2,13 +2,19 @@ package transport_test
 
 import (
 	"context"
+	"errors"
+	"net/http"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"github.com/paygraph/paygraph/auth"
+	"github.com/paygraph/paygraph/event"
 	"github.com/paygraph/paygraph/transport"
+	"github.com/paygraph/paygraph/transport/internal/testschema"
 )
 
 const (
@@ -179,4 +185,52 @@ func TestTokenThatEndsLetsAMutationAnswer(t *testing.T) {
 	goOn()
 	c.want(pinged, complete("m"))
 	c.wantClosed(4403, newToken)
+}
+
+// TestStopEndsAnItemThatIsBeingMade: nobody waits for it until it can be read, or until its time is up, and nobody gets it with a hole.
+func TestStopEndsAnItemThatIsBeingMade(t *testing.T) {
+	t.Parallel()
+	const document = `subscription { parcels(after: "after-0") { number fails } }`
+	for name, hangs := range map[string]bool{"and cannot be read now": false, "and takes long": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var asked atomic.Int64
+			g := start(t, func(c *transport.Config) {
+				c.PresentError = func(ctx context.Context, err error) *gqlerror.Error {
+					if errors.Is(err, testschema.ErrRefused) && !hangs {
+						err = errDown
+					}
+					return presentError(ctx, err)
+				}
+			})
+			g.resolver.Seen = func(ctx context.Context) {
+				if event.FromContext(ctx).Item == nil {
+					return
+				}
+				if asked.Add(1); hangs {
+					<-ctx.Done()
+				}
+			}
+			socket, stream := g.connect(t, ""), g.listen(t, http.MethodGet, document, onlyStream).opened()
+			socket.send(subscribe("1", document))
+			socket.settled()
+			g.events.Publish(1)
+			if !within(patience, func() bool { return asked.Load() > 0 }) {
+				t.Fatal("it is not asked for")
+			}
+			began := time.Now()
+			stopped := g.inTheBackground(time.Minute)
+			socket.wantClosed(1012, comeBack)
+			stream.wantEnd()
+			<-stopped
+			if took := time.Since(began); took > 2*time.Second {
+				t.Errorf("it took %s", took)
+			}
+			before := asked.Load()
+			time.Sleep(1200 * time.Millisecond) // longer than two tries are apart
+			if more := asked.Load() - before; more > 0 {
+				t.Errorf("it was asked for %d times more", more)
+			}
+		})
+	}
 }

@@ -301,7 +301,11 @@ func (r *running) items(items []*event.Item, last []byte) error {
 	var made [][]byte
 	var since time.Time
 	for n, item := range items {
-		if made = append(made, sub.frame(item)); n == 0 && len(items) > 1 {
+		frame := sub.frame(item)
+		if frame == nil { // the gateway stops
+			return event.ErrStopping
+		}
+		if made = append(made, frame); n == 0 && len(items) > 1 {
 			since = time.Now()
 		}
 		var end []byte

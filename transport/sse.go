@@ -217,7 +217,11 @@ func (e *events) follow(ctx context.Context, sub *stream) error {
 	}
 	give := func(items []*event.Item) error {
 		for _, i := range items {
-			if err := e.next(sub.Cursor(i), sub.frame(i)); err != nil {
+			frame := sub.frame(i)
+			if frame == nil { // the gateway stops
+				return event.ErrStopping
+			}
+			if err := e.next(sub.Cursor(i), frame); err != nil {
 				return err
 			}
 		}
