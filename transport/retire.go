@@ -16,6 +16,7 @@ type farewell struct {
 var (
 	restarting = farewell{closeRestart, stopping, unavailable}
 	tokenEnded = farewell{closeForbidden, tokenHasEnded, Unauthenticated}
+	logChanged = farewell{closeRestart, event.ErrLogChanged.Error(), unavailable}
 )
 
 // retire closes the socket when the queries and mutations on it have answered: what became of a mutation is not to be left open where it can be said.
@@ -68,5 +69,7 @@ func (r *running) fail(err error) {
 		r.socket.close(closeTryAgain, tooSlow)
 	case errors.Is(err, event.ErrStopping):
 		r.socket.retire(&restarting)
+	case errors.Is(err, event.ErrLogChanged):
+		r.socket.retire(&logChanged)
 	}
 }

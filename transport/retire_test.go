@@ -3,6 +3,7 @@ package transport_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"sync/atomic"
 	"testing"
@@ -233,4 +234,25 @@ func TestStopEndsAnItemThatIsBeingMade(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestLogThatChanges: its subscribers are not told that they were too slow.
+func TestLogThatChanges(t *testing.T) {
+	t.Parallel()
+	g := start(t)
+	g.events.Publish(3)
+	socket, stream := g.connect(t, ""), g.listen(t, http.MethodGet, ticks, onlyStream).opened()
+	socket.send(subscribe("1", ticks))
+	for n := 1; n <= 3; n++ {
+		socket.want(tick("1", n))
+		stream.want(item(fmt.Sprintf("after-%d", n), fmt.Sprintf(`{"ticks":%d}`, n)))
+	}
+	g.events.Restore(2)
+	socket.wantClosed(1012, "the log is not the one that was heard so far: resume from your last cursor")
+	e := stream.refusal()
+	if e.Message != "the log is not the one that was heard so far: resume from your last event's id" || e.Extensions.Code != "UNAVAILABLE" ||
+		!e.Extensions.Retryable {
+		t.Error(e)
+	}
+	stream.wantEnd()
 }

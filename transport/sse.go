@@ -186,8 +186,11 @@ func (h *Handler) serveSubscription(ctx context.Context, w http.ResponseWriter, 
 			e.complete()
 			return
 		}
-		if errors.Is(err, event.ErrTooSlow) {
+		switch {
+		case errors.Is(err, event.ErrTooSlow):
 			refused = refuse(newError(unavailable, "too slow: resume from your last event's id"))
+		case errors.Is(err, event.ErrLogChanged):
+			refused = refuse(newError(unavailable, "the log is not the one that was heard so far: resume from your last event's id"))
 		}
 	}
 	switch {
