@@ -3,11 +3,14 @@ package resolvers
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
+	"github.com/paygraph/paygraph/answer"
 	"github.com/paygraph/paygraph/auth"
 	"github.com/paygraph/paygraph/event"
+	"github.com/paygraph/paygraph/ledger"
 	"github.com/paygraph/paygraph/payment"
 )
 
@@ -18,6 +21,7 @@ type statusStream struct {
 	principal auth.Principal
 	payment   string
 	reads     Reads
+	own       map[ledger.AccountID]bool // a customer's side of the payment, as it was when the stream began
 }
 
 func (r *Resolver) status(p auth.Principal, payment string) *statusStream {
@@ -29,12 +33,16 @@ func (s *statusStream) cursor(e *event.Event) string {
 }
 
 func (s *statusStream) stream() event.Stream {
-	return event.Stream{
+	stream := event.Stream{
 		Topic:  event.Topic{Kind: event.OfPayment, Object: s.payment},
 		Read:   s.read,
 		Ends:   func(i *event.Item) bool { return isFinal(i.Event) },
 		Cursor: func(i *event.Item) string { return s.cursor(i.Event) },
 	}
+	if s.principal.Kind == auth.Customer {
+		stream.Foreign = s.foreign
+	}
+	return stream
 }
 
 // isFinal says whether an event leaves its payment in a final status.
@@ -43,8 +51,22 @@ func isFinal(e *event.Event) bool {
 	return err == nil && payment.Terminal(status)
 }
 
+// foreign says whether a payment may be another customer's since an event: it was confirmed with another source, and the one who listened had the
+// first. The new one may be the same customer's, too: who comes again finds that out.
+func (s *statusStream) foreign(i *event.Item) bool {
+	source, destination, err := payment.AccountsOf(i.Event)
+	return err != nil || !s.own[source] && !s.own[destination]
+}
+
+// read reads items after a version. A customer whose payment has become another's since the stream began gets none of them, and is told by the one
+// that is live.
 func (s *statusStream) read(ctx context.Context, after int64, limit int) ([]*event.Item, error) {
 	found, err := s.events(ctx, after, limit)
+	if err == nil && s.principal.Kind == auth.Customer {
+		if _, err = s.current(ctx); errors.Is(err, ErrNotFound) {
+			return nil, nil
+		}
+	}
 	return itemsOf(found, func(e *event.Event) *event.Item { return &event.Item{Number: int64(e.ObjectVersion), Event: e} }), err
 }
 
@@ -76,6 +98,12 @@ func (s *statusStream) begin(ctx context.Context, sub *event.Subscription, after
 	current, err := s.current(ctx)
 	if err != nil {
 		return err
+	}
+	if c, is := s.reads.(customerReads); is {
+		between := []ledger.AccountID{answer.Or(current.SourceAccountID), answer.Or(current.DestinationAccountID)}
+		if s.own, err = c.own(ctx, s.principal.Merchant, between); err != nil {
+			return err
+		}
 	}
 	number := int64(current.Version)
 	if after != nil {
