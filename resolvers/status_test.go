@@ -208,9 +208,9 @@ func (s *story) takeAtOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	var all sync.WaitGroup
-	for range 3 {
+	for _, pause := range []time.Duration{300 * time.Millisecond, 0, 900 * time.Millisecond} { // less than a writer waits for the lock
 		all.Go(func() { s.take(t, "0.50", false) })
-		time.Sleep(200 * time.Millisecond)
+		time.Sleep(pause)
 	}
 	if err := tx.Rollback(); err != nil {
 		t.Fatal(err)
