@@ -8,7 +8,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/paygraph/paygraph/auth"
@@ -189,14 +188,18 @@ func TestADatabaseThatIsDownIsNotTheClientsFault(t *testing.T) {
 // TestADatabaseThatIsSilent is one whose answer never comes: nobody waits for it for ever.
 func TestADatabaseThatIsSilent(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		n := newNode(t)
-		n.db.change(func() { n.db.silent = true })
-		begin := time.Now()
-		if got := n.ask(t, "grant_type=client_credentials", basic(clientID, secret)); got.status != 503 || time.Since(begin) > 10*time.Second {
-			t.Errorf("%d %s after %v", got.status, got.body, time.Since(begin))
+	n := newNode(t)
+	n.db.change(func() { n.db.silent = true })
+	answered := make(chan reply, 1)
+	go func() { answered <- n.ask(t, "grant_type=client_credentials", basic(clientID, secret)) }()
+	select {
+	case got := <-answered:
+		if got.status != 503 {
+			t.Errorf("%d %s", got.status, got.body)
 		}
-	})
+	case <-time.After(15 * time.Second):
+		t.Error("the token endpoint waits")
+	}
 }
 
 func TestNewSecretsAreLongAndNeedNoEncoding(t *testing.T) {
