@@ -142,6 +142,12 @@ func (d *drawing) orTooMuch(amount int64) int64 {
 	return amount
 }
 
+// isTooMuch says whether an input asks for too much.
+func isTooMuch(input map[string]any) bool {
+	amount, _ := input["amount"].(map[string]any)
+	return amount["amount"] == usd(tooMuch)["amount"]
+}
+
 // small is at most 10 dollars.
 func (d *drawing) small() int64 { return 1 + d.random.Int64N(1000) }
 

@@ -16,7 +16,17 @@ type kind struct {
 	draw func(d *drawing, key string) (input map[string]any, then func(made))
 	// effects are the sources that have one row each for a success, and none for a refusal.
 	effects []*source
+	// refusal is what has to come where too much is asked for. Nothing else is refused, but tooLate what is asked of a payment that waits.
+	refusal string
+	waits   bool
 }
+
+// What too much is refused with.
+const (
+	noFunds       = "INSUFFICIENT_FUNDS"
+	notCapturable = "AMOUNT_EXCEEDS_CAPTURABLE"
+	notRefundable = "AMOUNT_EXCEEDS_REFUNDABLE"
+)
 
 // made is what a mutation has answered.
 type made struct {
@@ -55,13 +65,13 @@ const (
 
 var kinds = []*kind{
 	{
-		name: "createPayment", weight: 36, mutation: mutation("createPayment", ofPayment), effects: []*source{payments, paid},
+		name: "createPayment", weight: 36, mutation: mutation("createPayment", ofPayment), effects: []*source{payments, paid}, refusal: noFunds,
 		draw: func(d *drawing, key string) (map[string]any, func(made)) {
 			return createConfirmed(d, &payment{reference: key, amount: d.amount()})
 		},
 	},
 	{
-		name: "createPayment, captured later", weight: 10, mutation: mutation("createPayment", ofPayment), effects: []*source{payments, paid},
+		name: "createPayment, captured later", weight: 10, mutation: mutation("createPayment", ofPayment), effects: []*source{payments, paid}, refusal: noFunds,
 		draw: func(d *drawing, key string) (map[string]any, func(made)) {
 			return createConfirmed(d, &payment{reference: key, amount: d.amount(), manual: true})
 		},
@@ -77,7 +87,7 @@ var kinds = []*kind{
 		},
 	},
 	{
-		name: "confirmPayment", weight: 10, mutation: mutation("confirmPayment", ofPayment), effects: []*source{paid},
+		name: "confirmPayment", weight: 10, mutation: mutation("confirmPayment", ofPayment), effects: []*source{paid}, waits: true,
 		draw: func(d *drawing, _ string) (map[string]any, func(made)) {
 			if len(d.open) == 0 {
 				return nil, nil
@@ -86,9 +96,12 @@ var kinds = []*kind{
 			return map[string]any{"paymentId": p.id, "idempotencyKey": p.reference + confirming}, func(made) { d.confirmed(p) }
 		},
 	},
-	{name: "capturePayment", weight: 16, mutation: mutation("capturePayment", ofCapture), effects: []*source{captures, paid}, draw: capture},
 	{
-		name: "cancelPayment", weight: 4, mutation: mutation("cancelPayment", ofPayment), effects: []*source{paid},
+		name: "capturePayment", weight: 16, mutation: mutation("capturePayment", ofCapture), effects: []*source{captures, paid},
+		refusal: notCapturable, waits: true, draw: capture,
+	},
+	{
+		name: "cancelPayment", weight: 4, mutation: mutation("cancelPayment", ofPayment), effects: []*source{paid}, waits: true,
 		draw: func(d *drawing, _ string) (map[string]any, func(made)) {
 			if len(d.authorized) == 0 {
 				return nil, nil
@@ -100,9 +113,12 @@ var kinds = []*kind{
 			}
 		},
 	},
-	{name: "refundPayment", weight: 10, mutation: mutation("refundPayment", ofRefund), effects: []*source{refunds, paid}, draw: refund},
 	{
-		name: "transferFunds", weight: 13, mutation: mutation("transferFunds", ofTransaction), effects: []*source{moved},
+		name: "refundPayment", weight: 10, mutation: mutation("refundPayment", ofRefund), effects: []*source{refunds, paid},
+		refusal: notRefundable, draw: refund,
+	},
+	{
+		name: "transferFunds", weight: 13, mutation: mutation("transferFunds", ofTransaction), effects: []*source{moved}, refusal: noFunds,
 		draw: func(d *drawing, key string) (map[string]any, func(made)) {
 			from, to := d.two()
 			return map[string]any{"fromAccountId": from, "toAccountId": to, "amount": usd(d.amount()), "reference": key},
@@ -119,7 +135,7 @@ var kinds = []*kind{
 		},
 	},
 	{
-		name: "placeHold", weight: 7, mutation: mutation("placeHold", ofHold), effects: []*source{moved, holds},
+		name: "placeHold", weight: 7, mutation: mutation("placeHold", ofHold), effects: []*source{moved, holds}, refusal: noFunds,
 		draw: func(d *drawing, key string) (map[string]any, func(made)) {
 			from, _ := d.two()
 			return map[string]any{"accountId": from, "amount": usd(d.amount()), "reference": key}, func(m made) { put(&d.holds, m.Hold.ID) }

@@ -135,6 +135,12 @@ func (l *load) intend(kind *kind, input map[string]any) intent {
 	return intent{c, l.oracle.note(asked)}
 }
 
+// timeIsUp says, also in the oracle's file, that who waits with a payment may be too late from now on.
+func (l *load) timeIsUp() {
+	l.register.apply(line{Due: true})
+	<-l.oracle.note(line{Due: true})
+}
+
 // persist asks one node after the other until it is known what became of a command. It fails with the context only.
 func (l *load) persist(ctx context.Context, c *command, try int) error {
 	doubtful := false

@@ -148,6 +148,11 @@ func TestACheckFindsWhatIsWrong(t *testing.T) {
 		"a hold that outlives its payment": {func(string) string {
 			return `UPDATE hold SET ended_at = NULL WHERE id = (SELECT h.id FROM hold h JOIN payment p ON p.id = h.payment_id WHERE p.status = 'SUCCEEDED' LIMIT 1)`
 		}, "do not fit"},
+		"a payment that ended before its time": {func(string) string {
+			return `INSERT INTO entry SELECT (jsonb_populate_record(e, jsonb_build_object('transaction_id', gen_random_uuid(), 'kind', 'RELEASE',
+				'sequence', 1000000))).* FROM entry e JOIN payment p ON p.id = e.payment_id WHERE e.kind = 'HOLD' AND p.status = 'SUCCEEDED'
+				AND NOT EXISTS (SELECT FROM entry r WHERE r.payment_id = p.id AND r.kind = 'RELEASE') LIMIT 1`
+		}, "-cancel has an effect (payments' transactions), and"},
 		"money that came from nowhere": {func(string) string {
 			return `UPDATE balance SET credits_posted = credits_posted + 1 WHERE account_id = (SELECT id FROM account WHERE customer_id IS NOT NULL LIMIT 1)`
 		}, "the wallets hold"},
@@ -204,6 +209,47 @@ func (w *world) spoiled(ctx context.Context, t *testing.T, statement string) str
 	return strings.Join(r.wrongs, "\n")
 }
 
+// TestOnlyWhatCannotBeDoneIsRefused has answers to what was asked for, before and after the time of payments is up.
+func TestOnlyWhatCannotBeDoneIsRefused(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		kind    string
+		amount  int64
+		due     bool
+		refusal string
+		wrong   bool
+	}{
+		"a payment":                           {"createPayment", 1, false, "", false},
+		"a payment that is refused":           {"createPayment", 1, false, noFunds, true},
+		"a payment of an account":             {"createPayment", 1, false, "ACCOUNT_NOT_ACTIVE", true},
+		"a payment of too much":               {"createPayment", tooMuch, false, noFunds, false},
+		"a payment of too much that is made":  {"createPayment", tooMuch, false, "", true},
+		"too much, refused as something else": {"createPayment", tooMuch, false, "NOT_FOUND", true},
+		"a capture of too much":               {"capturePayment", tooMuch, false, notCapturable, false},
+		"a refund of too much":                {"refundPayment", tooMuch, false, notRefundable, false},
+		"a capture that is refused":           {"capturePayment", 1, false, tooLate, true},
+		"a capture that comes too late":       {"capturePayment", 1, true, tooLate, false},
+		"a capture in time, late in a run":    {"capturePayment", 1, true, "", false},
+		"a refund that comes too late":        {"refundPayment", 1, true, tooLate, true},
+		"a deposit that is refused":           {"depositFunds", 1, true, noFunds, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRegister()
+			if r.apply(line{Key: "k", Kind: c.kind, Input: map[string]any{"amount": usd(c.amount)}}); c.due {
+				r.apply(line{Due: true})
+			}
+			answered := &acknowledged{Refusal: c.refusal}
+			if c.refusal == "" {
+				answered.Object = "pay_01h455vb4pex5vsknk084sn02q"
+			}
+			if r.apply(line{Key: "k", Answer: answered}); len(r.wrongs) > 0 != c.wrong {
+				t.Errorf("found %q", r.wrongs)
+			}
+		})
+	}
+}
+
 // TestTheReportSaysWhatWasNotRun has a run that has met nothing.
 func TestTheReportSaysWhatWasNotRun(t *testing.T) {
 	t.Parallel()
@@ -230,7 +276,7 @@ func TestTheOracleIsRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	<-o.note(line{Key: "k", Kind: kinds[0].name, Input: map[string]any{"reference": "k"}})
+	<-o.note(line{Key: "k", Kind: kinds[0].name, Input: map[string]any{"reference": "k", "amount": usd(tooMuch)}})
 	before, err := os.ReadFile(path)
 	if err != nil || bytes.Count(before, []byte("\n")) != 1 {
 		t.Fatalf("what is synced is not in the file: %q, %v", before, err)

@@ -8,8 +8,12 @@ type source struct {
 	query string
 }
 
-// ofTimers is in the place of a key what nobody has asked for: payments expire.
+// ofTimers is in the place of a key what nobody has asked for: payments expire. What frees money before it may be is a cancellation, and was asked for.
 const ofTimers = "a timer"
+
+// timeIsUp says that a payment's money has been set aside for as long as it may be: seven days.
+const timeIsUp = `e.created_at >= (SELECT h.created_at FROM entry h WHERE h.merchant_id = e.merchant_id AND h.payment_id = e.payment_id
+				AND h.kind = 'HOLD' AND h.leg = 1) + interval '168 hours'`
 
 // refundKey is the key of a refund r: what its reason begins with, and its amount, whatever that is.
 const refundKey = `coalesce(substring(r.reason FROM '.*-'), 'a refund that has no row, of ')`
@@ -20,8 +24,7 @@ var (
 	// paid are the transactions of payments: what confirms one, sets aside for one, captures, frees, and refunds, each with what it belongs to.
 	paid = &source{"payments' transactions", `SELECT CASE
 			WHEN e.kind = 'REFUND' THEN ` + refundKey + ` || e.amount
-			WHEN e.kind = 'RELEASE' AND NOT EXISTS (SELECT FROM idempotency i WHERE i.merchant_id = e.merchant_id AND i.owner = ''
-				AND i.key = p.reference || '` + canceling + `' AND i.object_id IS NOT NULL) THEN '` + ofTimers + `'
+			WHEN e.kind = 'RELEASE' AND ` + timeIsUp + ` THEN '` + ofTimers + `'
 			WHEN e.kind = 'RELEASE' THEN p.reference || '` + canceling + `'
 			WHEN e.kind = 'PAYMENT' AND p.capture_method = 'MANUAL' THEN p.reference || '` + capturing + `' || e.amount
 			WHEN p.reference LIKE '%` + toConfirm + `' THEN p.reference || '` + confirming + `'
