@@ -11,7 +11,8 @@ import (
 )
 
 const (
-	// inFlightAtLeast is how many commands have to be in flight at every moment of every cycle.
+	// inFlightAtLeast is how many commands have to be in flight at every moment of every cycle: asked for and not yet known. While no node serves, most of
+	// them wait to be asked for again.
 	inFlightAtLeast = 64
 	againFirst      = 20 * time.Millisecond // before a command is asked for again
 	againMost       = 200 * time.Millisecond

@@ -63,6 +63,9 @@ func TestSoak(t *testing.T) {
 	if n := s.report.unknowns(); n < fewestUnknown {
 		t.Errorf("%d unknown outcomes were met, want %d", n, fewestUnknown)
 	}
+	if s.report.settled < lostCommits {
+		t.Errorf("%d unknown outcomes were met at the database, want %d", s.report.settled, lostCommits)
+	}
 	for _, c := range s.report.cycles {
 		if c.missed {
 			t.Errorf("%s did not strike", c.fault)
@@ -75,6 +78,9 @@ func TestSoak(t *testing.T) {
 	}
 	t.Log(s.report.text(0))
 }
+
+// lostCommits are how many cuts of the short plan, at the least, leave a node in doubt about a commit.
+const lostCommits = 5
 
 // short is a plan of about a minute.
 func short(steps []*step) []*fault {
@@ -259,6 +265,9 @@ func TestTheReportSaysWhatWasNotRun(t *testing.T) {
 	r.notRun("a full disk", 3, "nobody may mount one")
 	if !r.judge(false) {
 		t.Error("a run without unknown outcomes has passed")
+	}
+	if cut := (&report{options: Options{Cuts: 1}, unknown: map[string]int{"OUTCOME_UNKNOWN": fewestUnknown}, settled: fewestSettled - 1}); !cut.judge(false) {
+		t.Error("a run whose cuts have left no node in doubt has passed")
 	}
 	for _, want := range []string{"FAILED", "| kill -9 of a node | 1 | 0 | 7.00 s | 7.00 s |  |  |  |", "| a cut | 0, MISSED 1 |",
 		"NOT RUN: a full disk, 3 times: nobody may mount one", "WRONG: kill -9 of a node: SLOW", "only 0 unknown outcomes"} {
