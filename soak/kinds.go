@@ -53,10 +53,17 @@ const (
 	ofHold        = `object: transaction { id } hold { id }`
 )
 
+// What stands in keys, and in the references that are the same, so that an effect of another amount, or for somebody else, is that of another key. of comes
+// before an amount; sold is a payment to the merchant, which waits for a confirmation with toConfirm.
+const (
+	of        = "-of-"
+	sold      = "-sold"
+	toConfirm = "-open"
+)
+
 // What stands in the keys of commands about a payment after its reference, so that their effects are found by that. An amount follows where a payment can
 // have several: no two captures of a payment are of the same amount, and what is refunded has a reason that begins with the client's key.
 const (
-	toConfirm  = "-open"
 	confirming = "-confirm"
 	capturing  = "-capture-"
 	refunding  = "-refund-"
@@ -67,20 +74,20 @@ var kinds = []*kind{
 	{
 		name: "createPayment", weight: 36, mutation: mutation("createPayment", ofPayment), effects: []*source{payments, paid}, refusal: noFunds,
 		draw: func(d *drawing, key string) (map[string]any, func(made)) {
-			return createConfirmed(d, &payment{reference: key, amount: d.amount()})
+			return createConfirmed(d, key, &payment{amount: d.amount()})
 		},
 	},
 	{
 		name: "createPayment, captured later", weight: 10, mutation: mutation("createPayment", ofPayment), effects: []*source{payments, paid}, refusal: noFunds,
 		draw: func(d *drawing, key string) (map[string]any, func(made)) {
-			return createConfirmed(d, &payment{reference: key, amount: d.amount(), manual: true})
+			return createConfirmed(d, key, &payment{amount: d.amount(), manual: true})
 		},
 	},
 	{
 		name: "createPayment, unconfirmed", weight: 8, mutation: mutation("createPayment", ofPayment), effects: []*source{payments},
 		draw: func(d *drawing, key string) (map[string]any, func(made)) {
-			p := &payment{reference: key + toConfirm, amount: d.small(), manual: d.random.IntN(2) == 0}
-			return d.create(p, false), func(m made) {
+			p := &payment{amount: d.small(), manual: d.random.IntN(2) == 0}
+			return d.create(key, p, false), func(m made) {
 				p.id = m.Object.ID
 				put(&d.open, p)
 			}
@@ -121,7 +128,7 @@ var kinds = []*kind{
 		name: "transferFunds", weight: 13, mutation: mutation("transferFunds", ofTransaction), effects: []*source{moved}, refusal: noFunds,
 		draw: func(d *drawing, key string) (map[string]any, func(made)) {
 			from, to := d.two()
-			return map[string]any{"fromAccountId": from, "toAccountId": to, "amount": usd(d.amount()), "reference": key},
+			return asked(key, "reference", d.amount(), map[string]any{"fromAccountId": from, "toAccountId": to}),
 				func(m made) { put(&d.transfers, m.Object.ID) }
 		},
 	},
@@ -138,7 +145,7 @@ var kinds = []*kind{
 		name: "placeHold", weight: 7, mutation: mutation("placeHold", ofHold), effects: []*source{moved, holds}, refusal: noFunds,
 		draw: func(d *drawing, key string) (map[string]any, func(made)) {
 			from, _ := d.two()
-			return map[string]any{"accountId": from, "amount": usd(d.amount()), "reference": key}, func(m made) { put(&d.holds, m.Hold.ID) }
+			return asked(key, "reference", d.amount(), map[string]any{"accountId": from}), func(m made) { put(&d.holds, m.Hold.ID) }
 		},
 	},
 	{
@@ -154,14 +161,21 @@ var kinds = []*kind{
 		name: "depositFunds", weight: 5, mutation: mutation("depositFunds", ofTransaction), effects: []*source{moved},
 		draw: func(d *drawing, key string) (map[string]any, func(made)) {
 			_, to := d.two()
-			return map[string]any{"accountId": to, "amount": usd(d.small()), "reason": key}, nil
+			return asked(key, "reason", d.small(), map[string]any{"accountId": to}), nil
 		},
 	},
 }
 
+// asked is an input with an amount, which its key says too, and with the key where its effect will have it.
+func asked(key, at string, amount int64, input map[string]any) map[string]any {
+	key = fmt.Sprint(key, of, amount)
+	input["amount"], input["idempotencyKey"], input[at] = usd(amount), key, key
+	return input
+}
+
 // createConfirmed creates a payment that is confirmed at once.
-func createConfirmed(d *drawing, p *payment) (map[string]any, func(made)) {
-	return d.create(p, true), func(m made) {
+func createConfirmed(d *drawing, key string, p *payment) (map[string]any, func(made)) {
+	return d.create(key, p, true), func(m made) {
 		p.id = m.Object.ID
 		d.confirmed(p)
 	}

@@ -111,13 +111,14 @@ func TestACheckFindsWhatIsWrong(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.goOnUntil(t, `EXISTS (SELECT FROM capture) AND EXISTS (SELECT FROM refund) AND EXISTS (SELECT FROM hold h JOIN payment p ON p.id = h.payment_id
-		WHERE p.status = 'SUCCEEDED')`)
+		WHERE p.status = 'SUCCEEDED') AND EXISTS (SELECT FROM entry WHERE kind = 'TRANSFER')
+		AND EXISTS (SELECT FROM payment WHERE reference LIKE 'client%' AND destination_account_id IS NULL)`)
 	if stuck := w.load.end(ctx, endWithin); len(stuck) > 0 {
 		t.Fatal(stuck)
 	}
 	paidFor := func() (key string) {
 		err := w.db.QueryRow(`SELECT p.reference FROM payment p JOIN entry e ON e.payment_id = p.id WHERE p.reference NOT LIKE '%-open'
-			AND p.reference NOT LIKE 'probe%' ORDER BY random() LIMIT 1`).Scan(&key)
+			AND p.reference LIKE 'client%' ORDER BY random() LIMIT 1`).Scan(&key)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -162,6 +163,29 @@ func TestACheckFindsWhatIsWrong(t *testing.T) {
 		"money that came from nowhere": {func(string) string {
 			return `UPDATE balance SET credits_posted = credits_posted + 1 WHERE account_id = (SELECT id FROM account WHERE customer_id IS NOT NULL LIMIT 1)`
 		}, "the wallets hold"},
+		"the merchant's money that came from nowhere": {func(string) string {
+			return `UPDATE balance SET credits_posted = credits_posted + 1 WHERE account_id = (SELECT id FROM account WHERE kind = 'MERCHANT_AVAILABLE')`
+		}, "the merchant has"},
+		"fees that nobody was charged": {func(string) string {
+			return `UPDATE balance SET credits_posted = credits_posted + 1 WHERE account_id = (SELECT id FROM account WHERE kind = 'FEES')`
+		}, "the fees are"},
+		"another fee": {func(string) string {
+			return `UPDATE payment SET fee = fee + 1 WHERE id = (SELECT id FROM payment WHERE captured > 0 LIMIT 1)`
+		}, "fee and hold do not fit"},
+		"a payment to the merchant that went to a wallet": {func(string) string {
+			return `UPDATE payment SET destination_account_id = source_account_id WHERE id = (SELECT id FROM payment
+				WHERE reference LIKE 'client%' AND destination_account_id IS NULL LIMIT 1)`
+		}, "for somebody else has an effect"},
+		"money that the merchant was not paid": {func(string) string {
+			return `UPDATE payment SET captured = captured + 1 WHERE id = (SELECT id FROM payment WHERE captured > 0 AND destination_account_id IS NULL LIMIT 1)`
+		}, "the merchant has"},
+		"a payment of another amount": {func(key string) string {
+			return fmt.Sprintf(`UPDATE payment SET amount = amount + 1 WHERE reference = '%s'`, key)
+		}, "LOST"},
+		"a transfer of another amount": {func(string) string {
+			return `UPDATE entry SET amount = amount + 1 WHERE leg = 1 AND transaction_id = (SELECT transaction_id FROM entry
+				WHERE kind = 'TRANSFER' LIMIT 1)`
+		}, "LOST"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := w.spoiled(ctx, t, c.spoil(paidFor())); !strings.Contains(got, c.want) || c.want == "" && got != "" {
