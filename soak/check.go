@@ -30,8 +30,8 @@ func newChecker(w *world, r *register) (*checker, error) {
 }
 
 // check holds everything that was acknowledged since the last time, and all new effects, against each other, in one snapshot of the database: each
-// acknowledged command has just its effects and its record, nothing has two, payments' amounts fit, and the
-// wallets, the merchant and the fees together are what was deposited, each its part.
+// acknowledged command has just its effects and its record, nothing has two, payments' amounts fit, and wallets, merchant and fees have each its part of
+// what was deposited.
 func (c *checker) check(ctx context.Context) error {
 	tx, err := c.db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
 	if err != nil {
@@ -152,13 +152,13 @@ func (c *checker) readSomeRecords(ctx context.Context, tx *sql.Tx, keys []string
 // sum compares what all wallets, the merchant and the fees are with what was deposited, what payments have brought the merchant, and what they cost.
 func (c *checker) sum(ctx context.Context, tx *sql.Tx) error {
 	var wallets, available, fees, earned, cost int64
-	err := tx.QueryRowContext(ctx, `SELECT wallets, available, fees, earned, cost FROM (
+	err := tx.QueryRowContext(ctx, `SELECT wallets, coalesce(available, 0), coalesce(fees, 0), earned, coalesce(cost, 0) FROM (
 			SELECT sum(posted) FILTER (WHERE customer_id IS NOT NULL) AS wallets, sum(posted) FILTER (WHERE kind = 'MERCHANT_AVAILABLE') AS available,
 				sum(posted) FILTER (WHERE kind = 'FEES') AS fees
 			FROM account a JOIN (SELECT merchant_id, account_id AS id, credits_posted - debits_posted AS posted FROM balance) b USING (merchant_id, id)
 			WHERE merchant_id = $1
 		) a, (
-			SELECT coalesce(sum(captured - coalesce(refunded, 0)) FILTER (WHERE destination_account_id IS NULL), 0) AS earned, coalesce(sum(fee), 0) AS cost
+			SELECT sum(captured - coalesce(refunded, 0)) FILTER (WHERE destination_account_id IS NULL) AS earned, sum(fee) AS cost
 			FROM payment WHERE merchant_id = $1
 		) p`, c.merchant).Scan(&wallets, &available, &fees, &earned, &cost)
 	if err != nil {
