@@ -61,12 +61,17 @@ func HashSecret(secret string) []byte {
 // nobodysHash is compared with when there is no credential, so that time does not tell which client ids exist.
 var nobodysHash = make([]byte, sha256.Size)
 
+// credentialTimeout bounds the search for a credential: the database's answer may never come, and a request has no end of its own.
+const credentialTimeout = 5 * time.Second
+
 // authenticateClient finds the credential and checks its secret. Error: errInvalidClient, the same whatever was wrong; any other
 // is the store's.
 func (i *Issuer) authenticateClient(ctx context.Context, clientID, secret string) (Credential, error) {
 	if !visible(clientID, MaxClientID) || !visible(secret, MaxSecret) {
 		return Credential{}, errInvalidClient
 	}
+	ctx, cancel := context.WithTimeout(ctx, credentialTimeout)
+	defer cancel()
 	c, err := i.config.Credentials.Credential(ctx, clientID)
 	unknown := errors.Is(err, ErrUnknownCredential)
 	switch {

@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/paygraph/paygraph/auth"
 )
@@ -182,6 +184,19 @@ func TestADatabaseThatIsDownIsNotTheClientsFault(t *testing.T) {
 	if strings.Contains(got.body, "10.0.0.7") {
 		t.Error("the answer tells about the inside")
 	}
+}
+
+// TestADatabaseThatIsSilent is one whose answer never comes: nobody waits for it for ever.
+func TestADatabaseThatIsSilent(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		n := newNode(t)
+		n.db.change(func() { n.db.silent = true })
+		begin := time.Now()
+		if got := n.ask(t, "grant_type=client_credentials", basic(clientID, secret)); got.status != 503 || time.Since(begin) > 10*time.Second {
+			t.Errorf("%d %s after %v", got.status, got.body, time.Since(begin))
+		}
+	})
 }
 
 func TestNewSecretsAreLongAndNeedNoEncoding(t *testing.T) {

@@ -36,6 +36,7 @@ type database struct {
 	credentials map[string]auth.Credential
 	reads       int    // of the keys
 	down        error  // what every call returns
+	silent      bool   // a credential is not found before the caller gives up
 	beforeAdd   func() // is called before a key is added, if it is not nil
 }
 
@@ -59,9 +60,13 @@ func (d *database) AddSigningKey(_ context.Context, k auth.SigningKey) error {
 	return nil
 }
 
-func (d *database) Credential(_ context.Context, clientID string) (auth.Credential, error) {
+func (d *database) Credential(ctx context.Context, clientID string) (auth.Credential, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.silent {
+		<-ctx.Done()
+		return auth.Credential{}, ctx.Err()
+	}
 	if c, ok := d.credentials[clientID]; ok || d.down != nil {
 		return c, d.down
 	}

@@ -55,10 +55,10 @@ func (in ConfirmInput) decide(b Batch) (command.Object, error) {
 		payment.SourceAccountID = in.Source.AccountID
 	}
 	if payment.SourceAccountID == nil {
-		return nil, payment.refuse(ToConfirm, "It has no source yet: name one.", "input", "source")
+		return nil, payment.refuse(ToConfirm, "It has no source yet: name one.", b.Time(), "input", "source")
 	}
 	if payment.DestinationAccountID != nil && *payment.DestinationAccountID == *payment.SourceAccountID {
-		return nil, payment.refuse(ToConfirm, "The source is the destination.", "input", "source")
+		return nil, payment.refuse(ToConfirm, "The source is the destination.", b.Time(), "input", "source")
 	}
 	path := pathOfPayment // its source was named when it was created
 	if in.Source != nil {

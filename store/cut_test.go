@@ -8,6 +8,7 @@ import (
 
 	"github.com/paygraph/paygraph/auth"
 	"github.com/paygraph/paygraph/ledger"
+	"github.com/paygraph/paygraph/merchant"
 	"github.com/paygraph/paygraph/payment"
 	"github.com/paygraph/paygraph/store"
 	"github.com/paygraph/paygraph/store/connector/faultproxy"
@@ -24,7 +25,7 @@ type cutting struct {
 	db       *sql.DB
 }
 
-// cutCommands are commands that load each table that there is. Each returns the command, which is given any number of times.
+// cutCommands are commands that, together, load from each table that there is. Each returns the command, which is given any number of times.
 var cutCommands = map[string]func(*cutting) func(ctx context.Context) (replayed bool, err error){
 	"a payment that is confirmed": func(c *cutting) func(context.Context) (bool, error) {
 		created, err := c.other.Payments.Create(c.t.Context(), c.p, payment.CreateInput{IdempotencyKey: key(), Amount: usd("1.00")})
@@ -43,6 +44,37 @@ var cutCommands = map[string]func(*cutting) func(ctx context.Context) (replayed 
 		in := ledger.ReleaseHoldInput{IdempotencyKey: key(), HoldID: placed.Transaction.Made().ID, Reason: "because"}
 		return func(ctx context.Context) (bool, error) {
 			success, err := c.h.Ledger.ReleaseHold(ctx, c.p, in)
+			return success.Replayed, err
+		}
+	},
+	"a payment that is captured": func(c *cutting) func(context.Context) (bool, error) {
+		created, err := c.other.Payments.Create(c.t.Context(), c.p, payment.CreateInput{
+			IdempotencyKey: key(), Amount: usd("1.00"), Source: &payment.Source{AccountID: &c.from}, Confirm: true, CaptureMethod: payment.Manual,
+		})
+		must(c.t, err)
+		in := payment.CaptureInput{IdempotencyKey: key(), PaymentID: created.Payment.ID, Amount: new(usd("0.40"))}
+		return func(ctx context.Context) (bool, error) {
+			success, err := c.h.Payments.Capture(ctx, c.p, in)
+			return success.Replayed, err
+		}
+	},
+	"a transfer that is reversed": func(c *cutting) func(context.Context) (bool, error) {
+		moved, err := c.other.Ledger.TransferFunds(c.t.Context(), c.p, ledger.TransferFundsInput{
+			IdempotencyKey: key(), FromAccountID: c.from, ToAccountID: c.to, Amount: usd("1.00"),
+		})
+		must(c.t, err)
+		in := ledger.ReverseTransferInput{IdempotencyKey: key(), TransactionID: moved.Transaction.ID, Reason: "because"}
+		return func(ctx context.Context) (bool, error) {
+			success, err := c.h.Ledger.ReverseTransfer(ctx, c.p, in)
+			return success.Replayed, err
+		}
+	},
+	"an account that is opened": func(c *cutting) func(context.Context) (bool, error) {
+		made, err := c.other.Merchants.CreateCustomer(c.t.Context(), c.p, merchant.CreateCustomerInput{IdempotencyKey: key(), Name: "Ada"})
+		must(c.t, err)
+		in := ledger.OpenAccountInput{IdempotencyKey: key(), CustomerID: made.Customer.ID, Currency: "USD"}
+		return func(ctx context.Context) (bool, error) {
+			success, err := c.h.Ledger.OpenAccount(ctx, c.p, in)
 			return success.Replayed, err
 		}
 	},
@@ -72,11 +104,11 @@ func TestEveryMessageIsCut(t *testing.T) {
 				t.Parallel()
 				c := newCutting(t)
 				c.events(prepare(c)) // the first may open the merchant's own accounts
-				events := c.events(prepare(c))
+				events, messages := c.events(prepare(c)), c.messages(prepare(c))
 				strike := faultproxy.Fault{Application: "paygraph writer", Kind: kind}
-				c.eachMessage(prepare, events, strike)
+				c.eachMessage(prepare, events, messages, strike)
 				for _, first := range []faultproxy.Kind{faultproxy.LoseRequest, faultproxy.CutAnswer} {
-					c.eachMessage(prepare, events, faultproxy.Fault{Application: "paygraph writer", Kind: first, Statement: steps["write"]}, strike)
+					c.eachMessage(prepare, events, 1, faultproxy.Fault{Application: "paygraph writer", Kind: first, Statement: steps["write"]}, strike)
 				}
 				must(t, c.h.Admin.Verify(t.Context(), nil, func(store.Verified) {}))
 			})
@@ -94,15 +126,14 @@ func newCutting(t *testing.T) *cutting {
 	return c
 }
 
-// eachMessage has the last of some faults strike the first message that it may, then the second, and so on until there is none.
-func (c *cutting) eachMessage(prepare func(*cutting) func(context.Context) (bool, error), events int64, faults ...faultproxy.Fault) {
+// eachMessage has the last of some faults strike the first message that it may, then the second, and so on until there is none. That many there
+// are at least.
+func (c *cutting) eachMessage(prepare func(*cutting) func(context.Context) (bool, error), events int64, least int, faults ...faultproxy.Fault) {
 	c.t.Helper()
 	last := &faults[len(faults)-1]
 	for last.At = 0; ; last.At++ {
 		do := prepare(c)
-		_, err := c.db.Exec(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-			WHERE datname = current_database() AND application_name = 'paygraph writer'`)
-		must(c.t, err)
+		c.forget()
 		last.Reset = last.At%2 == 0
 		struck := c.Arm(faults[0], faults[1:]...)
 		if got := c.events(do, faults...); got != events {
@@ -111,12 +142,36 @@ func (c *cutting) eachMessage(prepare func(*cutting) func(context.Context) (bool
 		select {
 		case <-struck:
 		default:
-			if last.At < 1 {
-				c.t.Errorf("no fault has struck: %+v", faults)
+			if last.At < least {
+				c.t.Errorf("only %d messages were struck, of at least %d: %+v", last.At, least, faults)
 			}
 			return
 		}
 	}
+}
+
+// forget ends the sessions of writers, so that those that come have nothing prepared.
+func (c *cutting) forget() {
+	c.t.Helper()
+	_, err := c.db.Exec(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+		WHERE datname = current_database() AND application_name = 'paygraph writer'`)
+	must(c.t, err)
+}
+
+// messages is how many a writer sends for a command at least when nothing is cut: the first may have gone to a session that has just ended.
+func (c *cutting) messages(do func(context.Context) (bool, error)) (n int) {
+	c.t.Helper()
+	c.forget()
+	c.Arm(faultproxy.Fault{})
+	if _, err := do(c.t.Context()); err != nil {
+		c.t.Error(err)
+	}
+	for _, x := range c.Exchanges() {
+		if x.Application == "paygraph writer" {
+			n++
+		}
+	}
+	return n - 1
 }
 
 // events is how many events a command makes that is given twice with the same key.

@@ -211,7 +211,7 @@ func TestAKeyExpiresThirtyDaysAfterItsOutcome(t *testing.T) {
 // due is the one timer that is due.
 func (e *era) due() command.Due {
 	e.Helper()
-	due, err := e.Store.Due(e.Context(), 10)
+	due, err := e.Store.Due(e.Context(), []command.TimerKind{command.PaymentExpires}, 10)
 	must(e.T, err)
 	if len(due) != 1 {
 		e.Fatalf("%d timers are due", len(due))

@@ -89,7 +89,7 @@ func (r *simReads) Transaction(_ context.Context, p auth.Principal, id ledger.Tr
 	return nil, fmt.Errorf("there is no %v", id)
 }
 
-func (r *simReads) Due(_ context.Context, limit int) ([]command.Due, error) {
+func (r *simReads) Due(_ context.Context, _ []command.TimerKind, limit int) ([]command.Due, error) {
 	s, err := r.shelf(simMerchant)
 	if err != nil {
 		return nil, err

@@ -2,15 +2,27 @@ package store
 
 import (
 	"context"
+	"time"
+
+	"github.com/lib/pq"
 
 	"github.com/paygraph/paygraph/answer"
 	"github.com/paygraph/paygraph/command"
 )
 
-// Due finds timers that are due, of all merchants, those first that have been due for longest. It asks the primary, by the database's clock.
-func (s *Store) Due(ctx context.Context, limit int) ([]command.Due, error) {
-	rows, err := s.writers.QueryContext(ctx, `SELECT merchant_id, object_id, kind, due_at FROM timer
-		WHERE due_at <= (SELECT clock_timestamp()) ORDER BY due_at LIMIT $1`, limit)
+// dueTime bounds a look at the timers, of which an answer may never come.
+const dueTime = 5 * time.Second
+
+// Due finds timers of some kinds that are due: some that have been for longest, and as many that have become so last, since a merchant with
+// very many of them is not to keep another's waiting. It asks the primary, by the database's clock.
+func (s *Store) Due(ctx context.Context, kinds []command.TimerKind, limit int) ([]command.Due, error) {
+	ctx, cancel := context.WithTimeout(ctx, dueTime)
+	defer cancel()
+	rows, err := s.writers.QueryContext(ctx, `(SELECT merchant_id, object_id, kind, due_at FROM timer
+			WHERE due_at <= (SELECT clock_timestamp()) AND kind = ANY($1) ORDER BY due_at LIMIT $2)
+		UNION (SELECT merchant_id, object_id, kind, due_at FROM timer
+			WHERE due_at <= (SELECT clock_timestamp()) AND kind = ANY($1) ORDER BY due_at DESC LIMIT $2)
+		ORDER BY due_at`, pq.Array(kinds), limit)
 	var all []command.Due
 	err = visitRows(rows, err, func(scan scanner) error {
 		var id, object answer.UUID

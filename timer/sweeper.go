@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -18,16 +19,16 @@ import (
 // Limits of a sweep.
 const (
 	interval      = time.Second
-	atOnce        = 256 // timers that are looked at together
+	atOnce        = 128 // timers that are looked at together, from either end
 	atOnceOfOne   = 64  // timers of one merchant that are in the queue: a quarter of a batch, so that clients are not delayed
 	mostFailures  = 5   // after which a timer is set aside
 	mostSetAside  = 10_000
 	pauseAfterBad = 5 * time.Second
 )
 
-// Source finds what is due, what has been for longest first.
+// Source finds timers of some kinds that are due: some that have been for longest, and as many that have become so last.
 type Source interface {
-	Due(ctx context.Context, limit int) ([]command.Due, error)
+	Due(ctx context.Context, kinds []command.TimerKind, limit int) ([]command.Due, error)
 }
 
 // Serve does what a timer is for. It may be called for a timer that has been served.
@@ -72,7 +73,8 @@ func (s *Sweeper) run(ctx context.Context) {
 
 // Sweep serves some of what is due, and says how many timers it has served.
 func (s *Sweeper) Sweep(ctx context.Context) (served int, err error) {
-	due, err := s.Source.Due(ctx, atOnce+s.setAside())
+	kinds := slices.Collect(maps.Keys(s.Serve)) // one of a later version is that version's
+	due, err := s.Source.Due(ctx, kinds, atOnce+s.setAside())
 	if err != nil {
 		return 0, err
 	}
@@ -80,13 +82,12 @@ func (s *Sweeper) Sweep(ctx context.Context) (served int, err error) {
 	all := clock.Group{Clock: s.Clock}
 	var done atomic.Int64
 	for _, d := range due {
-		serve := s.Serve[d.Kind]
-		if serve == nil || s.isSetAside(d) || taken[d.Merchant] == atOnceOfOne { // a kind of a later version is that version's
+		if s.isSetAside(d) || taken[d.Merchant] == atOnceOfOne {
 			continue
 		}
 		taken[d.Merchant]++
 		all.Go(func() {
-			err := serve(ctx, d)
+			err := s.Serve[d.Kind](ctx, d)
 			if err == nil {
 				done.Add(1)
 			}

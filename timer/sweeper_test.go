@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/paygraph/paygraph/answer"
@@ -55,6 +57,8 @@ func newHouse(t *testing.T) *house {
 	h.must(err)
 	return h
 }
+
+var kinds = []command.TimerKind{command.PaymentExpires}
 
 func usd(amount string) money.Input { return money.Input{Amount: amount, Currency: "USD"} }
 
@@ -129,8 +133,12 @@ func TestPaymentsExpire(t *testing.T) {
 	h.want(unconfirmed, payment.RequiresConfirmation, 1)
 	h.forward(payment.UnconfirmedLifetime)
 	_, err = h.nodes[1].Payments.Confirm(t.Context(), h.p, payment.ConfirmInput{IdempotencyKey: h.key(), PaymentID: unconfirmed.ID})
-	if refusal, ok := err.(payment.InvalidState); !ok || !strings.Contains(refusal.Reason, "time was up") {
+	refusal, ok := err.(payment.InvalidState)
+	if !ok || !strings.Contains(refusal.Reason, "time was up") {
 		t.Errorf("after its time it is confirmed: %v", err)
+	}
+	if slices.ContainsFunc(refusal.AvailableActions, func(a payment.AvailableAction) bool { return a.Allowed }) {
+		t.Errorf("whose time is up may still be changed: %+v", refusal.AvailableActions)
 	}
 	h.sweep()
 	h.want(unconfirmed, payment.Expired, 2)
@@ -151,8 +159,8 @@ func TestPaymentsExpire(t *testing.T) {
 	if len(events) != 2 || !strings.Contains(string(events[0].Payload), `"kind":"GATEWAY"`) {
 		t.Errorf("%d payments expired, by %s", len(events), events[0].Payload)
 	}
-	if due, err := h.nodes[0].Store.Due(t.Context(), 10); err != nil || len(due) > 0 {
-		t.Errorf("timers are left: %v, %v", due, err)
+	if due := h.due(); len(due) > 0 {
+		t.Errorf("timers are left: %v", due)
 	}
 	h.must(h.nodes[0].Admin.Verify(t.Context(), nil, func(store.Verified) {}))
 }
@@ -163,9 +171,9 @@ func TestAClockThatIsSetBack(t *testing.T) {
 	h := newHouse(t)
 	unconfirmed, confirmed := h.create(false), h.create(true)
 	h.forward(payment.AuthorizationLifetime)
-	due, err := h.nodes[0].Store.Due(t.Context(), 10)
-	if err != nil || len(due) != 2 {
-		t.Fatalf("%v are due, %v", due, err)
+	due := h.due()
+	if len(due) != 2 {
+		t.Fatalf("%v are due", due)
 	}
 	h.forward(-payment.AuthorizationLifetime) // as where another machine has become the primary
 	for _, d := range due {
@@ -176,7 +184,7 @@ func TestAClockThatIsSetBack(t *testing.T) {
 	h.must(h.nodes[0].Admin.Verify(t.Context(), nil, func(store.Verified) {}))
 }
 
-// TestManyAreDueAtOnce serves some hundreds, of which each ends its payment once, beside a client who pays.
+// TestManyAreDueAtOnce serves some hundreds, of which each ends its payment once.
 func TestManyAreDueAtOnce(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
@@ -205,8 +213,47 @@ func TestManyAreDueAtOnce(t *testing.T) {
 
 type always []command.Due
 
-func (a always) Due(_ context.Context, limit int) ([]command.Due, error) {
+func (a always) Due(_ context.Context, _ []command.TimerKind, limit int) ([]command.Due, error) {
 	return a[:min(limit, len(a))], nil
+}
+
+// TestAMerchantWithManyTimers: no more than a quarter of a batch of one merchant's are in the queue, whose clients wait no longer for them than
+// that, and another merchant's timers are not kept waiting.
+func TestAMerchantWithManyTimers(t *testing.T) {
+	t.Parallel()
+	var due always
+	for n := range 100 {
+		due = append(due, command.Due{Merchant: "mer_many", Timer: command.Timer{Kind: command.PaymentExpires, ObjectID: fmt.Sprint(n)}})
+	}
+	due = append(due, command.Due{Merchant: "mer_few", Timer: command.Timer{Kind: command.PaymentExpires, ObjectID: "few"}})
+	synctest.Test(t, func(t *testing.T) {
+		served := map[answer.MerchantID]int{}
+		var mu sync.Mutex
+		goOn := make(chan struct{})
+		s := timer.Sweeper{Source: due, Clock: clock.Real, Log: slog.Default(), Serve: map[command.TimerKind]timer.Serve{
+			command.PaymentExpires: func(_ context.Context, d command.Due) error {
+				mu.Lock()
+				served[d.Merchant]++
+				mu.Unlock()
+				<-goOn
+				return nil
+			},
+		}}
+		go func() { _, _ = s.Sweep(t.Context()) }()
+		synctest.Wait()
+		if served["mer_many"] != 64 || served["mer_few"] != 1 {
+			t.Errorf("in the queue are %v", served)
+		}
+		close(goOn)
+		synctest.Wait()
+	})
+}
+
+func (h *house) due() []command.Due {
+	h.Helper()
+	due, err := h.nodes[0].Store.Due(h.Context(), kinds, 10)
+	h.must(err)
+	return due
 }
 
 // TestATimerThatCannotBeServed is set aside, and does not keep others from being served.
@@ -217,7 +264,6 @@ func TestATimerThatCannotBeServed(t *testing.T) {
 	source := always{
 		{Merchant: "mer_1", Timer: command.Timer{Kind: command.PaymentExpires, ObjectID: "pay_bad"}},
 		{Merchant: "mer_1", Timer: command.Timer{Kind: command.PaymentExpires, ObjectID: "pay_good"}},
-		{Merchant: "mer_1", Timer: command.Timer{Kind: "OF_A_LATER_VERSION", ObjectID: "pay_good"}},
 	}
 	s := timer.Sweeper{Source: source, Clock: clock.Real, Log: slog.New(slog.NewTextHandler(&log, nil)), Serve: map[command.TimerKind]timer.Serve{
 		command.PaymentExpires: func(_ context.Context, d command.Due) error {
