@@ -69,7 +69,7 @@ func (r *register) expect(key string, f *fate, refusal string) {
 	if f.tooMuch {
 		want = k.refusal
 	}
-	if refusal != want && !(r.due && k.waits && refusal == tooLate) {
+	if late := r.due && k.waits && refusal == tooLate; refusal != want && !late {
 		r.wrong("%s (%s) was answered with %s, and not with %s", key, k.name, cmp.Or(refusal, "a success"), cmp.Or(want, "a success"))
 	}
 }

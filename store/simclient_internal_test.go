@@ -235,7 +235,8 @@ func (w *world) try(a *asked, ask ask) bool {
 	return true
 }
 
-// mayExpire checks that a key that is refused for its age has it: in some runs more than a month passes.
+// mayExpire checks that a key that is refused for its age has it: in some runs more than a month passes. It may be that of this very request, whose answer
+// was lost, so that its client has learned nothing.
 func (w *world) mayExpire(a *asked, refusal answer.IdempotencyKeyExpired) {
 	s := w.db.shelves[simMerchant]
 	r, known := s.records[key{"", a.key}]
@@ -243,6 +244,7 @@ func (w *world) mayExpire(a *asked, refusal answer.IdempotencyKeyExpired) {
 	if !known || !r.createdAt.Equal(refusal.FirstSeenAt) || now.Before(old) {
 		w.fail("%s is refused as of %v, and has a record: %v, of %v", a.key, refusal.FirstSeenAt, known, r.createdAt)
 	}
+	a.unknown = true
 	w.seen.Old++
 }
 
