@@ -346,6 +346,35 @@ func TestWhatIsOverEndsAtOnce(t *testing.T) {
 	})
 }
 
+// A payment can become another customer's: who has heard it comes again, whether it is live when that happens or not yet.
+func TestWhatMayBeForeignSendsItsSubscriberAway(t *testing.T) {
+	inBubble(t, func(t *testing.T, h *event.Hub, m *memory) {
+		stream := m.stream(accountA, nil)
+		stream.Foreign = func(i *event.Item) bool { return i.Number%2 == 0 }
+		for round, ahead := range []string{"", "aa"} {
+			sub, err := h.Subscribe(t.Context(), shop, stream)
+			if err != nil {
+				t.Fatal(err)
+			}
+			sub.Start(int64(2*round), &event.Item{Snapshot: true}, false)
+			happen := func(what string) {
+				h.Committed(m.happen(what))
+				synctest.Wait()
+			}
+			happen(ahead)
+			woken := 0
+			if items, live, err := sub.CatchUp(t.Context(), func() { woken++ }); len(items) != 1 || !live || err != nil {
+				t.Errorf("%q is ahead: it begins with %v, %v, %v", ahead, items, live, err)
+			}
+			happen("aa"[len(ahead):])
+			if items, err := sub.Take(); len(items) > 0 || !errors.Is(err, event.ErrTooSlow) || woken == 0 {
+				t.Errorf("%q is ahead: got %v, %v; woken %d times", ahead, items, err, woken)
+			}
+			sub.Close()
+		}
+	})
+}
+
 func TestAFrameIsMadeOnceForAKey(t *testing.T) {
 	t.Parallel()
 	var item event.Item

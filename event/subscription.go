@@ -22,6 +22,9 @@ type Stream struct {
 	Read func(ctx context.Context, after int64, limit int) ([]*Item, error)
 	// Wants says whether the subscriber is to get an item; nil: all. Where some are left out the numbers have gaps.
 	Wants func(*Item) bool
+	// Foreign says whether what an item is of may have ceased to be the subscriber's to hear: it has to come again, and is asked who it is. nil:
+	// never. It must not wait.
+	Foreign func(*Item) bool
 	// Ends says whether nothing can follow an item; nil: never.
 	Ends func(*Item) bool
 	// Cursor is the place after an item, by which the subscriber can go on.
@@ -141,7 +144,8 @@ func (s *Subscription) put(i *Item) {
 	}
 }
 
-// keep lets an item wait for a subscriber that is live, if it is new to it. A gap would be a defect of ours, and is never passed on.
+// keep lets an item wait for a subscriber that is live, if it is new to it. A gap would be a defect of ours, and is never passed on; nor is what
+// may not be the subscriber's to hear.
 func (s *Subscription) keep(i *Item) {
 	if s.err != nil || i.Number <= s.last {
 		return
@@ -151,7 +155,7 @@ func (s *Subscription) keep(i *Item) {
 		s.hub.log.Error("a gap in a stream: its subscriber has to resume", "merchant", s.merchant, "stream", s.topic.Kind, "of", s.topic.Object,
 			"after", s.last, "came", i.Number)
 	}
-	if gap || len(s.waiting) == MaxWaiting {
+	if gap || len(s.waiting) == MaxWaiting || s.Foreign != nil && s.Foreign(i) {
 		s.waiting, s.err = nil, ErrTooSlow
 		return
 	}

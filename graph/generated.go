@@ -4231,7 +4231,7 @@ away gives the last cursor that it saw as ` + "`" + `after` + "`" + `, and gets 
 type Subscription {
   """
   How a payment's status changes: first as it is, or with ` + "`" + `after` + "`" + ` everything since, and then each change. Completes after a status that is
-  final.
+  final: what is given back later does not change it.
   """
   paymentStatus(
     "The payment."

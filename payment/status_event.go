@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/paygraph/paygraph/event"
+	"github.com/paygraph/paygraph/ledger"
 )
 
 // StatusEvent is how a payment stands after one of its events.
@@ -24,13 +25,28 @@ func (s *StatusEvent) OccurredAt() time.Time { return s.Event.OccurredAt }
 
 // StatusOf is the status that an event of a payment left it in.
 func StatusOf(e *event.Event) (Status, error) {
+	state, err := stateOf[struct {
+		Status Status `json:"status"`
+	}](e)
+	return state.Status, err
+}
+
+// AccountsOf are the accounts between which a payment moves after one of its events, empty where there is none.
+func AccountsOf(e *event.Event) (source, destination ledger.AccountID, err error) {
+	state, err := stateOf[struct {
+		Source      ledger.AccountID `json:"source"`
+		Destination ledger.AccountID `json:"destination"`
+	}](e)
+	return state.Source, state.Destination, err
+}
+
+// stateOf is some of what an event keeps of its object.
+func stateOf[T any](e *event.Event) (T, error) {
 	var payload struct {
-		State struct {
-			Status Status `json:"status"`
-		} `json:"state"`
+		State T `json:"state"`
 	}
 	if err := json.Unmarshal(e.Payload, &payload); err != nil {
-		return "", fmt.Errorf("the payload of event %d: %w", e.Sequence, err)
+		return payload.State, fmt.Errorf("the payload of event %d: %w", e.Sequence, err)
 	}
-	return payload.State.Status, nil
+	return payload.State, nil
 }

@@ -214,7 +214,8 @@ func ofOwnPayments[T any](ctx context.Context, r customerReads, m merchant.ID, f
 	return slices.DeleteFunc(found, func(object T) bool { return !own[of(object)] }), err
 }
 
-// PaymentEvents are what the stream of a payment is made of. As events they are not seen: no customer may read the log.
+// PaymentEvents are what the stream of a payment is made of, which sees to it that the payment is still the customer's. As events they are not
+// seen: no customer may read the log.
 func (r customerReads) PaymentEvents(ctx context.Context, m merchant.ID, payments []string, after int64, limit int) ([][]*event.Event, error) {
 	return r.all.PaymentEvents(ctx, m, payments, after, limit)
 }

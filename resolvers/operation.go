@@ -37,8 +37,8 @@ type Snapshot interface {
 	Close()
 }
 
-// Operations gives each operation its own reader: loaders that gather what sibling fields ask for into one question, and for a query
-// one snapshot of the database for all of them.
+// Operations gives each operation its own reader: loaders that gather what sibling fields ask for into one question, and for a query, or a
+// customer's item of a subscription, one snapshot of the database for all of them.
 type Operations struct {
 	Now      Reads
 	Snapshot func() Snapshot
@@ -96,14 +96,15 @@ func from(ctx context.Context) *reader {
 		operation := graphql.GetOperationContext(ctx).Operation
 		fields := execution.Resolvers(operation.SelectionSet)
 		reads, wait := op.operations.Now, gathering
-		if operation.Operation == ast.Query && fields.Changing > 1 { // one question is of one moment by itself
+		p := auth.FromContext(ctx)
+		// One question is of one moment by itself. What belongs to a payment that a customer has found is the customer's at that moment.
+		if fields.Changing > 1 && (operation.Operation == ast.Query || operation.Operation == ast.Subscription && p.Kind == auth.Customer) {
 			op.snapshot = op.operations.Snapshot()
 			reads = op.snapshot
 		}
 		if fields.Together < 2 {
 			wait = 0
 		}
-		p := auth.FromContext(ctx)
 		op.reader = newReader(readsOf(p, reads), p, wait)
 	}
 	return op.reader

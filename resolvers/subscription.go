@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"slices"
 
 	"github.com/paygraph/paygraph/answer"
@@ -169,98 +168,10 @@ func (r subscriptionResolver) Events(ctx context.Context, after *string, types [
 }
 
 func (r subscriptionResolver) PaymentStatus(ctx context.Context, paymentID string, after *string) (<-chan *payment.StatusEvent, error) {
-	p := auth.FromContext(ctx)
-	c, reads := r.cursors(p, "payment "+paymentID), r.now(p)
-	read := func(ctx context.Context, after int64, limit int) ([]*event.Event, error) {
-		found, err := reads.PaymentEvents(ctx, p.Merchant, []string{paymentID}, after, limit)
-		return slices.Concat(found...), err
-	}
-	stream := event.Stream{
-		Topic: event.Topic{Kind: event.OfPayment, Object: paymentID},
-		Read: func(ctx context.Context, after int64, limit int) ([]*event.Item, error) {
-			found, err := read(ctx, after, limit)
-			return itemsOf(found, func(e *event.Event) *event.Item { return &event.Item{Number: int64(e.ObjectVersion), Event: e} }), err
-		},
-		Ends:   endsPayment,
-		Cursor: func(i *event.Item) string { return statusCursor(c, i.Event) },
-	}
+	s := r.status(auth.FromContext(ctx), paymentID)
 	return follow(ctx, after, func(after *string) (*event.Subscription, error) {
-		return r.start(ctx, p.Merchant, stream, func(sub *event.Subscription) error {
-			return r.beginPayment(ctx, sub, c, paymentID, after, read)
-		})
+		return r.start(ctx, s.principal.Merchant, s.stream(), func(sub *event.Subscription) error { return s.begin(ctx, sub, after) })
 	}, showStatus)
-}
-
-// beginPayment finds the payment, and where its subscriber begins.
-func (r *Resolver) beginPayment(ctx context.Context, sub *event.Subscription, c cursors, id string, after *string,
-	read func(context.Context, int64, int) ([]*event.Event, error),
-) error {
-	p := auth.FromContext(ctx)
-	found, err := r.now(p).Payments(ctx, p.Merchant, []string{id})
-	if err != nil {
-		return err
-	}
-	if len(found) == 0 {
-		return ErrNotFound
-	}
-	current := found[0]
-	number := int64(current.Version)
-	if after != nil {
-		number, err = c.position(*after, hashLength, func(number int64) ([]byte, error) {
-			at, err := read(ctx, number-1, 1)
-			return hashOf(at, func(e *event.Event) bool { return int64(e.ObjectVersion) == number }), err
-		}, func() (int64, error) { return int64(current.Version), nil })
-		sub.Start(number, nil, true)
-		if number == int64(current.Version) && payment.Terminal(current.Status) {
-			sub.Over()
-		}
-		return err
-	}
-	at, err := read(ctx, number-1, 1)
-	if err != nil || len(at) == 0 {
-		return cmp.Or(err, fmt.Errorf("payment %s has no event of its version %d", id, number))
-	}
-	sub.Start(number, &event.Item{Number: number, Event: at[0], Object: current, Snapshot: true}, false)
-	return nil
-}
-
-func statusCursor(c cursors, e *event.Event) string {
-	return c.seal(numbered(int64(e.ObjectVersion), e.Hash[:hashLength]))
-}
-
-// endsPayment says whether a payment's stream ends with an item: its status is final. What follows are refunds, which leave it as it is.
-func endsPayment(i *event.Item) bool {
-	status, err := payment.StatusOf(i.Event)
-	return err == nil && payment.Terminal(status)
-}
-
-func showStatus(i *event.Item) (*payment.StatusEvent, error) {
-	status, err := payment.StatusOf(i.Event)
-	current, _ := i.Object.(*payment.Payment)
-	return &payment.StatusEvent{Event: i.Event, Snapshot: i.Snapshot, Status: status, Payment: current}, err
-}
-
-func (r paymentStatusEventResolver) Cursor(ctx context.Context, s *payment.StatusEvent) (string, error) {
-	return statusCursor(r.cursors(auth.FromContext(ctx), "payment "+s.Event.ObjectID), s.Event), nil
-}
-
-func (r paymentStatusEventResolver) Payment(ctx context.Context, s *payment.StatusEvent) (*payment.Payment, error) {
-	if s.Payment != nil && auth.FromContext(ctx).Kind != auth.Customer { // whose it is now has to be read
-		return s.Payment, nil
-	}
-	return from(ctx).payments.Load(ctx, s.Event.ObjectID)
-}
-
-func (r paymentStatusEventResolver) PreviousStatus(ctx context.Context, s *payment.StatusEvent) (*payment.Status, error) {
-	if s.Sequence() < 2 {
-		return nil, nil
-	}
-	before, err := from(ctx).paymentEvents.Load(ctx, part[int64]{s.Event.ObjectID, slice[int64]{s.Sequence() - 2, 1}})
-	if err != nil || len(before) == 0 {
-		return nil, err
-	}
-	status, err := payment.StatusOf(before[0])
-	return &status, err
 }
 
 func (r subscriptionResolver) AccountActivity(ctx context.Context, accountID string, after *string) (<-chan *ledger.Activity, error) {
