@@ -13,6 +13,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/paygraph/paygraph/auth"
@@ -194,8 +195,10 @@ func (a *app) handler(ctx context.Context, address string, g *gateway, services 
 		Log:           a.log,
 	})
 	g.stop = func(ctx context.Context) {
+		var hub sync.WaitGroup
+		hub.Go(g.store.Hub.Close) // ends queries that wait for events, which sockets would wait for
 		api.Stop(ctx)
-		g.store.Hub.Close() // ends queries that wait for events
+		hub.Wait()
 	}
 	mux.Handle("/graphql", api)
 	for _, path := range []string{auth.TokenPath, auth.MetadataPath, auth.KeySetPath} {

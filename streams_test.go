@@ -20,8 +20,8 @@ import (
 // stopsWithin is how long the gateway may take to stop where nothing keeps it but streams, and queries that wait for events.
 const stopsWithin = 3 * time.Second
 
-// TestSIGTERMEndsWhatWaits has a query wait for what does not come, a subscriber over each protocol, and a client who asks for nothing, and does
-// not answer that its socket is closed.
+// TestSIGTERMEndsWhatWaits has a query wait for what does not come, also on a socket, a subscriber over each protocol, and a client who asks for
+// nothing, and does not answer that its socket is closed.
 func TestSIGTERMEndsWhatWaits(t *testing.T) {
 	t.Parallel()
 	p := serve(t, nil, "--data-dir", usedFolder(t))
@@ -29,7 +29,18 @@ func TestSIGTERMEndsWhatWaits(t *testing.T) {
 	from, to := c.twoWallets(t)
 	begin := c.head(t)
 	answered := c.waitForADeposit(t, begin.Cursor)
-	idle := dial(t, p)
+	idle, asking := dial(t, p), dial(t, p)
+	for _, message := range []map[string]any{
+		{"type": "connection_init", "payload": map[string]string{"Authorization": "Bearer " + c.token}},
+		{"type": "subscribe", "id": "1", "payload": map[string]string{"query": aDeposit(begin.Cursor)}},
+	} {
+		if err := asking.WriteJSON(message); err != nil {
+			t.Fatal(err)
+		}
+		if message["type"] == "connection_init" {
+			wantAfter(t, time.Now(), 0, "connection_ack", asking)
+		}
+	}
 	streams := map[*protocol]*follower{}
 	for _, connect := range protocols {
 		streams[connect] = c.follow(t, connect, begin.Cursor)
@@ -63,10 +74,18 @@ func TestSIGTERMEndsWhatWaits(t *testing.T) {
 	if err := <-streams[bySSE].ended; !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("the stream of events ends with %v, want its end without complete", err)
 	}
-	want := fmt.Sprintf(`HTTP 200 {"data":{"events":{"nodes":[],"pageInfo":{"endCursor":%q}}}}`, begin.Cursor)
-	if came := <-answered; came != want {
-		t.Errorf("the query is answered %s, want %s", came, want)
+	nothing := fmt.Sprintf(`{"data":{"events":{"nodes":[],"pageInfo":{"endCursor":%q}}}}`, begin.Cursor)
+	if came := <-answered; came != "HTTP 200 "+nothing {
+		t.Errorf("the query is answered %s, want %s", came, nothing)
 	}
+	for _, want := range []string{nothing, `{"id":"1","type":"complete"}`, "close 1012"} {
+		wantAfter(t, time.Now(), 0, want, asking)
+	}
+}
+
+// aDeposit is a query that waits for one after a cursor.
+func aDeposit(after string) string {
+	return fmt.Sprintf(`{ events(after: %q, types: [FUNDS_DEPOSITED], waitMs: 20000) { nodes { id } pageInfo { endCursor } } }`, after)
 }
 
 func (c *client) head(t *testing.T) head {
@@ -79,10 +98,9 @@ func (c *client) head(t *testing.T) head {
 // waitForADeposit asks for one after a cursor, and returns when the question has gone out. The answer is told when it comes.
 func (c *client) waitForADeposit(t *testing.T, after string) <-chan string {
 	t.Helper()
-	query := fmt.Sprintf(`{ events(after: %q, types: [FUNDS_DEPOSITED], waitMs: 20000) { nodes { id } pageInfo { endCursor } } }`, after)
 	sent := make(chan struct{})
 	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { close(sent) }})
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.url+"/graphql?query="+url.QueryEscape(query), nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.url+"/graphql?query="+url.QueryEscape(aDeposit(after)), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/paygraph/paygraph/auth"
+	"github.com/paygraph/paygraph/command"
 	"github.com/paygraph/paygraph/ledger"
 	"github.com/paygraph/paygraph/money"
 	"github.com/paygraph/paygraph/payment"
@@ -18,6 +20,7 @@ import (
 const (
 	loaders     = 512 // callers for each merchant: two full batches
 	loadTold    = 15 * time.Second
+	loadPause   = time.Second
 	bytesLoaded = 4 << 10 // of disk that a payment takes, with its share of the write-ahead log: with room to spare
 )
 
@@ -52,10 +55,15 @@ func (b *bench) load(ctx context.Context, m millions) (perSecond float64, err er
 				freshKey(random, key)
 				from, to := two(random, len(t.accounts))
 				source, destination := ledger.AccountID(t.accounts[from]), ledger.AccountID(t.accounts[to])
-				_, err := payments.Create(ctx, p, payment.CreateInput{
+				in := payment.CreateInput{
 					IdempotencyKey: string(key), Amount: money.Input{Amount: paidAmount, Currency: currency},
 					Source: &payment.Source{AccountID: &source}, DestinationAccountID: &destination, Confirm: m.confirm,
-				})
+				}
+				_, err := payments.Create(ctx, p, in)
+				for mayAskAgain(err) && ctx.Err() == nil { // the machine may stand still for a moment
+					time.Sleep(loadPause)
+					_, err = payments.Create(ctx, p, in)
+				}
 				if err != nil {
 					return err
 				}
@@ -76,6 +84,11 @@ func (b *bench) load(ctx context.Context, m millions) (perSecond float64, err er
 	}
 	b.progress("%d payments made in %v, %.0f a second", made.Load(), took.Round(time.Second), float64(made.Load())/took.Seconds())
 	return float64(made.Load()) / took.Seconds(), err
+}
+
+// mayAskAgain says whether the same command with the same key is to be given again.
+func mayAskAgain(err error) bool {
+	return errors.Is(err, command.ErrOutcomeUnknown) || errors.Is(err, command.ErrUnavailable)
 }
 
 // tell has something told again and again, until it is stopped.

@@ -15,6 +15,9 @@ import (
 var (
 	// ErrTooSlow ends a subscription whose subscriber does not take what comes. It goes on from the last cursor that it has.
 	ErrTooSlow = errors.New("this subscriber is too slow: resume from your last cursor")
+	// ErrLogChanged ends the subscriptions to a log that is not the one that they have heard so far: a restore or a failover has taken events
+	// back. What of them still holds, their cursors tell.
+	ErrLogChanged = errors.New("the log is not the one that was heard so far: resume from your last cursor")
 	// ErrStopping ends all subscriptions when the gateway stops.
 	ErrStopping = errors.New("the gateway is stopping: resume from your last cursor")
 )
@@ -158,7 +161,7 @@ func (h *Hub) drop(f *feed) {
 		"after", f.position.Load().Sequence)
 	delete(h.feeds, f.merchant)
 	f.stop()
-	f.end(ErrTooSlow)
+	f.end(ErrLogChanged)
 }
 
 // join adds a subscription to its merchant's feed, and waits until the feed knows where it stands: whatever is committed from then on

@@ -177,7 +177,7 @@ func (s *Subscription) fail(err error) {
 }
 
 // Take returns what waits for a subscriber that is live, and does not wait itself. The error, where nothing waits, says what ended the
-// subscription: ErrTooSlow, ErrStopping, context.Canceled after Close.
+// subscription: ErrTooSlow, ErrLogChanged, ErrStopping, context.Canceled after Close.
 func (s *Subscription) Take() ([]*Item, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

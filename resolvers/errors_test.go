@@ -47,6 +47,7 @@ var unmapped = map[string]string{
 	"answer.ErrNotAnID":         "to a client such text is an identifier that never was: nil, or NotFound",
 	"auth.ErrUnknownCredential": "the token endpoint's own: it answers invalid_client",
 	"event.ErrTooSlow":          "the transports': they close what the client then opens again",
+	"event.ErrLogChanged":       "the transports': they close what the client then opens again",
 	"ledger.ErrUnbalanced":      "a defect: the writer makes command.ErrInternal of it",
 	"money.ErrCurrency":         "a violation of ValidationFailed, or wrapped in ErrBadUserInput for filters",
 	"money.ErrSyntax":           "a violation of ValidationFailed, or wrapped in ErrBadUserInput for filters",

@@ -89,7 +89,7 @@ func (r *Resolver) await(ctx context.Context, of logStream, after *string, waitM
 		case <-ctx.Done():
 		}
 	}
-	if errors.Is(err, event.ErrTooSlow) {
+	if errors.Is(err, event.ErrTooSlow) || errors.Is(err, event.ErrLogChanged) {
 		return nil // there is something, or the cursor is found out
 	}
 	return err

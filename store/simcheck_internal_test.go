@@ -117,9 +117,10 @@ func (w *world) follow(ctx context.Context, node *simNode, s *simSubscriber, sub
 	}
 }
 
-// leaves says why a subscriber has to go: never for being too slow, which also stands for a gap that the hub has noticed itself.
+// leaves says why a subscriber has to go: never for being too slow, which also stands for a gap that the hub has noticed itself, and never because
+// the log is another one.
 func (w *world) leaves(s *simSubscriber, err error) {
-	if errors.Is(err, event.ErrTooSlow) {
+	if errors.Is(err, event.ErrTooSlow) || errors.Is(err, event.ErrLogChanged) {
 		w.fail("a subscriber of %+v, who has heard %d of %d, is sent away: %v", s.topic, s.last, w.reaches(s.topic), err)
 	}
 }

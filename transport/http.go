@@ -52,10 +52,9 @@ var defaultTimes = times{write: 10 * time.Second, keepAlive: 15 * time.Second}
 // It bounds the time of reading a body and of executing an operation; the times for headers, idle connections and writing are
 // the http.Server's.
 func New(c Config) *Handler {
-	e := newEngine(c)
-	return &Handler{
-		engine: e, upgrader: upgrader(e.config.Origins), open: newConnections(), writers: newWriters(), times: defaultTimes,
-	}
+	open := newConnections()
+	e := newEngine(open.stopping, c)
+	return &Handler{engine: e, upgrader: upgrader(e.config.Origins), open: open, writers: newWriters(), times: defaultTimes}
 }
 
 // Values of headers that answers share; they are never changed.

@@ -2,7 +2,10 @@ package transport
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
+	"time"
 )
 
 // connections are those that stay open: WebSockets, and streams of events.
@@ -46,23 +49,29 @@ func (c *connections) remove(s *socket) {
 	c.running.Done()
 }
 
-// Stop ends streams of events, so that their clients come back elsewhere, and closes WebSockets with 1012 (service restart). It returns when
-// none is left, or when the context ends. Requests that run are not touched.
+// Stop ends streams of events and subscriptions, so that their clients come back elsewhere, and closes WebSockets with 1012 (service restart): each
+// when the queries and mutations on it have answered, and all when the context ends. It returns when none is left, or a moment after that.
+// Other requests that run are not touched.
 func (h *Handler) Stop(ctx context.Context) {
 	h.open.mu.Lock()
 	h.open.stop()
-	var sockets []*socket
-	for s := range h.open.sockets {
-		sockets = append(sockets, s)
-	}
+	sockets := slices.Collect(maps.Keys(h.open.sockets))
 	h.open.mu.Unlock()
 	for _, s := range sockets {
-		go s.close(closeRestart, stopping)
+		go s.retire(&restarting)
 	}
 	gone := make(chan struct{})
 	go func() { h.open.running.Wait(); close(gone) }()
 	select {
 	case <-gone:
+		return
 	case <-ctx.Done():
+	}
+	for _, s := range sockets {
+		go s.close(closeRestart, stopping)
+	}
+	select {
+	case <-gone:
+	case <-time.After(closeWait):
 	}
 }

@@ -18,13 +18,15 @@ type engine struct {
 	library *library
 	turns   *turns // of subscribers that read
 
+	stopping context.Context // ends with Stop, and with it what nobody in particular waits for
+
 	// What gqlgen asks for in every request, made once.
 	presenter graphql.ErrorPresenterFunc
 	recoverer graphql.RecoverFunc
 }
 
-func newEngine(c Config) *engine {
-	e := &engine{config: c.withDefaults(), turns: newTurns()}
+func newEngine(stopping context.Context, c Config) *engine {
+	e := &engine{config: c.withDefaults(), turns: newTurns(), stopping: stopping}
 	schema := c.Schema.Schema()
 	e.inputs = inputs{types: schema.Types, nesting: e.config.Limits.InputNesting}
 	e.library = newLibrary(schema, &e.config.Limits, &e.inputs)

@@ -17,15 +17,17 @@ import (
 
 // running is an operation on a socket, from subscribe to its end.
 type running struct {
-	socket *socket
-	id     string
-	size   int    // bytes of what it asks for, while it runs
-	next   []byte // how its results begin
-	ctx    context.Context
-	cancel context.CancelFunc
-	sub    atomic.Pointer[stream] // once it is a subscription that has begun
-	done   bool                   // nothing is sent for it any more; under the socket's writing
-	queued bool                   // it is among the socket's waiting, or still catches up; under the socket's mu
+	socket   *socket
+	id       string
+	size     int    // bytes of what it asks for, while it runs
+	document int    // bytes of its document
+	next     []byte // how its results begin
+	ctx      context.Context
+	cancel   context.CancelFunc
+	sub      atomic.Pointer[stream] // once it is a subscription that has begun
+	done     bool                   // nothing is sent for it any more; under the socket's writing
+	queued   bool                   // it is among the socket's waiting, or still catches up; under the socket's mu
+	streams  bool                   // it is a subscription, begun or about to; under the socket's mu
 }
 
 // subscribe begins an operation. The identifier is taken at once: a second one right behind it finds it in use.
@@ -35,27 +37,41 @@ func (s *socket) subscribe(m message) {
 		s.close(closeMalformed, err.Error())
 		return
 	}
-	r := &running{socket: s, id: m.id, size: len(m.payload), next: append(about(m.id, "next"), `,"payload":`...), queued: true}
+	r := &running{
+		socket: s, id: m.id, size: len(m.payload), document: min(len(asked.query), s.handler.engine.config.Limits.Text),
+		next: append(about(m.id, "next"), `,"payload":`...), queued: true,
+	}
 	s.mu.Lock()
 	_, used := s.operations[m.id]
-	full := len(s.operations) >= maxOperations || s.held+r.size > maxHeld
-	if !used && !full {
+	refused := s.refusal(r)
+	if !used && refused == nil {
 		s.operations[m.id] = r
 		s.held += r.size
+		s.documents += r.document
+		s.answering++
 	}
 	s.mu.Unlock()
 	switch {
 	case used:
 		s.close(closeDuplicateID, reasonDuplicate+m.id+reasonDuplicateEnd)
-		return
-	case full:
-		refused := refuse(newError(rateLimited, "a socket has at most %d operations at once, of %d bytes together: end one, or open another",
-			maxOperations, maxHeld))
+	case refused != nil:
 		_ = s.send(errorMessage(m.id, refused, s.id))
-		return
+	default:
+		r.ctx, r.cancel = context.WithCancel(s.ctx)
+		go r.run(&asked)
 	}
-	r.ctx, r.cancel = context.WithCancel(s.ctx)
-	go r.run(&asked)
+}
+
+// refusal is why the socket does not take an operation, nil where it does. mu is held.
+func (s *socket) refusal(r *running) *requestError {
+	switch {
+	case s.farewell != nil:
+		return refuse(newError(s.farewell.refusal, "%s", s.farewell.reason))
+	case len(s.operations) >= maxOperations || s.held+r.size > maxHeld || s.documents+r.document > maxDocuments:
+		return refuse(newError(rateLimited, "a socket has at most %d operations at once, of %d bytes together, and of %d in their documents: "+
+			"end one, or open another", maxOperations, maxHeld, maxDocuments))
+	}
+	return nil
 }
 
 // complete is the client's word that it listens no more to an operation: nothing is sent for it from here on, and its identifier is free.
@@ -78,6 +94,7 @@ func (s *socket) forget(r *running) {
 	if r != nil && s.operations[r.id] == r {
 		delete(s.operations, r.id)
 		s.held -= r.size
+		s.documents -= r.document
 	}
 }
 
@@ -92,17 +109,25 @@ func (r *running) stop() {
 // run executes the operation, and brings a subscription to the point where items come to it by themselves.
 func (r *running) run(asked *request) {
 	defer r.socket.survive()
+	if op := r.answer(asked); op != nil {
+		r.listen(op)
+	}
+}
+
+// answer executes a query or a mutation, and returns what is none: a subscription, which has yet to begin.
+func (r *running) answer(asked *request) (subscription *operation) {
+	defer func() { r.answered(subscription != nil) }()
 	op, refused := r.prepare(asked)
 	switch {
 	case refused != nil:
 		r.refuse(refused)
 	case op.plan.kind() == ast.Subscription:
-		r.listen(op)
+		return op
 	default:
 		response, refused := r.socket.handler.execute(r.ctx, op)
 		if refused != nil {
 			r.refuse(refused)
-			return
+			return nil
 		}
 		body := buffers.Get().(*bytes.Buffer)
 		defer release(body)
@@ -110,6 +135,7 @@ func (r *running) run(asked *request) {
 		_ = r.give([][]byte{body.Bytes()}, r.complete())
 		r.stop()
 	}
+	return nil
 }
 
 func (r *running) prepare(asked *request) (_ *operation, refused *requestError) {
@@ -129,12 +155,15 @@ func (r *running) prepare(asked *request) (_ *operation, refused *requestError) 
 // listen begins a subscription.
 func (r *running) listen(op *operation) {
 	sub, refused := r.socket.handler.engine.subscribe(r.ctx, op, nil)
-	if refused != nil {
+	switch {
+	case refused != nil && r.ctx.Err() != nil: // nobody waits for it any more, and a client that resumes is to do that
+		return
+	case refused != nil:
 		r.refuse(refused)
 		return
 	}
 	r.sub.Store(sub)
-	if r.ctx.Err() != nil { // the client has completed it, or is gone, before it could be found
+	if r.ctx.Err() != nil { // it has been ended before it could be found
 		sub.Close()
 		return
 	}
@@ -272,7 +301,11 @@ func (r *running) items(items []*event.Item, last []byte) error {
 	var made [][]byte
 	var since time.Time
 	for n, item := range items {
-		if made = append(made, sub.frame(item)); n == 0 && len(items) > 1 {
+		frame := sub.frame(item)
+		if frame == nil { // the gateway stops
+			return event.ErrStopping
+		}
+		if made = append(made, frame); n == 0 && len(items) > 1 {
 			since = time.Now()
 		}
 		var end []byte
@@ -335,16 +368,6 @@ func (r *running) finish() {
 func (r *running) refuse(refused *requestError) {
 	_ = r.give(nil, errorMessage(r.id, refused, r.socket.id))
 	r.cancel()
-}
-
-// fail ends the socket of a subscriber that cannot go on here: it comes back, and resumes.
-func (r *running) fail(err error) {
-	switch {
-	case errors.Is(err, event.ErrTooSlow):
-		r.socket.close(closeTryAgain, tooSlow)
-	case errors.Is(err, event.ErrStopping):
-		r.socket.close(closeRestart, event.ErrStopping.Error())
-	}
 }
 
 // errorMessage is the last message about an operation of which nothing was executed.

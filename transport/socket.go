@@ -39,11 +39,12 @@ const (
 	reasonDuplicateEnd  = " already exists"
 	maxReason           = 123 // bytes (RFC 6455, section 5.5)
 	maxMessageSize      = 1 << 20
-	drainAtMost         = 16 << 20 // bytes of a message that is too large
-	maxOperations       = 256      // on one socket
-	maxHeld             = 4 << 20  // bytes of what the operations on one socket ask for, together
-	maxIDLength         = 256      // bytes of an operation's identifier
-	messageRate         = 500      // messages a second that are read from one socket for long; more have to wait
+	drainAtMost         = 16 << 20  // bytes of a message that is too large
+	maxOperations       = 256       // on one socket
+	maxHeld             = 4 << 20   // bytes of what the operations on one socket ask for, together
+	maxDocuments        = 256 << 10 // bytes of their documents among that: each keeps its plan, of up to weightOfByte times as much memory
+	maxIDLength         = 256       // bytes of an operation's identifier
+	messageRate         = 500       // messages a second that are read from one socket for long; more have to wait
 	messageBurst        = 2 * maxOperations
 	closeWait           = 2 * controlTime // for a close frame of ours behind text that is stuck, and for the client's
 	socketReadBuffer    = 512             // bytes; longer messages are read past it
@@ -103,8 +104,11 @@ type socket struct {
 	expiry       *time.Timer
 	operations   map[string]*running
 	held         int        // bytes of what they ask for
+	documents    int        // bytes of their documents
+	answering    int        // of them are queries and mutations, or may be
 	waiting      []*running // those with items to be written
 	attended     bool       // somebody writes them, or will
+	farewell     *farewell  // with which the socket ends as soon as none is answering; nil: it takes operations
 }
 
 // serveSocket takes a WebSocket. The request's own goroutine and buffers go, and the socket's reader stays.
@@ -351,7 +355,7 @@ func (s *socket) acknowledge(principal auth.Principal) {
 	s.principal, s.acknowledged = principal, true
 	s.timer.Reset(s.handler.engine.config.Sockets.PingInterval)
 	if !principal.Expires.IsZero() {
-		s.expiry = time.AfterFunc(time.Until(principal.Expires), func() { s.close(closeForbidden, tokenHasEnded) })
+		s.expiry = time.AfterFunc(time.Until(principal.Expires), func() { s.retire(&tokenEnded) })
 	}
 	s.mu.Unlock()
 	_ = s.say([]byte(connectionAck))

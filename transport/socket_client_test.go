@@ -101,8 +101,11 @@ func initOf(token string) string {
 }
 
 // subscribe is the message.
-func subscribe(id, document string) string {
-	return `{"id":"` + id + `","type":"subscribe","payload":` + operation(document, "") + `}`
+func subscribe(id, document string) string { return subscribeWith(id, document, "") }
+
+// subscribeWith is the message with variables in JSON ("" for none).
+func subscribeWith(id, document, variables string) string {
+	return `{"id":"` + id + `","type":"subscribe","payload":` + operation(document, variables) + `}`
 }
 
 func complete(id string) string { return `{"id":"` + id + `","type":"complete"}` }

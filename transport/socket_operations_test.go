@@ -252,7 +252,7 @@ func TestIdentifierAtOnceAgain(t *testing.T) {
 	c.settled()
 }
 
-// TestCompleteEndsWhatRuns: a query's context ends with the client's complete, with its socket, and with Stop.
+// TestCompleteEndsWhatRuns: a query's context ends with the client's complete, and with its socket.
 func TestCompleteEndsWhatRuns(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]func(*gateway, *client){

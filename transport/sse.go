@@ -186,8 +186,11 @@ func (h *Handler) serveSubscription(ctx context.Context, w http.ResponseWriter, 
 			e.complete()
 			return
 		}
-		if errors.Is(err, event.ErrTooSlow) {
+		switch {
+		case errors.Is(err, event.ErrTooSlow):
 			refused = refuse(newError(unavailable, "too slow: resume from your last event's id"))
+		case errors.Is(err, event.ErrLogChanged):
+			refused = refuse(newError(unavailable, "the log is not the one that was heard so far: resume from your last event's id"))
 		}
 	}
 	switch {
@@ -217,7 +220,11 @@ func (e *events) follow(ctx context.Context, sub *stream) error {
 	}
 	give := func(items []*event.Item) error {
 		for _, i := range items {
-			if err := e.next(sub.Cursor(i), sub.frame(i)); err != nil {
+			frame := sub.frame(i)
+			if frame == nil { // the gateway stops
+				return event.ErrStopping
+			}
+			if err := e.next(sub.Cursor(i), frame); err != nil {
 				return err
 			}
 		}

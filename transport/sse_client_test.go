@@ -26,14 +26,20 @@ const onlyStream = "Accept: text/event-stream"
 // listen asks for a stream by GET or POST.
 func (g *gateway) listen(t *testing.T, method, document string, headers ...string) *sse {
 	t.Helper()
+	return g.listenWith(t, method, document, "", headers...)
+}
+
+// listenWith is listen with variables in JSON ("" for none).
+func (g *gateway) listenWith(t *testing.T, method, document, variables string, headers ...string) *sse {
+	t.Helper()
 	ctx, leave := context.WithCancel(context.Background())
 	t.Cleanup(leave)
 	defer time.AfterFunc(patience, leave).Stop()
 	address, body := g.URL+"/graphql", io.Reader(nil)
 	if method == http.MethodPost {
-		body = strings.NewReader(operation(document, ""))
+		body = strings.NewReader(operation(document, variables))
 	} else {
-		address += "?query=" + url.QueryEscape(document)
+		address += "?query=" + url.QueryEscape(document) + "&variables=" + url.QueryEscape(variables)
 	}
 	r, err := http.NewRequestWithContext(ctx, method, address, body)
 	if err != nil {

@@ -96,7 +96,7 @@ func (op *operation) frameKey() frameKey {
 	return k
 }
 
-// frame is an item as the subscriber asked for it: the JSON of a GraphQL response.
+// frame is an item as the subscriber asked for it: the JSON of a GraphQL response. It is nil where the gateway stops before it is made.
 func (s *stream) frame(i *event.Item) []byte {
 	return i.Frame(s.key, func() []byte { return s.engine.encode(s.op, i) })
 }
@@ -109,21 +109,28 @@ const (
 	remakeTime  = 10 * time.Second
 )
 
-// encode makes the frame of an item, for all who share it.
+// encode makes the frame of an item, for all who share it. It is nil where the gateway stops: then all of them resume elsewhere.
 func (e *engine) encode(op *operation, i *event.Item) []byte {
 	for wait, begun := remakeFirst, time.Now(); ; wait = min(2*wait, remakeMost) {
 		frame, whole := e.encodeOnce(op, i)
+		if e.stopping.Err() != nil { // perhaps in the midst of it
+			return nil
+		}
 		if whole || time.Since(begun) > remakeTime {
 			return frame
 		}
-		time.Sleep(wait)
+		select {
+		case <-e.stopping.Done():
+			return nil
+		case <-time.After(wait):
+		}
 	}
 }
 
 // encodeOnce executes the selection for one item. No subscriber's context ends it, and its name in the log is its own. whole is false where the
 // same may succeed later.
 func (e *engine) encodeOnce(op *operation, i *event.Item) (frame []byte, whole bool) {
-	ctx := context.WithValue(context.Background(), requestIDKey{}, requestID(nil))
+	ctx := context.WithValue(e.stopping, requestIDKey{}, requestID(nil))
 	ctx, cancel := context.WithTimeout(ctx, e.config.Limits.Deadline)
 	defer cancel()
 	defer func() {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,8 +17,7 @@ func TestAStormOfOneMerchantLeavesTurnsToOthers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const many, reads = 2000, 10 * time.Millisecond
-		turns := newTurns()
-		turns.taken = make(chan struct{}, 1) // as on two cores
+		turns := newTurnsOf(1) // as on two cores
 		begun := make(chan answer.MerchantID, many+1)
 		read := func(m answer.MerchantID) {
 			done, err := turns.take(t.Context(), m)
@@ -65,8 +65,7 @@ func TestRestsAreForACrowd(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				turns := newTurns()
-				turns.taken = make(chan struct{}, 1)
+				turns := newTurnsOf(1)
 				start, left := time.Now(), make(chan struct{}, want.together)
 				for range want.together {
 					go func() {
@@ -95,8 +94,7 @@ func TestRestsAreForACrowd(t *testing.T) {
 func TestMerchantsComeInTurn(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		turns := newTurns()
-		turns.taken = make(chan struct{}, 1)
+		turns := newTurnsOf(1)
 		done, err := turns.take(t.Context(), "mer_first")
 		if err != nil {
 			t.Fatal(err)
@@ -128,8 +126,7 @@ func TestMerchantsComeInTurn(t *testing.T) {
 func TestTurnsOfThoseWhoGo(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		turns := newTurns()
-		turns.taken = make(chan struct{}, 1)
+		turns := newTurnsOf(1)
 		done, err := turns.take(t.Context(), "mer_1")
 		if err != nil {
 			t.Fatal(err)
@@ -161,4 +158,121 @@ func TestTurnsOfThoseWhoGo(t *testing.T) {
 			t.Errorf("%d turns and %d queues are left", len(turns.taken), len(turns.queues))
 		}
 	})
+}
+
+// TestASlowTurnHoldsUpFew: one reads for as long as it may, and others of its merchant and of another begin meanwhile.
+func TestASlowTurnHoldsUpFew(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		turns := newTurnsOf(1)
+		over := make(chan struct{})
+		go func() {
+			turns.read(t, "mer_slow", 10*time.Second)
+			close(over)
+		}()
+		synctest.Wait()
+		for n, m := range []answer.MerchantID{"mer_other", "mer_slow", "mer_other", "mer_slow"} {
+			begun, most := time.Now(), 10*time.Millisecond
+			if n == 0 {
+				most += longestTurn
+			}
+			if turns.read(t, m, 5*time.Millisecond); time.Since(begun) > most {
+				t.Errorf("turn %d, of %s, was over after %s", n, m, time.Since(begun))
+			}
+		}
+		select {
+		case <-over:
+			t.Error("the slow turn was over before")
+		default:
+		}
+		<-over
+		turns.wantNobody(t)
+	})
+}
+
+// TestSlowTurnsAreBounded: where every read is slow there are not more and more of them at once.
+func TestSlowTurnsAreBounded(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ merchants, most int }{
+		"of many merchants": {50, 2 * (1 + slowTurns)},
+		"of one":            {1, 2 * turnsOfOne},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				const all, reads = 100, 10 * time.Second
+				turns := newTurnsOf(2)
+				var mu sync.Mutex
+				now, most, had := 0, 0, 0
+				count := func(more int) {
+					mu.Lock()
+					defer mu.Unlock()
+					now += more
+					had += max(more, 0)
+					most = max(most, now)
+				}
+				for n := range all {
+					go func() {
+						done, err := turns.take(t.Context(), answer.MerchantID(fmt.Sprint(n%c.merchants)))
+						if err != nil {
+							t.Error(err)
+							return
+						}
+						count(1)
+						time.Sleep(reads)
+						count(-1)
+						done()
+					}()
+				}
+				time.Sleep(all * reads)
+				turns.wantNobody(t)
+				if most != c.most || had != all {
+					t.Errorf("%d had a turn, %d of them at once, want %d", had, most, c.most)
+				}
+			})
+		})
+	}
+}
+
+// TestAMerchantWhoseReadsAreSlowHoldsUpItself, and others only until its turns pass on.
+func TestAMerchantWhoseReadsAreSlowHoldsUpItself(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		turns := newTurnsOf(1)
+		for range 20 {
+			go turns.read(t, "mer_slow", 10*time.Second)
+		}
+		synctest.Wait()
+		for n := range 20 {
+			begun := time.Now()
+			if turns.read(t, "mer_other", 5*time.Millisecond); time.Since(begun) > 2*(longestTurn+longestRest) {
+				t.Errorf("turn %d of the other merchant was over after %s", n, time.Since(begun))
+			}
+			time.Sleep(time.Second)
+		}
+		time.Sleep(20 * 10 * time.Second)
+		turns.wantNobody(t)
+	})
+}
+
+// read has a turn that takes so long.
+func (t *turns) read(tb testing.TB, m answer.MerchantID, takes time.Duration) {
+	tb.Helper()
+	done, err := t.take(tb.Context(), m)
+	if err != nil {
+		tb.Error(err)
+		return
+	}
+	time.Sleep(takes)
+	done()
+}
+
+// wantNobody checks that nobody has a turn or waits for one.
+func (t *turns) wantNobody(tb testing.TB) {
+	tb.Helper()
+	time.Sleep(longestTurn + longestRest)
+	synctest.Wait()
+	if len(t.taken) != 0 || len(t.slow) != 0 || len(t.queues) != 0 || t.waiting != 0 {
+		tb.Errorf("%d turns, %d slow ones, %d queues and %d who wait are left", len(t.taken), len(t.slow), len(t.queues), t.waiting)
+	}
 }

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"runtime"
+	"slices"
 	"sync"
 
 	"github.com/paygraph/paygraph/answer"
@@ -35,7 +36,7 @@ func (w *writers) add(m answer.MerchantID, s *socket) {
 		q = &socketQueue{}
 		w.queues[m] = q
 	}
-	q.waiting = append(q.waiting, s)
+	q.push(s)
 	if q.writers < runtime.GOMAXPROCS(0) {
 		q.writers++
 		go w.run(m, q)
@@ -60,10 +61,29 @@ func (w *writers) run(m answer.MerchantID, q *socketQueue) {
 func (w *writers) take(m answer.MerchantID, q *socketQueue) *socket {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if q.next == len(q.waiting) {
+	s := q.pop()
+	if s == nil {
 		if q.writers--; q.writers == 0 {
 			delete(w.queues, m)
 		}
+	}
+	return s
+}
+
+// push lets a socket wait. Before the slice grows, those who wait move to its beginning if more than half of it has been taken: a queue that is
+// never empty stays as small as it can be, and each socket moves less than once on average.
+func (q *socketQueue) push(s *socket) {
+	if len(q.waiting) == cap(q.waiting) && q.next > len(q.waiting)/2 {
+		q.waiting = slices.Delete(q.waiting, 0, q.next)
+		q.next = 0
+	}
+	q.waiting = append(q.waiting, s)
+}
+
+// pop is the socket that waits longest, nil where none does.
+func (q *socketQueue) pop() *socket {
+	if q.next == len(q.waiting) {
+		q.waiting, q.next = q.waiting[:0], 0
 		return nil
 	}
 	s := q.waiting[q.next]

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 
 	"github.com/paygraph/paygraph/answer"
@@ -43,6 +44,14 @@ func (l *Log) Publish(n int) {
 		l.mu.Unlock()
 		l.Hub.Committed(event.Commit{Merchant: merchant, Events: []event.Event{e}})
 	}
+}
+
+// Restore takes the log back to an event, and has the hub look.
+func (l *Log) Restore(to int64) {
+	l.mu.Lock()
+	l.events = slices.Clone(l.events[:to]) // what was passed on points at the others
+	l.mu.Unlock()
+	l.Hub.Look()
 }
 
 // SetReadable says whether subscribers can read the log, which a hub that is up to date does without.

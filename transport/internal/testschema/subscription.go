@@ -121,6 +121,23 @@ func (p *Parcel) Text(size int32) string {
 	return strings.Repeat(strconv.FormatInt(p.Number%10, 10), int(size))
 }
 
+// Sum adds.
+func (p *Parcel) Sum(of []int32) int32 {
+	var sum int32
+	for _, n := range of {
+		sum += n
+	}
+	return sum
+}
+
+// Echo is the text of the filter's innermost one.
+func (p *Parcel) Echo(filter Filter) *string {
+	for len(filter.And) > 0 {
+		filter = filter.And[0]
+	}
+	return filter.Text
+}
+
 // Metadata has a line end in its JSON, where white space may be.
 func (p *Parcel) Metadata() map[string]any { return map[string]any{"number": p.Number} }
 
