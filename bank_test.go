@@ -33,7 +33,7 @@ func TestReadersAlwaysFindTheSameSum(t *testing.T) {
 			b.parties = append(b.parties, a.ID)
 		}
 	}
-	enough := p.endBackends()
+	ended, enough := p.endBackends()
 	var all sync.WaitGroup
 	end := time.Now().Add(8 * time.Second)
 	for n := range 8 {
@@ -51,11 +51,12 @@ func TestReadersAlwaysFindTheSameSum(t *testing.T) {
 		})
 	}
 	all.Wait()
-	backends := enough()
+	enough()
+	backends := ended.Load()
 	t.Logf("%d, %d and %d reads, %d unknown outcomes, %d backends ended",
 		b.reads[0].Load(), b.reads[1].Load(), b.reads[2].Load(), b.unknown.Load(), backends)
 	for form := range b.reads {
-		if b.reads[form].Load() < 10 || backends < 10 {
+		if b.reads[form].Load() < 10 || backends < enoughBackends {
 			t.Errorf("form %d was answered %d times only, with %d backends ended", form, b.reads[form].Load(), backends)
 		}
 	}

@@ -34,13 +34,13 @@ func newTwins(t *testing.T) *twins {
 	return p
 }
 
-// endBackends ends sessions of the database again and again, until it is enough. The answer is how many it were.
-func (p *twins) endBackends() (enough func() int) {
+// endBackends ends sessions of the database again and again, and counts them, until it is enough.
+func (p *twins) endBackends() (all *atomic.Int64, enough func()) {
 	db, err := connector.Open(strings.TrimPrefix(p.database[0], "DATABASE_URL="), connector.Options{})
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	stop, ended, all := make(chan struct{}), make(chan struct{}), atomic.Int64{}
+	stop, ended, all := make(chan struct{}), make(chan struct{}), &atomic.Int64{}
 	go func() {
 		defer close(ended)
 		for {
@@ -58,13 +58,18 @@ func (p *twins) endBackends() (enough func() int) {
 			all.Add(n)
 		}
 	}()
-	return func() int {
+	return all, func() {
 		close(stop)
 		<-ended
 		_ = db.Close()
-		return int(all.Load())
 	}
 }
+
+// Of backends that are ended, for a test that has to meet some.
+const (
+	enoughBackends = 10
+	endedWithin    = time.Minute
+)
 
 // answered is what a command has come to: a success, or the code of a refusal.
 type answered struct {

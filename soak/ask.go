@@ -96,7 +96,7 @@ func (w *world) insist(ctx context.Context, query string, data any) error {
 	}
 }
 
-// sumOfBalances asks for all accounts in one query, and compares what the customers have with what came from the bank.
+// sumOfBalances asks for all accounts in one query, and compares what customers, merchant and fees have with what came from the bank.
 func (w *world) sumOfBalances(ctx context.Context) error {
 	var data struct {
 		Accounts struct {
@@ -117,8 +117,9 @@ func (w *world) sumOfBalances(ctx context.Context) error {
 	for _, a := range data.Accounts.Nodes {
 		sums[a.Kind] += a.Balance.Posted.MinorUnits
 	}
-	if have, came := sums["CUSTOMER_WALLET"], sums["BANK_CASH"]; have != came || have == 0 {
-		w.register.note("one query says that the wallets hold %d minor units, and that %d came from the bank", have, came)
+	have := sums["CUSTOMER_WALLET"] + sums["MERCHANT_AVAILABLE"] + sums["FEES"]
+	if came := sums["BANK_CASH"]; have != came || have == 0 {
+		w.register.note("one query says that customers, merchant and fees are %d minor units, and that %d came from the bank", have, came)
 	}
 	return nil
 }

@@ -30,7 +30,8 @@ func newChecker(w *world, r *register) (*checker, error) {
 }
 
 // check holds everything that was acknowledged since the last time, and all new effects, against each other, in one snapshot of the database: each
-// acknowledged command has just its effects and its record, nothing has two, payments' amounts fit, and the wallets hold what was deposited.
+// acknowledged command has just its effects and its record, nothing has two, payments' amounts fit, and wallets, merchant and fees have each its part of
+// what was deposited.
 func (c *checker) check(ctx context.Context) error {
 	tx, err := c.db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
 	if err != nil {
@@ -86,7 +87,7 @@ func (c *checker) readSource(ctx context.Context, tx *sql.Tx, n int) error {
 
 // readUnsound looks at the payments whose transactions will be read next.
 func (c *checker) readUnsound(ctx context.Context, tx *sql.Tx) error {
-	rows, err := tx.QueryContext(ctx, unsound, c.merchant, c.reached[slices.Index(sources[:], paid)])
+	rows, err := tx.QueryContext(ctx, unsound, c.merchant, c.reached[slices.Index(sources[:], paid)], charged.BasisPoints, charged.FixedMinorUnits)
 	if err != nil {
 		return err
 	}
@@ -97,7 +98,7 @@ func (c *checker) readUnsound(ctx context.Context, tx *sql.Tx) error {
 		if err := rows.Scan(&id, &status); err != nil {
 			return err
 		}
-		c.register.note("the payment %s is %s, and its amounts, captures, refunds and hold do not fit", id, status)
+		c.register.note("the payment %s is %s, and its amounts, captures, refunds, fee and hold do not fit", id, status)
 	}
 	return rows.Err()
 }
@@ -148,15 +149,30 @@ func (c *checker) readSomeRecords(ctx context.Context, tx *sql.Tx, keys []string
 	return found, rows.Err()
 }
 
-// sum compares what all wallets hold with what was deposited.
+// sum compares what all wallets, the merchant and the fees are with what was deposited, what payments have brought the merchant, and what they cost.
 func (c *checker) sum(ctx context.Context, tx *sql.Tx) error {
-	var wallets int64
-	err := tx.QueryRowContext(ctx, `SELECT sum(b.credits_posted - b.debits_posted) FROM balance b JOIN account a
-		ON a.merchant_id = b.merchant_id AND a.id = b.account_id WHERE b.merchant_id = $1 AND a.customer_id IS NOT NULL`, c.merchant).Scan(&wallets)
-	if err == nil && wallets != c.deposited {
-		c.register.note("the wallets hold %d minor units, and %d were deposited", wallets, c.deposited)
+	var wallets, available, fees, earned, cost int64
+	err := tx.QueryRowContext(ctx, `SELECT wallets, coalesce(available, 0), coalesce(fees, 0), earned, coalesce(cost, 0) FROM (
+			SELECT sum(posted) FILTER (WHERE customer_id IS NOT NULL) AS wallets, sum(posted) FILTER (WHERE kind = 'MERCHANT_AVAILABLE') AS available,
+				sum(posted) FILTER (WHERE kind = 'FEES') AS fees
+			FROM account a JOIN (SELECT merchant_id, account_id AS id, credits_posted - debits_posted AS posted FROM balance) b USING (merchant_id, id)
+			WHERE merchant_id = $1
+		) a, (
+			SELECT sum(captured - coalesce(refunded, 0)) FILTER (WHERE destination_account_id IS NULL) AS earned, sum(fee) AS cost
+			FROM payment WHERE merchant_id = $1
+		) p`, c.merchant).Scan(&wallets, &available, &fees, &earned, &cost)
+	if err != nil {
+		return err
 	}
-	return err
+	for _, s := range []struct {
+		what      string
+		has, want int64
+	}{{"the wallets hold", wallets, c.deposited - earned}, {"the merchant has", available, earned - cost}, {"the fees are", fees, cost}} {
+		if s.has != s.want {
+			c.register.note("%s %d minor units, and should %d", s.what, s.has, s.want)
+		}
+	}
+	return nil
 }
 
 // verify is what the command of that name does.

@@ -64,6 +64,7 @@ func expireAll() *fault {
 		if due == 0 {
 			return errMissed
 		}
+		w.load.timeIsUp()
 		if err := dbclock.Set(ctx, w.db, longest); err != nil {
 			return err
 		}

@@ -47,19 +47,28 @@ func (d *drawing) draw(key string) (k *kind, input map[string]any, then func(mad
 	}
 }
 
-// create is the input that creates a payment.
-func (d *drawing) create(p *payment, confirm bool) map[string]any {
+// toMerchantOnce says that of so many payments one goes to the merchant.
+const toMerchantOnce = 5
+
+// create is the input that creates a payment, to another wallet or to the merchant.
+func (d *drawing) create(key string, p *payment, confirm bool) map[string]any {
 	from, to := d.two()
-	input := map[string]any{
-		"amount": usd(p.amount), "source": map[string]any{"accountId": from}, "destinationAccountId": to, "reference": p.reference,
-		"idempotencyKey": p.reference,
+	input := map[string]any{"amount": usd(p.amount), "source": map[string]any{"accountId": from}}
+	p.reference = fmt.Sprint(key, of, p.amount)
+	if d.random.IntN(toMerchantOnce) == 0 {
+		p.reference += sold
+	} else {
+		input["destinationAccountId"] = to
 	}
 	if confirm {
 		input["confirm"] = true
+	} else {
+		p.reference += toConfirm
 	}
 	if p.manual {
 		input["captureMethod"] = "MANUAL"
 	}
+	input["reference"], input["idempotencyKey"] = p.reference, p.reference
 	return input
 }
 
@@ -124,9 +133,11 @@ func (d *drawing) two() (from, to string) {
 	return d.wallets[n], d.wallets[(n+1+d.random.IntN(len(d.wallets)-1))%len(d.wallets)]
 }
 
-// funds are what a wallet begins with, and tooMuch what no wallet ever has and no payment is about, in minor units.
+// funds are what a wallet begins with, and the first of them gives the merchant a part, so that none runs dry in a day; tooMuch is what nobody ever has
+// and no payment is about, in minor units.
 const (
-	funds       = 1_000_000_00
+	funds       = 10_000_000_00
+	part        = 1_000_000_00
 	tooMuch     = 900_000_000_00
 	refusedOnce = 50 // of so many amounts, one is too much
 	currency    = "USD"
@@ -140,6 +151,12 @@ func (d *drawing) orTooMuch(amount int64) int64 {
 		return tooMuch
 	}
 	return amount
+}
+
+// isTooMuch says whether an input asks for too much.
+func isTooMuch(input map[string]any) bool {
+	amount, _ := input["amount"].(map[string]any)
+	return amount["amount"] == usd(tooMuch)["amount"]
 }
 
 // small is at most 10 dollars.

@@ -16,7 +16,17 @@ type kind struct {
 	draw func(d *drawing, key string) (input map[string]any, then func(made))
 	// effects are the sources that have one row each for a success, and none for a refusal.
 	effects []*source
+	// refusal is what has to come where too much is asked for. Nothing else is refused, but tooLate what is asked of a payment that waits.
+	refusal string
+	waits   bool
 }
+
+// What too much is refused with.
+const (
+	noFunds       = "INSUFFICIENT_FUNDS"
+	notCapturable = "AMOUNT_EXCEEDS_CAPTURABLE"
+	notRefundable = "AMOUNT_EXCEEDS_REFUNDABLE"
+)
 
 // made is what a mutation has answered.
 type made struct {
@@ -43,10 +53,17 @@ const (
 	ofHold        = `object: transaction { id } hold { id }`
 )
 
+// What stands in keys, and in the references that are the same, so that an effect of another amount, or for somebody else, is that of another key. of comes
+// before an amount; sold is a payment to the merchant, which waits for a confirmation with toConfirm.
+const (
+	of        = "-of-"
+	sold      = "-sold"
+	toConfirm = "-open"
+)
+
 // What stands in the keys of commands about a payment after its reference, so that their effects are found by that. An amount follows where a payment can
 // have several: no two captures of a payment are of the same amount, and what is refunded has a reason that begins with the client's key.
 const (
-	toConfirm  = "-open"
 	confirming = "-confirm"
 	capturing  = "-capture-"
 	refunding  = "-refund-"
@@ -55,29 +72,29 @@ const (
 
 var kinds = []*kind{
 	{
-		name: "createPayment", weight: 36, mutation: mutation("createPayment", ofPayment), effects: []*source{payments, paid},
+		name: "createPayment", weight: 36, mutation: mutation("createPayment", ofPayment), effects: []*source{payments, paid}, refusal: noFunds,
 		draw: func(d *drawing, key string) (map[string]any, func(made)) {
-			return createConfirmed(d, &payment{reference: key, amount: d.amount()})
+			return createConfirmed(d, key, &payment{amount: d.amount()})
 		},
 	},
 	{
-		name: "createPayment, captured later", weight: 10, mutation: mutation("createPayment", ofPayment), effects: []*source{payments, paid},
+		name: "createPayment, captured later", weight: 10, mutation: mutation("createPayment", ofPayment), effects: []*source{payments, paid}, refusal: noFunds,
 		draw: func(d *drawing, key string) (map[string]any, func(made)) {
-			return createConfirmed(d, &payment{reference: key, amount: d.amount(), manual: true})
+			return createConfirmed(d, key, &payment{amount: d.amount(), manual: true})
 		},
 	},
 	{
 		name: "createPayment, unconfirmed", weight: 8, mutation: mutation("createPayment", ofPayment), effects: []*source{payments},
 		draw: func(d *drawing, key string) (map[string]any, func(made)) {
-			p := &payment{reference: key + toConfirm, amount: d.small(), manual: d.random.IntN(2) == 0}
-			return d.create(p, false), func(m made) {
+			p := &payment{amount: d.small(), manual: d.random.IntN(2) == 0}
+			return d.create(key, p, false), func(m made) {
 				p.id = m.Object.ID
 				put(&d.open, p)
 			}
 		},
 	},
 	{
-		name: "confirmPayment", weight: 10, mutation: mutation("confirmPayment", ofPayment), effects: []*source{paid},
+		name: "confirmPayment", weight: 10, mutation: mutation("confirmPayment", ofPayment), effects: []*source{paid}, waits: true,
 		draw: func(d *drawing, _ string) (map[string]any, func(made)) {
 			if len(d.open) == 0 {
 				return nil, nil
@@ -86,9 +103,12 @@ var kinds = []*kind{
 			return map[string]any{"paymentId": p.id, "idempotencyKey": p.reference + confirming}, func(made) { d.confirmed(p) }
 		},
 	},
-	{name: "capturePayment", weight: 16, mutation: mutation("capturePayment", ofCapture), effects: []*source{captures, paid}, draw: capture},
 	{
-		name: "cancelPayment", weight: 4, mutation: mutation("cancelPayment", ofPayment), effects: []*source{paid},
+		name: "capturePayment", weight: 16, mutation: mutation("capturePayment", ofCapture), effects: []*source{captures, paid},
+		refusal: notCapturable, waits: true, draw: capture,
+	},
+	{
+		name: "cancelPayment", weight: 4, mutation: mutation("cancelPayment", ofPayment), effects: []*source{paid}, waits: true,
 		draw: func(d *drawing, _ string) (map[string]any, func(made)) {
 			if len(d.authorized) == 0 {
 				return nil, nil
@@ -100,12 +120,15 @@ var kinds = []*kind{
 			}
 		},
 	},
-	{name: "refundPayment", weight: 10, mutation: mutation("refundPayment", ofRefund), effects: []*source{refunds, paid}, draw: refund},
 	{
-		name: "transferFunds", weight: 13, mutation: mutation("transferFunds", ofTransaction), effects: []*source{moved},
+		name: "refundPayment", weight: 10, mutation: mutation("refundPayment", ofRefund), effects: []*source{refunds, paid},
+		refusal: notRefundable, draw: refund,
+	},
+	{
+		name: "transferFunds", weight: 13, mutation: mutation("transferFunds", ofTransaction), effects: []*source{moved}, refusal: noFunds,
 		draw: func(d *drawing, key string) (map[string]any, func(made)) {
 			from, to := d.two()
-			return map[string]any{"fromAccountId": from, "toAccountId": to, "amount": usd(d.amount()), "reference": key},
+			return asked(key, "reference", d.amount(), map[string]any{"fromAccountId": from, "toAccountId": to}),
 				func(m made) { put(&d.transfers, m.Object.ID) }
 		},
 	},
@@ -119,10 +142,10 @@ var kinds = []*kind{
 		},
 	},
 	{
-		name: "placeHold", weight: 7, mutation: mutation("placeHold", ofHold), effects: []*source{moved, holds},
+		name: "placeHold", weight: 7, mutation: mutation("placeHold", ofHold), effects: []*source{moved, holds}, refusal: noFunds,
 		draw: func(d *drawing, key string) (map[string]any, func(made)) {
 			from, _ := d.two()
-			return map[string]any{"accountId": from, "amount": usd(d.amount()), "reference": key}, func(m made) { put(&d.holds, m.Hold.ID) }
+			return asked(key, "reference", d.amount(), map[string]any{"accountId": from}), func(m made) { put(&d.holds, m.Hold.ID) }
 		},
 	},
 	{
@@ -138,14 +161,21 @@ var kinds = []*kind{
 		name: "depositFunds", weight: 5, mutation: mutation("depositFunds", ofTransaction), effects: []*source{moved},
 		draw: func(d *drawing, key string) (map[string]any, func(made)) {
 			_, to := d.two()
-			return map[string]any{"accountId": to, "amount": usd(d.small()), "reason": key}, nil
+			return asked(key, "reason", d.small(), map[string]any{"accountId": to}), nil
 		},
 	},
 }
 
+// asked is an input with an amount, which its key says too, and with the key where its effect will have it.
+func asked(key, at string, amount int64, input map[string]any) map[string]any {
+	key = fmt.Sprint(key, of, amount)
+	input["amount"], input["idempotencyKey"], input[at] = usd(amount), key, key
+	return input
+}
+
 // createConfirmed creates a payment that is confirmed at once.
-func createConfirmed(d *drawing, p *payment) (map[string]any, func(made)) {
-	return d.create(p, true), func(m made) {
+func createConfirmed(d *drawing, key string, p *payment) (map[string]any, func(made)) {
+	return d.create(key, p, true), func(m made) {
 		p.id = m.Object.ID
 		d.confirmed(p)
 	}

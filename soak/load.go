@@ -11,7 +11,8 @@ import (
 )
 
 const (
-	// inFlightAtLeast is how many commands have to be in flight at every moment of every cycle.
+	// inFlightAtLeast is how many commands have to be in flight at every moment of every cycle: asked for and not yet known. While no node serves, most of
+	// them wait to be asked for again.
 	inFlightAtLeast = 64
 	againFirst      = 20 * time.Millisecond // before a command is asked for again
 	againMost       = 200 * time.Millisecond
@@ -133,6 +134,12 @@ func (l *load) intend(kind *kind, input map[string]any) intent {
 	asked := line{Key: c.key, Kind: kind.name, Input: input}
 	l.register.apply(asked)
 	return intent{c, l.oracle.note(asked)}
+}
+
+// timeIsUp says, also in the oracle's file, that who waits with a payment may be too late from now on.
+func (l *load) timeIsUp() {
+	l.register.apply(line{Due: true})
+	<-l.oracle.note(line{Due: true})
 }
 
 // persist asks one node after the other until it is known what became of a command. It fails with the context only.

@@ -8,13 +8,14 @@ import (
 	"sync"
 )
 
-// line is what the clients' oracle file says, each time about one key.
+// line is what the clients' oracle file says, each time about one key, or that the time of payments is up.
 type line struct {
-	Key     string         `json:"key"`
+	Key     string         `json:"key,omitempty"`
 	Kind    string         `json:"kind,omitempty"`    // what is going to be asked for
 	Input   map[string]any `json:"input,omitempty"`   // with it
 	Unknown string         `json:"unknown,omitempty"` // why nobody knows what became of it
 	Answer  *acknowledged  `json:"answer,omitempty"`  // what the client knows from now on
+	Due     bool           `json:"due,omitempty"`     // the clock jumps beyond the time of every payment that waits
 }
 
 // acknowledged is what the gateway has answered for good: an object, or a refusal.

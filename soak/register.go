@@ -1,6 +1,7 @@
 package soak
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"sync"
@@ -12,6 +13,7 @@ import (
 type register struct {
 	mu      sync.Mutex
 	fates   map[string]*fate
+	due     bool     // the time of every payment is up that waited at some moment
 	fresh   []string // keys that were acknowledged since takeFresh
 	wrongs  []string // what must not be
 	lost    int      // acknowledged commands without their effect
@@ -21,6 +23,7 @@ type register struct {
 // fate is what became of a key. It is small, since there are millions.
 type fate struct {
 	kind    int8
+	tooMuch bool // was asked for
 	known   bool
 	refused bool
 	effects [len(sources)]uint8 // by source
@@ -36,8 +39,11 @@ func (r *register) apply(l line) (first bool) {
 	defer r.mu.Unlock()
 	f := r.fates[l.Key]
 	switch {
+	case l.Due:
+		r.due = true
 	case l.Kind != "":
-		r.fates[l.Key] = &fate{kind: int8(slices.IndexFunc(kinds, func(k *kind) bool { return k.name == l.Kind }))}
+		kind := slices.IndexFunc(kinds, func(k *kind) bool { return k.name == l.Kind })
+		r.fates[l.Key] = &fate{kind: int8(kind), tooMuch: isTooMuch(l.Input)}
 	case l.Answer != nil && f == nil:
 		r.wrong("%s was answered, and never asked", l.Key)
 	case l.Answer != nil:
@@ -48,9 +54,24 @@ func (r *register) apply(l line) (first bool) {
 		if first = !f.known; first {
 			f.known, f.object, f.refused = true, object, l.Answer.Refusal != ""
 			r.fresh = append(r.fresh, l.Key)
+			r.expect(l.Key, f, l.Answer.Refusal)
 		}
 	}
 	return first
+}
+
+// tooLate is the refusal to do anything with a payment whose time is up.
+const tooLate = "INVALID_STATE"
+
+// expect holds an answer against what has to come: a client asks for nothing that cannot be done, but for too much, and what it comes too late for.
+func (r *register) expect(key string, f *fate, refusal string) {
+	k, want := kinds[f.kind], ""
+	if f.tooMuch {
+		want = k.refusal
+	}
+	if late := r.due && k.waits && refusal == tooLate; refusal != want && !late {
+		r.wrong("%s (%s) was answered with %s, and not with %s", key, k.name, cmp.Or(refusal, "a success"), cmp.Or(want, "a success"))
+	}
 }
 
 // decode is the UUID of an identifier; of none it is zero.

@@ -83,6 +83,9 @@ func (r *report) judge(brokenOff bool) bool {
 	if n := r.unknowns(); n < fewestUnknown && !brokenOff {
 		r.wrong(fmt.Sprintf("only %d unknown outcomes were met: the run says too little", n))
 	}
+	if r.options.Cuts > 0 && r.settled < fewestSettled && !brokenOff {
+		r.wrong(fmt.Sprintf("only %d unknown outcomes were met at the database: the run says too little", r.settled))
+	}
 	return len(r.wrongs) > 0
 }
 
@@ -170,7 +173,7 @@ func (r *report) sums() []row {
 	return append(rows,
 		row{"unknown outcomes that the nodes met at the database, and settled", r.settled},
 		row{"acknowledged and lost", r.lost}, row{"doubled", r.doubled}, row{"stuck", r.stuck()},
-		row{"commands in flight, at the least", least}, row{"times the whole log was verified", r.verified})
+		row{"commands in flight, at the least (asked for and not yet known)", least}, row{"times the whole log was verified", r.verified})
 }
 
 // struck counts the cycles of a fault, or of all, that found what they were to strike.

@@ -38,6 +38,7 @@ var ErrFailed = errors.New("the soak has failed")
 
 const (
 	fewestUnknown = 20 // outcomes that a run must meet to say anything about them
+	fewestSettled = 20 // and those that nodes must meet at the database, where cuts are asked for
 	mostFailures  = 20 // cycles in which something went wrong, after which the rest is spared
 	endWithin     = 30 * time.Second
 )

@@ -14,6 +14,7 @@ import (
 
 	"github.com/paygraph/paygraph/auth"
 	"github.com/paygraph/paygraph/merchant"
+	fees "github.com/paygraph/paygraph/payment"
 	"github.com/paygraph/paygraph/store"
 	"github.com/paygraph/paygraph/store/connector"
 	"github.com/paygraph/paygraph/store/connector/faultproxy"
@@ -161,13 +162,19 @@ func (w *world) startDatabase(ctx context.Context) error {
 	return err
 }
 
-// makeMerchant makes a merchant with wallets that are full.
+// charged is what the merchant pays for payments: all of some of the smallest.
+var charged = fees.FeePlan{BasisPoints: 290, FixedMinorUnits: 30}
+
+// makeMerchant makes a merchant with wallets that are full, and with something of its own.
 func (w *world) makeMerchant(ctx context.Context, clients int) error {
 	m, err := w.admin.CreateMerchant(ctx, "Soak & Co.")
 	if err != nil {
 		return err
 	}
 	w.merchant = m.ID
+	if err := w.admin.SetFeePlan(ctx, m.ID, currency, &charged); err != nil {
+		return err
+	}
 	secret, hash := auth.NewSecret()
 	err = w.admin.CreateCredential(ctx, auth.Credential{
 		ClientID: "soak", Merchant: m.ID, SecretHash: hash, Scopes: auth.AllScopes, CreatedAt: time.Now().UTC(), Name: "soak",
@@ -186,6 +193,12 @@ func (w *world) makeMerchant(ctx context.Context, clients int) error {
 			return fmt.Errorf("making a wallet: %w", err)
 		}
 		w.wallets = append(w.wallets, wallet)
+	}
+	if _, err := w.make(ctx, mutation("createPayment", ofPayment), map[string]any{
+		"idempotencyKey": preparing + "the-merchant", "reference": preparing + "the-merchant" + sold, "amount": usd(part), "confirm": true,
+		"source": map[string]any{"accountId": w.wallets[0]},
+	}); err != nil {
+		return fmt.Errorf("paying the merchant: %w", err)
 	}
 	return nil
 }

@@ -45,10 +45,10 @@ func TestTwoAttemptsOfOneTime(t *testing.T) {
 	var lose sync.Once
 	services := payment.Service{Reader: first.payments.Reader, Committer: deciding{first.payments.Committer, func() {
 		lose.Do(func() {
-			w.db.trouble.before = 1
+			w.db.trouble.before = mishap{1, new(int)}
 			w.outside.Go(func() {
 				w.outside.Wait(3 * time.Millisecond)
-				w.db.trouble.before = 0
+				w.db.trouble.before = mishap{}
 				first.host.Freeze()
 				done := make(chan struct{})
 				second.host.Go(func() { confirm(1, *second.payments); close(done) })

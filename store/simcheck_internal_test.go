@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/paygraph/paygraph/answer"
@@ -150,7 +151,7 @@ func (w *world) check() error {
 			return fmt.Errorf("a subscriber of %+v has heard %d of %d", sub.topic, sub.last, w.reaches(sub.topic))
 		}
 	}
-	for _, check := range []func() error{s.checkBalances, s.checkLog, s.checkPayments, w.checkLives} {
+	for _, check := range []func() error{s.checkBalances, s.checkLog, w.checkTransfers, s.checkPayments, w.checkLives} {
 		if err := check(); err != nil {
 			return err
 		}
@@ -221,7 +222,7 @@ func (s *shelf) checkLog() error {
 	}
 	references := map[string]int{}
 	for _, t := range s.posted {
-		if t.Kind == ledger.Transfer {
+		if t.Kind == ledger.Transfer || t.Kind == ledger.Reversal {
 			references[answer.Or(t.Reference)]++
 		}
 	}
@@ -232,6 +233,41 @@ func (s *shelf) checkLog() error {
 		if times > 1 {
 			return fmt.Errorf("%s was done %d times", reference, times)
 		}
+	}
+	return nil
+}
+
+// checkTransfers holds reversals against transfers: each undoes one, all of it, and nobody undoes it again.
+func (w *world) checkTransfers() error {
+	s := w.db.shelves[simMerchant]
+	for id, t := range s.posted {
+		switch t.Kind {
+		case ledger.Transfer:
+			w.seen.Transferred++
+			continue
+		case ledger.Reversal:
+			w.seen.Reversed++
+		default:
+			continue
+		}
+		of := s.posted[*t.Reverses]
+		if of == nil || of.Kind != ledger.Transfer || s.reversals[of.ID] != id {
+			return fmt.Errorf("%s reverses %s, which is %+v and reversed by %s", id, *t.Reverses, of, s.reversals[*t.Reverses])
+		}
+		left := map[ledger.AccountID]int64{}
+		for _, e := range slices.Concat(of.Entries, t.Entries) {
+			if left[e.AccountID] += e.Amount.MinorUnits; e.Direction == ledger.Debit {
+				left[e.AccountID] -= 2 * e.Amount.MinorUnits
+			}
+		}
+		for account, n := range left {
+			if n != 0 {
+				return fmt.Errorf("%s has undone %s, and %d are left on %s", id, of.ID, n, account)
+			}
+		}
+	}
+	if len(s.reversals) != w.seen.Reversed {
+		return fmt.Errorf("there are %d reversals, and %d transfers are reversed", w.seen.Reversed, len(s.reversals))
 	}
 	return nil
 }

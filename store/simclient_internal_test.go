@@ -58,7 +58,7 @@ func (w *world) think(key string) *asked {
 	from, to := w.wallets[one], w.wallets[(one+1+other)%len(w.wallets)]
 	amount := dollars(1 + w.Rand.IntN(9))
 	a := &asked{key: key}
-	switch w.Rand.IntN(16) {
+	switch w.Rand.IntN(18) {
 	case 0, 1, 2:
 		a.what, a.ask = "transferFunds", transfers(from, to, amount)
 	case 3:
@@ -79,7 +79,9 @@ func (w *world) think(key string) *asked {
 		if w.Rand.IntN(2) == 0 {
 			a.ask = panics
 		}
-	case 7, 8, 9:
+	case 7, 8:
+		a.what, a.ask = "reverseTransfer", reverses(pick(w, w.transfers))
+	case 9, 10, 11:
 		a.what, a.ask = w.thinkOfPaying(from, to, amount)
 	default:
 		a.what, a.ask = w.thinkOfPayment(amount)
@@ -125,6 +127,13 @@ func holds(from ledger.AccountID, amount money.Input) ask {
 func releases(id ledger.HoldID) ask {
 	return func(ctx context.Context, n *simNode, key string) (string, bool, error) {
 		s, err := n.ledger.ReleaseHold(ctx, simPrincipal, ledger.ReleaseHoldInput{IdempotencyKey: key, HoldID: id, Reason: "because"})
+		return idOf(s.Transaction), s.Replayed, err
+	}
+}
+
+func reverses(id ledger.TransactionID) ask {
+	return func(ctx context.Context, n *simNode, key string) (string, bool, error) {
+		s, err := n.ledger.ReverseTransfer(ctx, simPrincipal, ledger.ReverseTransferInput{IdempotencyKey: key, TransactionID: id, Reason: key})
 		return idOf(s.Transaction), s.Replayed, err
 	}
 }
@@ -226,7 +235,8 @@ func (w *world) try(a *asked, ask ask) bool {
 	return true
 }
 
-// mayExpire checks that a key that is refused for its age has it: in some runs more than a month passes.
+// mayExpire checks that a key that is refused for its age has it: in some runs more than a month passes. It may be that of this very request, whose answer
+// was lost, so that its client has learned nothing.
 func (w *world) mayExpire(a *asked, refusal answer.IdempotencyKeyExpired) {
 	s := w.db.shelves[simMerchant]
 	r, known := s.records[key{"", a.key}]
@@ -234,6 +244,7 @@ func (w *world) mayExpire(a *asked, refusal answer.IdempotencyKeyExpired) {
 	if !known || !r.createdAt.Equal(refusal.FirstSeenAt) || now.Before(old) {
 		w.fail("%s is refused as of %v, and has a record: %v, of %v", a.key, refusal.FirstSeenAt, known, r.createdAt)
 	}
+	a.unknown = true
 	w.seen.Old++
 }
 
@@ -262,8 +273,12 @@ func (w *world) learn(id string) {
 	case strings.HasPrefix(id, "pay_"):
 		w.payments = append(w.payments, payment.ID(id))
 	case strings.HasPrefix(id, "txn_"):
-		if made := ledger.HoldID(answer.Derive(answer.HoldPrefix, id, 0)); w.db.shelves[simMerchant].holds[made].ID != "" {
+		made, of := ledger.HoldID(answer.Derive(answer.HoldPrefix, id, 0)), ledger.TransactionID(id)
+		switch s := w.db.shelves[simMerchant]; {
+		case s.holds[made].ID != "":
 			w.holds = append(w.holds, made)
+		case s.posted[of] != nil && s.posted[of].Kind == ledger.Transfer:
+			w.transfers = append(w.transfers, of)
 		}
 	}
 }

@@ -32,15 +32,26 @@ type simDatabase struct {
 	broken  error         // the first thing that a database would not have allowed, or that no writer may do
 }
 
-// mishaps are how often things go wrong.
+// mishaps are what goes wrong.
 type mishaps struct {
-	refused float64 // a connection
-	before  float64 // a request is lost before the server has it
-	after   float64 // its answer is lost
-	late    float64 // its answer is lost, and it is executed later
-	full    float64 // the server answers that the disk is full
-	unread  float64 // a read fails
-	slow    float64 // a message takes up to three seconds
+	refused mishap // a connection
+	before  mishap // a request is lost before the server has it
+	after   mishap // its answer is lost
+	late    mishap // its answer is lost, and it is executed later
+	full    mishap // the server answers that the disk is full
+	unread  mishap // a read fails
+	slow    mishap // a message takes up to three seconds
+}
+
+// mishap is how often something goes wrong, and where it is counted.
+type mishap struct {
+	often float64
+	met   *int
+}
+
+func (m mishaps) String() string {
+	return fmt.Sprintf("refused %.2f, before %.2f, after %.2f, late %.2f, full %.2f, unread %.2f, slow %.2f",
+		m.refused.often, m.before.often, m.after.often, m.late.often, m.full.often, m.unread.often, m.slow.often)
 }
 
 // shelf is what the database has of one merchant.
@@ -94,8 +105,14 @@ func newShelf(m merchant.ID) *shelf {
 
 var errCut = errors.New("the connection is gone")
 
-// chance is true as often as it says.
-func (d *simDatabase) chance(often float64) bool { return often > 0 && d.sim.Rand.Float64() < often }
+// befalls is true as often as the mishap says.
+func (d *simDatabase) befalls(m mishap) bool {
+	if m.often == 0 || d.sim.Rand.Float64() >= m.often {
+		return false
+	}
+	*m.met++
+	return true
+}
 
 // upTo is any time up to one.
 func (d *simDatabase) upTo(most time.Duration) time.Duration {
@@ -105,7 +122,7 @@ func (d *simDatabase) upTo(most time.Duration) time.Duration {
 // travel is the way of a message to the server or back.
 func (d *simDatabase) travel(by clock.Clock) {
 	most := time.Millisecond
-	if d.chance(d.trouble.slow) {
+	if d.befalls(d.trouble.slow) {
 		most = 3 * time.Second
 	}
 	by.Wait(d.upTo(most))
@@ -219,6 +236,11 @@ func (s *shelf) refuses(w *written) error {
 		}
 		if strings.HasPrefix(r.key, poisonKey) {
 			return &pq.Error{Code: "22021", Message: "no character of ours"}
+		}
+	}
+	for _, t := range w.reversals {
+		if by, known := s.reversals[*t.Reverses]; known {
+			return &pq.Error{Code: "23505", Message: fmt.Sprintf("%s is reversed by %s", *t.Reverses, by)}
 		}
 	}
 	for _, t := range w.timers {

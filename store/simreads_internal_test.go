@@ -25,7 +25,7 @@ var errUnread = errors.New("the read has failed")
 
 func (r *simReads) shelf(m answer.MerchantID) (*shelf, error) {
 	r.travel(r.by)
-	if r.chance(r.trouble.unread) {
+	if r.befalls(r.trouble.unread) {
 		return nil, errUnread
 	}
 	return r.shelves[m], nil

@@ -32,7 +32,7 @@ func (s *simSession) connect(context.Context) error {
 		return nil
 	}
 	s.travel(s.by)
-	if s.chance(s.trouble.refused) {
+	if s.befalls(s.trouble.refused) {
 		return errors.New("connection refused")
 	}
 	s.open = true
@@ -43,7 +43,7 @@ func (s *simSession) connect(context.Context) error {
 func (s *simSession) cut() {
 	s.open = false
 	if s.in != nil && !s.in.ended {
-		if s.chance(0.5) {
+		if s.sim.Rand.IntN(2) == 0 {
 			s.in.end()
 		} else {
 			s.in.idleUntil = s.host.Now().Add(s.upTo(5 * time.Second))
@@ -54,7 +54,7 @@ func (s *simSession) cut() {
 
 func (s *simSession) lock(_ context.Context, m merchant.ID, items []*item) (*batch, map[key]*record, error) {
 	s.travel(s.by)
-	if s.chance(s.trouble.before) {
+	if s.befalls(s.trouble.before) {
 		s.cut()
 		return nil, nil, errCut
 	}
@@ -74,7 +74,7 @@ func (s *simSession) lock(_ context.Context, m merchant.ID, items []*item) (*bat
 		}
 	}
 	in.idleUntil = s.host.Now().Add(5 * time.Second)
-	if s.chance(s.trouble.after) {
+	if s.befalls(s.trouble.after) {
 		s.cut()
 		return nil, nil, fmt.Errorf("%w: %w", connector.ErrOutcomeUnknown, errCut)
 	}
@@ -88,7 +88,7 @@ func (s *simSession) load(_ context.Context, b *batch, items []*item, known map[
 		return nil
 	}
 	s.travel(s.by)
-	if !s.alive() || s.chance(s.trouble.before) {
+	if !s.alive() || s.befalls(s.trouble.before) {
 		s.cut()
 		return errCut
 	}
@@ -145,12 +145,12 @@ func (s *simSession) alive() bool {
 func (s *simSession) send(b *batch, stamp int64) error {
 	w, shelf := wire(b, stamp), s.shelves[b.merchant]
 	unknown := fmt.Errorf("%w: %w", connector.ErrOutcomeUnknown, errCut)
-	if s.chance(s.trouble.late) {
+	if s.befalls(s.trouble.late) {
 		s.sendLate(shelf, w)
 		return unknown
 	}
 	s.travel(s.by)
-	if s.chance(s.trouble.before) {
+	if s.befalls(s.trouble.before) {
 		s.cut()
 		return unknown
 	}
@@ -165,7 +165,7 @@ func (s *simSession) send(b *batch, stamp int64) error {
 		return errCut
 	}
 	err := s.execute(shelf, w)
-	if s.chance(s.trouble.after) {
+	if s.befalls(s.trouble.after) {
 		s.cut()
 		s.lost()
 		return unknown
@@ -180,7 +180,7 @@ func (s *simSession) execute(shelf *shelf, w *written) (err error) {
 	s.in, in.idleUntil = nil, time.Time{}
 	s.host.Go(func() {
 		s.host.Wait(s.upTo(time.Millisecond)) // the disk
-		if s.chance(s.trouble.full) {
+		if s.befalls(s.trouble.full) {
 			err = &pq.Error{Code: "53100", Message: "the disk is full"}
 		} else {
 			err = s.commit(shelf, w)

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/paygraph/paygraph/clock"
+	"github.com/paygraph/paygraph/command"
 	"github.com/paygraph/paygraph/merchant"
 )
 
@@ -68,8 +69,8 @@ func (w *world) lost(node *simNode) {
 	}
 }
 
-// turnClocks sets the database's clock: forward by days, to a little before a payment's time is up, so that it is up while clients act; or back
-// a little, as where another machine has become the primary.
+// turnClocks sets the database's clock: forward by days, to a little before a payment's time is up, so that it is up while clients act, or by a month,
+// so that keys expire; or back a little, as where another machine has become the primary.
 func (w *world) turnClocks() {
 	for w.pause(10 * time.Second); !w.calm; w.pause(10 * time.Second) {
 		timers := w.db.shelves[simMerchant].waiting()
@@ -77,9 +78,14 @@ func (w *world) turnClocks() {
 		case w.Rand.IntN(3) == 0:
 			back := w.db.upTo(2 * time.Second)
 			w.log.Info("the database's clock is set back", "by", back)
+			w.seen.SetBack++
 			w.db.setBack += back
 			w.db.host.Ahead -= back
+		case w.Rand.IntN(8) == 0:
+			w.seen.Forward++
+			w.forward(w.db.host.Now().Add(command.KeyLifetime))
 		case len(timers) > 0:
+			w.seen.Forward++
 			w.forward(timers[0].DueAt.Add(-w.db.upTo(3 * time.Second)))
 		}
 	}
