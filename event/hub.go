@@ -18,6 +18,8 @@ var (
 	// ErrLogChanged ends the subscriptions to a log that is not the one that they have heard so far: a restore or a failover has taken events
 	// back. What of them still holds, their cursors tell.
 	ErrLogChanged = errors.New("the log is not the one that was heard so far: resume from your last cursor")
+	// ErrOwnerChanged ends a subscription to what may be another's by now: whoever resumes is asked again whether it may hear it.
+	ErrOwnerChanged = errors.New("whose this is has changed: resume from your last cursor")
 	// ErrStopping ends all subscriptions when the gateway stops.
 	ErrStopping = errors.New("the gateway is stopping: resume from your last cursor")
 )

@@ -155,12 +155,15 @@ func (s *Subscription) keep(i *Item) {
 		s.hub.log.Error("a gap in a stream: its subscriber has to resume", "merchant", s.merchant, "stream", s.topic.Kind, "of", s.topic.Object,
 			"after", s.last, "came", i.Number)
 	}
-	if gap || len(s.waiting) == MaxWaiting || s.Foreign != nil && s.Foreign(i) {
+	switch {
+	case s.Foreign != nil && s.Foreign(i):
+		s.waiting, s.err = nil, ErrOwnerChanged
+	case gap || len(s.waiting) == MaxWaiting:
 		s.waiting, s.err = nil, ErrTooSlow
-		return
+	default:
+		s.last = i.Number
+		s.waiting = append(s.waiting, i)
 	}
-	s.last = i.Number
-	s.waiting = append(s.waiting, i)
 }
 
 // fail ends the subscription, and tells its subscriber.
@@ -177,7 +180,7 @@ func (s *Subscription) fail(err error) {
 }
 
 // Take returns what waits for a subscriber that is live, and does not wait itself. The error, where nothing waits, says what ended the
-// subscription: ErrTooSlow, ErrLogChanged, ErrStopping, context.Canceled after Close.
+// subscription: ErrTooSlow, ErrLogChanged, ErrOwnerChanged, ErrStopping, context.Canceled after Close.
 func (s *Subscription) Take() ([]*Item, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -48,6 +48,7 @@ var unmapped = map[string]string{
 	"auth.ErrUnknownCredential": "the token endpoint's own: it answers invalid_client",
 	"event.ErrTooSlow":          "the transports': they close what the client then opens again",
 	"event.ErrLogChanged":       "the transports': they close what the client then opens again",
+	"event.ErrOwnerChanged":     "the transports': they close what the client then opens again",
 	"ledger.ErrUnbalanced":      "a defect: the writer makes command.ErrInternal of it",
 	"money.ErrCurrency":         "a violation of ValidationFailed, or wrapped in ErrBadUserInput for filters",
 	"money.ErrSyntax":           "a violation of ValidationFailed, or wrapped in ErrBadUserInput for filters",

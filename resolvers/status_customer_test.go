@@ -30,6 +30,8 @@ func (l *listening) sentAway() {
 	e, ok := l.arrival()
 	if r := parse(l.t, e.data); !ok || e.event != "next" || e.id != "" || r.code() != "UNAVAILABLE" || !*r.Errors[0].Extensions.Retryable || r.Data != nil {
 		l.t.Fatalf("the word to come again is awaited; %+v arrives", e)
+	} else if want := "whose this is has changed: resume from your last event's id"; r.Errors[0].Message != want {
+		l.t.Errorf("%q, want %q", r.Errors[0].Message, want)
 	}
 	if e, ok := l.arrival(); ok {
 		l.t.Fatalf("after the word to come again %+v arrives", e)

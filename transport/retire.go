@@ -17,6 +17,7 @@ var (
 	restarting = farewell{closeRestart, stopping, unavailable}
 	tokenEnded = farewell{closeForbidden, tokenHasEnded, Unauthenticated}
 	logChanged = farewell{closeRestart, event.ErrLogChanged.Error(), unavailable}
+	newOwner   = farewell{closeRestart, event.ErrOwnerChanged.Error(), unavailable}
 )
 
 // retire closes the socket when the queries and mutations on it have answered: what became of a mutation is not to be left open where it can be said.
@@ -71,5 +72,7 @@ func (r *running) fail(err error) {
 		r.socket.retire(&restarting)
 	case errors.Is(err, event.ErrLogChanged):
 		r.socket.retire(&logChanged)
+	case errors.Is(err, event.ErrOwnerChanged):
+		r.socket.retire(&newOwner)
 	}
 }

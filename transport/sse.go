@@ -191,6 +191,8 @@ func (h *Handler) serveSubscription(ctx context.Context, w http.ResponseWriter, 
 			refused = refuse(newError(unavailable, "too slow: resume from your last event's id"))
 		case errors.Is(err, event.ErrLogChanged):
 			refused = refuse(newError(unavailable, "the log is not the one that was heard so far: resume from your last event's id"))
+		case errors.Is(err, event.ErrOwnerChanged):
+			refused = refuse(newError(unavailable, "whose this is has changed: resume from your last event's id"))
 		}
 	}
 	switch {
