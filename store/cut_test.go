@@ -133,7 +133,7 @@ func (c *cutting) eachMessage(prepare func(*cutting) func(context.Context) (bool
 	last := &faults[len(faults)-1]
 	for last.At = 0; ; last.At++ {
 		do := prepare(c)
-		c.forget()
+		endWriters(c.t, c.db) // those that come have nothing prepared
 		last.Reset = last.At%2 == 0
 		struck := c.Arm(faults[0], faults[1:]...)
 		if got := c.events(do, faults...); got != events {
@@ -150,18 +150,10 @@ func (c *cutting) eachMessage(prepare func(*cutting) func(context.Context) (bool
 	}
 }
 
-// forget ends the sessions of writers, so that those that come have nothing prepared.
-func (c *cutting) forget() {
-	c.t.Helper()
-	_, err := c.db.Exec(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-		WHERE datname = current_database() AND application_name = 'paygraph writer'`)
-	must(c.t, err)
-}
-
 // messages is how many a writer sends for a command at least when nothing is cut: the first may have gone to a session that has just ended.
 func (c *cutting) messages(do func(context.Context) (bool, error)) (n int) {
 	c.t.Helper()
-	c.forget()
+	endWriters(c.t, c.db)
 	c.Arm(faultproxy.Fault{})
 	if _, err := do(c.t.Context()); err != nil {
 		c.t.Error(err)

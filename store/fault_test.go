@@ -115,10 +115,7 @@ func TestWritersAreEndedAgainAndAgain(t *testing.T) {
 		})
 	}
 	for begin := time.Now(); (ended.Load() < 10 || paid.Load() < 60) && time.Since(begin) < 30*time.Second; {
-		var n int64
-		must(t, db.QueryRow(`SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
-			WHERE datname = current_database() AND application_name = 'paygraph writer'`).Scan(&n))
-		ended.Add(n)
+		ended.Add(endWriters(t, db))
 		time.Sleep(100 * time.Millisecond)
 	}
 	enough.Store(true)

@@ -38,6 +38,14 @@ func owner(t *testing.T, dsn string) *sql.DB {
 	return db
 }
 
+// endWriters ends all sessions that write to a database, and says how many they were.
+func endWriters(t *testing.T, db *sql.DB) (n int64) {
+	t.Helper()
+	must(t, db.QueryRow(`SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+		WHERE datname = current_database() AND application_name = 'paygraph writer'`).Scan(&n))
+	return n
+}
+
 // queue runs calls at the same time, and makes sure that their commands wait in the queue in the order of the calls. While the head of
 // their merchant is held, all but the first share a commit. wait returns when all have been answered.
 func queue(ctx context.Context, calls ...func(context.Context)) (wait func()) {
