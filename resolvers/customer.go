@@ -143,6 +143,22 @@ func (r customerReads) Payments(ctx context.Context, m merchant.ID, ids []string
 	if err != nil {
 		return nil, err
 	}
+	return r.ownPayments(ctx, m, found)
+}
+
+func (r customerReads) CurrentPayment(ctx context.Context, m merchant.ID, id string) (*payment.Payment, *event.Event, error) {
+	found, by, err := r.all.CurrentPayment(ctx, m, id)
+	if found == nil || err != nil {
+		return nil, nil, err
+	}
+	if own, err := r.ownPayments(ctx, m, []*payment.Payment{found}); len(own) == 0 || err != nil {
+		return nil, nil, err
+	}
+	return found, by, nil
+}
+
+// ownPayments are those between accounts of which one is the customer's.
+func (r customerReads) ownPayments(ctx context.Context, m merchant.ID, found []*payment.Payment) ([]*payment.Payment, error) {
 	var between []ledger.AccountID
 	for _, p := range found {
 		between = append(between, answer.Or(p.SourceAccountID), answer.Or(p.DestinationAccountID))

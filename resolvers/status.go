@@ -63,7 +63,7 @@ func (s *statusStream) foreign(i *event.Item) bool {
 func (s *statusStream) read(ctx context.Context, after int64, limit int) ([]*event.Item, error) {
 	found, err := s.events(ctx, after, limit)
 	if err == nil && s.principal.Kind == auth.Customer {
-		if _, err = s.current(ctx); errors.Is(err, ErrNotFound) {
+		if _, _, err = s.current(ctx); errors.Is(err, ErrNotFound) {
 			return nil, nil
 		}
 	}
@@ -84,18 +84,18 @@ func (s *statusStream) at(ctx context.Context, version int64) (*event.Event, err
 	return found[0], nil
 }
 
-// current is the payment as it is. Errors: ErrNotFound.
-func (s *statusStream) current(ctx context.Context) (*payment.Payment, error) {
-	found, err := s.reads.Payments(ctx, s.principal.Merchant, []string{s.payment})
-	if err != nil || len(found) == 0 {
-		return nil, cmp.Or(err, ErrNotFound)
+// current is the payment as it is, with the event that made it so. Errors: ErrNotFound.
+func (s *statusStream) current(ctx context.Context) (*payment.Payment, *event.Event, error) {
+	found, by, err := s.reads.CurrentPayment(ctx, s.principal.Merchant, s.payment)
+	if err != nil || found == nil {
+		return nil, nil, cmp.Or(err, ErrNotFound)
 	}
-	return found[0], nil
+	return found, by, nil
 }
 
 // begin finds the payment, and where its subscriber begins.
 func (s *statusStream) begin(ctx context.Context, sub *event.Subscription, after *string) error {
-	current, err := s.current(ctx)
+	current, by, err := s.current(ctx)
 	if err != nil {
 		return err
 	}
@@ -107,21 +107,23 @@ func (s *statusStream) begin(ctx context.Context, sub *event.Subscription, after
 	}
 	number := int64(current.Version)
 	if after != nil {
-		return s.resume(ctx, sub, *after, number)
+		return s.resume(ctx, sub, *after, number, by)
 	}
-	at, err := s.at(ctx, number)
-	if err != nil || at == nil {
-		return cmp.Or(err, fmt.Errorf("payment %s has no event of its version %d", s.payment, number))
+	if by == nil {
+		return fmt.Errorf("payment %s has no event of its version %d", s.payment, number)
 	}
-	sub.Start(number, &event.Item{Number: number, Event: at, Object: current, Snapshot: true}, false)
+	sub.Start(number, &event.Item{Number: number, Event: by, Object: current, Snapshot: true}, false)
 	return nil
 }
 
-// resume has a subscriber go on after a cursor, in a stream that reaches a number.
-func (s *statusStream) resume(ctx context.Context, sub *event.Subscription, after string, last int64) error {
-	var at *event.Event
+// resume has a subscriber go on after a cursor, in a stream that reaches a number, with an event.
+func (s *statusStream) resume(ctx context.Context, sub *event.Subscription, after string, last int64, by *event.Event) error {
+	at := by
 	number, err := s.position(after, hashLength, func(number int64) (mark []byte, err error) {
-		if at, err = s.at(ctx, number); at != nil {
+		if number != last {
+			at, err = s.at(ctx, number)
+		}
+		if at != nil {
 			mark = at.Hash[:hashLength]
 		}
 		return mark, err

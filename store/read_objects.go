@@ -47,6 +47,27 @@ func (r Reads) Payments(ctx context.Context, m merchant.ID, ids []string) ([]*pa
 	return some(ctx, r, m, answer.PaymentPrefix, ids, paymentsByID, scanPayment)
 }
 
+// CurrentPayment finds a payment with the event that made it what it is, both as of one moment.
+func (r Reads) CurrentPayment(ctx context.Context, m merchant.ID, id string) (found *payment.Payment, by *event.Event, err error) {
+	u, err := answer.Decode(answer.PaymentPrefix, id)
+	if err != nil {
+		return nil, nil, nil //nolint:nilerr // an identifier that is none finds nothing
+	}
+	err = r.source.values(ctx, currentPayment, func(value []byte) error {
+		rows := packedRows{value}
+		if found, err = scanPayment(rows.scan); err != nil || len(rows.rest) == 0 { // verify finds an event that is not there
+			return err
+		}
+		by, err = scanEvent(rows.scan)
+		return err
+	}, uuidOf(m), u.String())
+	return found, by, err
+}
+
+var currentPayment = `SELECT record_send(p) || coalesce(record_send(e), '') FROM ` +
+	part(paymentColumns, `payment`, `p`, `p.id = $2`, `LIMIT 1`) + ` LEFT JOIN LATERAL ` +
+	part(eventColumns, `event`, `e`, `e.object_id = p.id AND e.object_version = p.version`, `LIMIT 1`) + ` ON true`
+
 // Events finds events by their identifiers.
 func (r Reads) Events(ctx context.Context, m merchant.ID, ids []string) ([]*event.Event, error) {
 	return some(ctx, r, m, answer.EventPrefix, ids, `SELECT `+eventColumns+each+
