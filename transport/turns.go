@@ -15,14 +15,15 @@ const (
 	slowTurns   = 4                      // so many times as many as there are turns may do that
 	turnsOfOne  = 2                      // and so many times as many are one merchant's at once
 	longestRest = 200 * time.Millisecond
-	crowd       = 500 // waiting subscribers with whom a rest is longest
-	restShare   = 2   // and so many times as long as the turn
+	crowd       = 2000 // waiting subscribers with whom a rest is longest
+	restShare   = 3    // and so many times as long as the turn
 )
 
 // turns are those of subscribers to read the database, to begin or to catch up. Thousands may come back at the same moment, and payments are
-// to go on meanwhile: half of the cores take turns, each followed by a rest, in a crowd twice as long as it took. So the busier the machine, the
-// fewer turns. Those who come and go every day are no crowd, and rests that they did not need would make them one. Merchants come in turn too:
-// the subscribers of each queue among themselves, and only the first of them in the queue of all. A read that takes long holds up few.
+// to go on meanwhile: half of the cores take turns, each followed by a rest, in a crowd three times as long as it took. So the busier the machine,
+// the fewer turns. Those who come and go every day are no crowd, and rests that they did not need would make them one: a crowd is so many that the
+// hundreds who have come while the gateway stood still for a second are begun faster than others come. Merchants come in turn too: the subscribers
+// of each queue among themselves, and only the first of them in the queue of all. A read that takes long holds up few.
 type turns struct {
 	taken chan struct{} // holds a place for each turn, until its rest is over
 	slow  chan struct{} // and one for each that goes on beside them

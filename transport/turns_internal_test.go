@@ -60,7 +60,7 @@ func TestRestsAreForACrowd(t *testing.T) {
 		took     time.Duration // until the last of them had its turn, of a millisecond each
 	}{
 		"few":     {20, 21 * time.Millisecond},
-		"a crowd": {2000, 5500 * time.Millisecond},
+		"a crowd": {2000, 5100 * time.Millisecond},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
