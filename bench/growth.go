@@ -152,6 +152,8 @@ func (b *bench) paymentsInTurns(ctx context.Context, all *results, both [2]*benc
 	}
 	f.Logged = pairOf(quotient(bytes[0], made[0]), quotient(bytes[1], made[1]))
 	f.Images = pairOf(quotient(images[0], made[0]), quotient(images[1], made[1]))
+	b.progress("%s: log (WAL) a payment, with many %.0f bytes and %.2f whole pages, with few %.0f and %.2f", nameGrowth,
+		f.Logged.Many, f.Images.Many, f.Logged.Few, f.Images.Few)
 	return nil
 }
 

@@ -18,10 +18,11 @@ import (
 )
 
 const (
-	loaders     = 512 // callers for each merchant: two full batches
-	loadTold    = 15 * time.Second
-	loadPause   = time.Second
-	bytesLoaded = 4 << 10 // of disk that a payment takes, with its share of the write-ahead log: with room to spare
+	loaders      = 512 // callers for each merchant: two full batches
+	loadTold     = 15 * time.Second
+	loadPause    = time.Second
+	loadPatience = time.Minute // with an outcome that is not known
+	bytesLoaded  = 4 << 10     // of disk that a payment takes, with its share of the write-ahead log: with room to spare
 )
 
 // millions makes payments by the gateway's own services, without HTTP in between, and without waiting for the disk at each commit. They are payments
@@ -60,7 +61,7 @@ func (b *bench) load(ctx context.Context, m millions) (perSecond float64, err er
 					Source: &payment.Source{AccountID: &source}, DestinationAccountID: &destination, Confirm: m.confirm,
 				}
 				_, err := payments.Create(ctx, p, in)
-				for mayAskAgain(err) && ctx.Err() == nil { // the machine may stand still for a moment
+				for first := time.Now(); mayAskAgain(err) && ctx.Err() == nil && time.Since(first) < loadPatience; { // the machine may stand still
 					time.Sleep(loadPause)
 					_, err = payments.Create(ctx, p, in)
 				}

@@ -8,6 +8,7 @@ type Handoff struct {
 	After        *string // takes the place of the argument after: SSE's Last-Event-ID
 	Item         *Item
 	Subscription *Subscription
+	Err          error // why there is none
 }
 
 type handoffKey struct{}

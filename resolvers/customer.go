@@ -143,22 +143,6 @@ func (r customerReads) Payments(ctx context.Context, m merchant.ID, ids []string
 	if err != nil {
 		return nil, err
 	}
-	return r.ownPayments(ctx, m, found)
-}
-
-func (r customerReads) CurrentPayment(ctx context.Context, m merchant.ID, id string) (*payment.Payment, *event.Event, error) {
-	found, by, err := r.all.CurrentPayment(ctx, m, id)
-	if found == nil || err != nil {
-		return nil, nil, err
-	}
-	if own, err := r.ownPayments(ctx, m, []*payment.Payment{found}); len(own) == 0 || err != nil {
-		return nil, nil, err
-	}
-	return found, by, nil
-}
-
-// ownPayments are those between accounts of which one is the customer's.
-func (r customerReads) ownPayments(ctx context.Context, m merchant.ID, found []*payment.Payment) ([]*payment.Payment, error) {
 	var between []ledger.AccountID
 	for _, p := range found {
 		between = append(between, answer.Or(p.SourceAccountID), answer.Or(p.DestinationAccountID))
@@ -167,6 +151,24 @@ func (r customerReads) ownPayments(ctx context.Context, m merchant.ID, found []*
 	return slices.DeleteFunc(found, func(p *payment.Payment) bool {
 		return !own[answer.Or(p.SourceAccountID)] && !own[answer.Or(p.DestinationAccountID)]
 	}), err
+}
+
+func (r customerReads) CurrentPayment(ctx context.Context, m merchant.ID, id string) (*payment.Payment, *event.Event, error) {
+	found, by, _, err := r.currentPayment(ctx, m, id)
+	return found, by, err
+}
+
+// currentPayment says, too, which of the payment's accounts are the customer's.
+func (r customerReads) currentPayment(ctx context.Context, m merchant.ID, id string) (_ *payment.Payment, _ *event.Event, own map[ledger.AccountID]bool, _ error) {
+	found, by, err := r.all.CurrentPayment(ctx, m, id)
+	if found == nil || err != nil {
+		return nil, nil, nil, err
+	}
+	own, err = r.own(ctx, m, []ledger.AccountID{answer.Or(found.SourceAccountID), answer.Or(found.DestinationAccountID)})
+	if len(own) == 0 || err != nil {
+		return nil, nil, nil, err
+	}
+	return found, by, own, nil
 }
 
 // ListPayments does not filter by others either, which would tell who the other side of a payment is.

@@ -3,11 +3,9 @@ package resolvers
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
-	"github.com/paygraph/paygraph/answer"
 	"github.com/paygraph/paygraph/auth"
 	"github.com/paygraph/paygraph/event"
 	"github.com/paygraph/paygraph/ledger"
@@ -63,7 +61,8 @@ func (s *statusStream) foreign(i *event.Item) bool {
 func (s *statusStream) read(ctx context.Context, after int64, limit int) ([]*event.Item, error) {
 	found, err := s.events(ctx, after, limit)
 	if err == nil && s.principal.Kind == auth.Customer {
-		if _, _, err = s.current(ctx); errors.Is(err, ErrNotFound) {
+		var own []*payment.Payment
+		if own, err = s.reads.Payments(ctx, s.principal.Merchant, []string{s.payment}); err == nil && len(own) == 0 {
 			return nil, nil
 		}
 	}
@@ -84,26 +83,20 @@ func (s *statusStream) at(ctx context.Context, version int64) (*event.Event, err
 	return found[0], nil
 }
 
-// current is the payment as it is, with the event that made it so. Errors: ErrNotFound.
-func (s *statusStream) current(ctx context.Context) (*payment.Payment, *event.Event, error) {
-	found, by, err := s.reads.CurrentPayment(ctx, s.principal.Merchant, s.payment)
-	if err != nil || found == nil {
-		return nil, nil, cmp.Or(err, ErrNotFound)
+// current is the payment as it is, nil where there is none, with the event that made it so.
+func (s *statusStream) current(ctx context.Context) (found *payment.Payment, by *event.Event, err error) {
+	if c, is := s.reads.(customerReads); is {
+		found, by, s.own, err = c.currentPayment(ctx, s.principal.Merchant, s.payment)
+		return found, by, err
 	}
-	return found, by, nil
+	return s.reads.CurrentPayment(ctx, s.principal.Merchant, s.payment)
 }
 
 // begin finds the payment, and where its subscriber begins.
 func (s *statusStream) begin(ctx context.Context, sub *event.Subscription, after *string) error {
 	current, by, err := s.current(ctx)
-	if err != nil {
-		return err
-	}
-	if c, is := s.reads.(customerReads); is {
-		between := []ledger.AccountID{answer.Or(current.SourceAccountID), answer.Or(current.DestinationAccountID)}
-		if s.own, err = c.own(ctx, s.principal.Merchant, between); err != nil {
-			return err
-		}
+	if err != nil || current == nil {
+		return cmp.Or(err, ErrNotFound)
 	}
 	number := int64(current.Version)
 	if after != nil {

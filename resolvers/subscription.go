@@ -38,9 +38,8 @@ func follow[T any](ctx context.Context, after *string, begin func(after *string)
 	if h.After != nil {
 		after = h.After
 	}
-	sub, err := begin(after)
-	h.Subscription = sub
-	return answers, err
+	h.Subscription, h.Err = begin(after)
+	return answers, h.Err
 }
 
 // start subscribes, and closes what it has subscribed where the beginning cannot be found.

@@ -14,7 +14,7 @@ import (
 const dueTime = 5 * time.Second
 
 // Due finds timers of some kinds that are due: some that have been for longest, and as many that have become so last, since a merchant with
-// very many of them is not to keep another's waiting. It asks the primary, by the database's clock.
+// very many of them is not to keep waiting what other merchants have now. What they had in the midst of them waits. It asks the primary, by the database's clock.
 func (s *Store) Due(ctx context.Context, kinds []command.TimerKind, limit int) ([]command.Due, error) {
 	ctx, cancel := context.WithTimeout(ctx, dueTime)
 	defer cancel()

@@ -218,7 +218,7 @@ func (a always) Due(_ context.Context, _ []command.TimerKind, limit int) ([]comm
 }
 
 // TestAMerchantWithManyTimers: no more than a quarter of a batch of one merchant's are in the queue, whose clients wait no longer for them than
-// that, and another merchant's timers are not kept waiting.
+// that, and another merchant's timers that were found with them are not kept waiting.
 func TestAMerchantWithManyTimers(t *testing.T) {
 	t.Parallel()
 	var due always

@@ -52,6 +52,7 @@ type requestError struct {
 	status    int    // of HTTP, whatever media type is accepted; 0: statusOf
 	allow     string // the Allow header of a 405
 	challenge string // the WWW-Authenticate header of a 401 or 403
+	cause     error  // of a subscription that did not begin
 }
 
 // complete gives each error the extensions that every error has.

@@ -3,6 +3,8 @@ package transport
 import (
 	"errors"
 
+	"github.com/vektah/gqlparser/v2/ast"
+
 	"github.com/paygraph/paygraph/event"
 )
 
@@ -11,17 +13,19 @@ type farewell struct {
 	code    int    // with which it is closed
 	reason  string // for the close frame, and for operations that come too late
 	refusal string // the code of their errors
+	queries bool   // those that run are waited for, as mutations are
 }
 
 var (
-	restarting = farewell{closeRestart, stopping, unavailable}
-	tokenEnded = farewell{closeForbidden, tokenHasEnded, Unauthenticated}
-	logChanged = farewell{closeRestart, event.ErrLogChanged.Error(), unavailable}
-	newOwner   = farewell{closeRestart, event.ErrOwnerChanged.Error(), unavailable}
+	restarting = farewell{closeRestart, stopping, unavailable, true}
+	tokenEnded = farewell{closeForbidden, tokenHasEnded, Unauthenticated, false}
+	logChanged = farewell{closeRestart, event.ErrLogChanged.Error(), unavailable, true}
+	newOwner   = farewell{closeRestart, event.ErrOwnerChanged.Error(), unavailable, true}
 )
 
-// retire closes the socket when the queries and mutations on it have answered: what became of a mutation is not to be left open where it can be said.
-// Each has its deadline. Subscriptions end at once, since they are resumed, and what comes from now on is refused.
+// retire closes the socket when the mutations on it have answered, whose outcome is not to be left open where it can be said, and mostly the queries
+// too. Each has its deadline. Subscriptions end at once, since they are resumed, and what comes from now on is refused. A query whose token has ended
+// is not answered any more: it may be one that waits for what happens next.
 func (s *socket) retire(f *farewell) {
 	s.mu.Lock()
 	if s.farewell == nil {
@@ -29,10 +33,13 @@ func (s *socket) retire(f *farewell) {
 	}
 	f = s.farewell
 	idle := s.answering == 0
-	var streams []*running
+	var streams, queries []*running
 	for _, r := range s.operations {
-		if r.streams {
+		switch {
+		case r.kind == ast.Subscription:
 			streams = append(streams, r)
+		case r.kind == ast.Query && !f.queries:
+			queries = append(queries, r)
 		}
 	}
 	s.mu.Unlock()
@@ -43,15 +50,29 @@ func (s *socket) retire(f *farewell) {
 	for _, r := range streams {
 		r.stop()
 	}
+	for _, r := range queries {
+		r.drop()
+	}
+}
+
+// is notes what an operation is. Its error: it is a query for which its socket, which retires, does not wait.
+func (r *running) is(kind ast.Operation) *requestError {
+	s := r.socket
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r.kind = kind
+	if f := s.farewell; f != nil && kind == ast.Query && !f.queries {
+		return refuse(newError(f.refusal, "%s", f.reason))
+	}
+	return nil
 }
 
 // answered says that an operation has come to its end, or is a subscription, whose end nobody waits for. The last one on a socket that retires
 // closes it.
-func (r *running) answered(streams bool) {
+func (r *running) answered() {
 	s := r.socket
 	s.mu.Lock()
 	s.answering--
-	r.streams = streams
 	f, idle := s.farewell, s.answering == 0
 	s.mu.Unlock()
 	switch {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -164,19 +165,84 @@ func TestStopTellsNothingToASubscriptionThatIsYetToBegin(t *testing.T) {
 	<-stopped
 }
 
+// TestStopOfTheHubComesFirst, as it may: a subscription that was about to begin is to be resumed, too.
+func TestStopOfTheHubComesFirst(t *testing.T) {
+	t.Parallel()
+	g := start(t)
+	c := g.connect(t, "")
+	letGo := g.handler.HoldTurns()
+	c.send(subscribe("waits", ticks))
+	c.settled()
+	time.Sleep(50 * time.Millisecond) // it waits for its turn
+	g.events.Hub.Close()
+	letGo()
+	c.wantClosed(1012, comeBack)
+}
+
+// TestStopLeavesNoGap: an item that is not made any more, and one after it that is, since another subscriber wanted it.
+func TestStopLeavesNoGap(t *testing.T) {
+	t.Parallel()
+	const document = `subscription ($after: String) { parcels(after: $after) { number } }`
+	g := start(t)
+	making := make(chan struct{}, 1)
+	g.resolver.Seen = func(ctx context.Context) {
+		if i := event.FromContext(ctx).Item; i != nil && i.Number == 1 {
+			making <- struct{}{}
+			<-ctx.Done()
+		}
+	}
+	var behind []*client
+	for range 30 {
+		c := g.connect(t, "")
+		c.send(subscribeWith("1", document, `{"after":"after-0"}`))
+		c.settled()
+		behind = append(behind, c)
+	}
+	g.events.Publish(1)
+	<-making
+	ahead := g.connect(t, "")
+	ahead.send(subscribeWith("1", document, `{"after":"after-1"}`))
+	g.events.Publish(1)
+	ahead.want(`{"id":"1","type":"next","payload":{"data":{"parcels":{"number":2}}}}`)
+	stopped := g.inTheBackground(time.Minute)
+	for _, c := range behind {
+		c.wantClosed(1012, comeBack)
+	}
+	<-stopped
+}
+
+// TestTokenThatEndsEndsAQuery, which might be one that waits for what happens next: nothing is told that happened after the token's end.
+func TestTokenThatEndsEndsAQuery(t *testing.T) {
+	t.Parallel()
+	g := start(t, func(c *transport.Config) {
+		c.Authenticate = func(context.Context, string) (auth.Principal, error) {
+			return auth.Principal{Kind: auth.Backend, Merchant: "mer_1", Scopes: auth.AllScopes, Expires: time.Now().Add(time.Second)}, nil
+		}
+	})
+	ended := make(chan struct{})
+	g.resolver.Seen = func(ctx context.Context) {
+		<-ctx.Done()
+		close(ended)
+	}
+	c := g.connect(t, "x")
+	c.send(subscribe("q", lateQuery))
+	c.wantClosed(4403, newToken)
+	<-ended
+}
+
 // TestTokenThatEndsLetsAMutationAnswer that has begun while it was good.
 func TestTokenThatEndsLetsAMutationAnswer(t *testing.T) {
 	t.Parallel()
-	end := time.Now().Add(time.Second)
+	end := sync.OnceValue(func() time.Time { return time.Now().Add(2 * time.Second) })
 	g := start(t, func(c *transport.Config) {
 		c.Authenticate = func(context.Context, string) (auth.Principal, error) {
-			return auth.Principal{Kind: auth.Backend, Merchant: "mer_1", Scopes: auth.AllScopes, Expires: end}, nil
+			return auth.Principal{Kind: auth.Backend, Merchant: "mer_1", Scopes: auth.AllScopes, Expires: end()}, nil
 		}
 	})
 	running, goOn := g.holdPings(t)
 	c := g.busy(t, "x", running)
 	g.wantDeaf(t)
-	if time.Now().Before(end) {
+	if time.Now().Before(end()) {
 		t.Error("the subscription has ended too early")
 	}
 	c.send(subscribe("late", lateQuery))
@@ -224,7 +290,7 @@ func TestStopEndsAnItemThatIsBeingMade(t *testing.T) {
 			socket.wantClosed(1012, comeBack)
 			stream.wantEnd()
 			<-stopped
-			if took := time.Since(began); took > 2*time.Second {
+			if took := time.Since(began); took > 5*time.Second {
 				t.Errorf("it took %s", took)
 			}
 			before := asked.Load()

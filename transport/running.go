@@ -27,7 +27,7 @@ type running struct {
 	sub      atomic.Pointer[stream] // once it is a subscription that has begun
 	done     bool                   // nothing is sent for it any more; under the socket's writing
 	queued   bool                   // it is among the socket's waiting, or still catches up; under the socket's mu
-	streams  bool                   // it is a subscription, begun or about to; under the socket's mu
+	kind     ast.Operation          // once it is known; under the socket's mu
 }
 
 // subscribe begins an operation. The identifier is taken at once: a second one right behind it finds it in use.
@@ -83,9 +83,14 @@ func (s *socket) complete(id string) {
 	if r == nil {
 		return // it has ended by itself meanwhile
 	}
-	s.writing.Lock()
+	r.drop()
+}
+
+// drop ends an operation of which nothing more is said.
+func (r *running) drop() {
+	r.socket.writing.Lock()
 	r.done = true
-	s.writing.Unlock()
+	r.socket.writing.Unlock()
 	r.stop()
 }
 
@@ -116,8 +121,11 @@ func (r *running) run(asked *request) {
 
 // answer executes a query or a mutation, and returns what is none: a subscription, which has yet to begin.
 func (r *running) answer(asked *request) (subscription *operation) {
-	defer func() { r.answered(subscription != nil) }()
+	defer r.answered()
 	op, refused := r.prepare(asked)
+	if refused == nil {
+		refused = r.is(op.plan.kind())
+	}
 	switch {
 	case refused != nil:
 		r.refuse(refused)
@@ -157,6 +165,9 @@ func (r *running) listen(op *operation) {
 	sub, refused := r.socket.handler.engine.subscribe(r.ctx, op, nil)
 	switch {
 	case refused != nil && r.ctx.Err() != nil: // nobody waits for it any more, and a client that resumes is to do that
+		return
+	case refused != nil && errors.Is(refused.cause, event.ErrStopping): // nor after an error
+		r.fail(refused.cause)
 		return
 	case refused != nil:
 		r.refuse(refused)
@@ -287,12 +298,16 @@ func (r *running) deliver(items []*event.Item, err error) {
 	}
 	sub := r.sub.Load()
 	items, over := sub.until(items)
-	if !over {
-		_ = r.items(items, nil)
-		return
+	var last []byte
+	if over {
+		last = r.complete()
 	}
-	_ = r.items(items, r.complete())
-	r.stop() // also where it could not be said: the socket does not know the operation any more
+	if err := r.items(items, last); errors.Is(err, event.ErrStopping) {
+		r.fail(err) // without them nothing may follow
+	}
+	if over {
+		r.stop() // also where it could not be said: the socket does not know the operation any more
+	}
 }
 
 // items sends a subscription's items, and with last the last message about it.

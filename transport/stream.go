@@ -63,7 +63,7 @@ func (e *engine) subscribe(ctx context.Context, op *operation, after *string) (_
 	if len(errs) == 0 {
 		return nil, refuse(newError(Internal, internalMessage))
 	}
-	return nil, &requestError{errors: errs}
+	return nil, &requestError{errors: errs, cause: handoff.Err}
 }
 
 // readItems is a stream's Read.

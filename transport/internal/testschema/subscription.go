@@ -44,9 +44,8 @@ func follow[T any](ctx context.Context, l *Log, after *string, c course, show fu
 	if h.After != nil {
 		after = h.After
 	}
-	sub, err := l.subscribe(ctx, after, c)
-	h.Subscription = sub
-	return answers, err
+	h.Subscription, h.Err = l.subscribe(ctx, after, c)
+	return answers, h.Err
 }
 
 func (l *Log) subscribe(ctx context.Context, after *string, c course) (*event.Subscription, error) {
