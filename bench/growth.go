@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"syscall"
@@ -13,7 +14,7 @@ const (
 	nameGrowth = "growth"
 
 	grownMerchants = 4 // that share the many payments; what is measured is the first one's
-	growthPairs    = 3 // rounds on either database, in turns
+	statusPairs    = 3 // rounds of paymentStatus on either database: a limit is set, and no ratio
 	loadSeconds    = 1800
 	loadPayments   = 10_000_000
 )
@@ -91,7 +92,7 @@ func (b *bench) growth(ctx context.Context, all *results) error {
 		into *growthPair
 		of   func(*bench, *tenant) (traffic, error)
 	}{{nameAccount, &f.Account, (*bench).account20}, {namePage, &f.Page, (*bench).accounts50x5}} {
-		if err := b.inTurns(ctx, m.name, both, m.into, func(b *bench) (float64, error) {
+		if err := b.inTurns(ctx, m.name, both, b.Pairs, m.into, func(b *bench) (float64, error) {
 			reads, err := m.of(b, b.one)
 			if err != nil {
 				return 0, err
@@ -105,7 +106,7 @@ func (b *bench) growth(ctx context.Context, all *results) error {
 			return fmt.Errorf("%s: %w", m.name, err)
 		}
 	}
-	if err := b.inTurns(ctx, "paymentStatus", both, &f.Status, func(b *bench) (float64, error) {
+	if err := b.inTurns(ctx, "paymentStatus", both, min(b.Pairs, statusPairs), &f.Status, func(b *bench) (float64, error) {
 		own, err := b.ownPayments(ctx, all)
 		return own.P99Ms, err
 	}); err != nil {
@@ -132,7 +133,7 @@ func (b *bench) growth(ctx context.Context, all *results) error {
 // paymentsInTurns measures payments, and what PostgreSQL has written to its log (WAL) for each.
 func (b *bench) paymentsInTurns(ctx context.Context, all *results, both [2]*bench, f *growthFigures) error {
 	var made, images, bytes [2]float64 // with few, with many
-	if err := b.inTurns(ctx, "payments", both, &f.Payments, func(which *bench) (float64, error) {
+	if err := b.inTurns(ctx, "payments", both, b.Pairs, &f.Payments, func(which *bench) (float64, error) {
 		imagesBefore, bytesBefore, err := b.database.logged(ctx)
 		if err != nil {
 			return 0, err
@@ -163,13 +164,15 @@ func (d *database) logged(ctx context.Context) (images, bytes float64, err error
 	return images, bytes, err
 }
 
-// inTurns measures on both databases, few, many, many, few …, so that a machine that becomes slower falls on both. A checkpoint comes before, and not
-// between the rounds: what is written for the first time after one is written twice, which is the fate of a random page of a large index each time.
-func (b *bench) inTurns(ctx context.Context, name string, both [2]*bench, p *growthPair, measure func(*bench) (float64, error)) error {
+// inTurns measures on both databases, few, many, many, few …, so that a machine that becomes slower falls on both, and so do PostgreSQL's checkpoints:
+// what is written for the first time after one is written twice, which is the fate of a random page of a large index each time. Many short rounds tell
+// more than a few long ones, of which one that has a checkpoint, or a neighbour, decides.
+func (b *bench) inTurns(ctx context.Context, name string, both [2]*bench, pairs int, p *growthPair, measure func(*bench) (float64, error)) error {
 	if err := b.database.checkpoint(ctx); err != nil {
 		return err
 	}
-	for i := range 2 * growthPairs {
+	var measured [2][]float64 // with few, with many
+	for i := range 2 * pairs {
 		which := (i + 1) / 2 % 2
 		if err := both[which].refresh(ctx, both[which].tenants()); err != nil {
 			return err
@@ -178,11 +181,23 @@ func (b *bench) inTurns(ctx context.Context, name string, both [2]*bench, p *gro
 		if err != nil {
 			return err
 		}
-		*[]*float64{&p.Few, &p.Many}[which] += n / growthPairs
+		measured[which] = append(measured[which], n)
 	}
-	*p = pairOf(p.Few, p.Many)
-	b.progress("%s: %s with many payments %.1f, with few %.1f: %.2f", nameGrowth, name, p.Many, p.Few, p.Ratio)
+	*p = pairOf(mean(measured[0]), mean(measured[1]))
+	b.progress("%s: %s with many payments %.1f, with few %.1f: %.2f, ± %.2f", nameGrowth, name, p.Many, p.Few, p.Ratio, uncertainty(measured))
 	return nil
+}
+
+// uncertainty is the standard error of the ratio of two means, of which the values were measured in pairs.
+func uncertainty(measured [2][]float64) float64 {
+	few, many := mean(measured[0]), mean(measured[1])
+	var sum float64
+	for i, n := range measured[0] {
+		d := measured[1][i]/many - n/few
+		sum += d * d
+	}
+	n := float64(len(measured[0]))
+	return many / few * math.Sqrt(sum/(n*max(n-1, 1)))
 }
 
 // rows is how many a table has.

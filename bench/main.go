@@ -36,6 +36,7 @@ type options struct {
 	Slow      int               `help:"Clients of the merchant's log that read slowly or not at all." default:"4"`
 	HalfOpen  int               `help:"Connections with which nothing is done." default:"10000"`
 	Grown     int               `help:"Payments of the database that has grown." default:"10000000"`
+	Pairs     int               `help:"Rounds of growth on either database, in turns." default:"15"`
 	Timers    int               `help:"Timers that are due at once." default:"1000000"`
 	Returning int               `help:"Subscribers that are all cut off at once and come back." default:"2000"`
 	Scale     int               `help:"pgbench's scale." name:"pgbench-scale" default:"50"`
@@ -114,7 +115,7 @@ func (o options) valid() error {
 	switch {
 	case o.Seconds <= 0, len(o.Clients) == 0,
 		slices.Min(append(o.Clients, o.Runs, o.Readers, o.Merchants, o.Scale, o.Yardstick, o.Payers, o.Listeners)) < 1,
-		min(o.Slow, o.HalfOpen, o.Returning, o.Grown, o.Timers) < 1:
+		min(o.Slow, o.HalfOpen, o.Returning, o.Grown, o.Pairs, o.Timers) < 1:
 		return errors.New("--seconds, and all numbers of runs, clients, merchants, subscribers and of pgbench, must be positive")
 	case o.Accounts < fewestAccounts:
 		return fmt.Errorf("--accounts must be at least %d", fewestAccounts)

@@ -63,7 +63,7 @@ func TestLimitsAreAsDocumented(t *testing.T) {
 		"levels of lists and objects in an argument":                       strconv.Itoa(l.InputNesting),
 		"fields in the answer those below a list as often as `first` says": strconv.Itoa(l.Cost), "objects of a page": strconv.Itoa(l.PageSize),
 		"operations at once on one socket": strconv.Itoa(maxOperations), "all that they ask for": fmt.Sprintf("%d MiB", maxHeld>>20),
-		"their documents": fmt.Sprintf("%d KiB", maxDocuments>>10),
+		"their documents the same one once":                 fmt.Sprintf("%d KiB", maxDocuments>>10),
 		"time for an operation or for one item of a stream": fmt.Sprintf("%.0f s", l.Deadline.Seconds()),
 	} {
 		if row := fmt.Sprintf("| %s | %s |", what, most); !strings.Contains(rows, row) {

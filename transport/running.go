@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"sync/atomic"
 	"time"
+	"unique"
 
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
@@ -19,9 +20,9 @@ import (
 type running struct {
 	socket   *socket
 	id       string
-	size     int    // bytes of what it asks for, while it runs
-	document int    // bytes of its document
-	next     []byte // how its results begin
+	size     int                   // bytes of what it asks for, while it runs
+	document unique.Handle[string] // of whoever asks for the same
+	next     []byte                // how its results begin
 	ctx      context.Context
 	cancel   context.CancelFunc
 	sub      atomic.Pointer[stream] // once it is a subscription that has begun
@@ -38,16 +39,16 @@ func (s *socket) subscribe(m message) {
 		return
 	}
 	r := &running{
-		socket: s, id: m.id, size: len(m.payload), document: min(len(asked.query), s.handler.engine.config.Limits.Text),
+		socket: s, id: m.id, size: len(m.payload), document: unique.Make(asked.query),
 		next: append(about(m.id, "next"), `,"payload":`...), queued: true,
 	}
 	s.mu.Lock()
 	_, used := s.operations[m.id]
 	refused := s.refusal(r)
 	if !used && refused == nil {
-		s.operations[m.id] = r
 		s.held += r.size
-		s.documents += r.document
+		s.documents += s.only(r)
+		s.operations[m.id] = r
 		s.answering++
 	}
 	s.mu.Unlock()
@@ -67,7 +68,7 @@ func (s *socket) refusal(r *running) *requestError {
 	switch {
 	case s.farewell != nil:
 		return refuse(newError(s.farewell.refusal, "%s", s.farewell.reason))
-	case len(s.operations) >= maxOperations || s.held+r.size > maxHeld || s.documents+r.document > maxDocuments:
+	case len(s.operations) >= maxOperations || s.held+r.size > maxHeld || s.documents+s.only(r) > maxDocuments:
 		return refuse(newError(rateLimited, "a socket has at most %d operations at once, of %d bytes together, and of %d in their documents: "+
 			"end one, or open another", maxOperations, maxHeld, maxDocuments))
 	}
@@ -99,8 +100,18 @@ func (s *socket) forget(r *running) {
 	if r != nil && s.operations[r.id] == r {
 		delete(s.operations, r.id)
 		s.held -= r.size
-		s.documents -= r.document
+		s.documents -= s.only(r)
 	}
+}
+
+// only is how many bytes of a document no other operation on the socket has. mu is held.
+func (s *socket) only(r *running) int {
+	for _, other := range s.operations {
+		if other.document == r.document {
+			return 0
+		}
+	}
+	return min(len(r.document.Value()), s.handler.engine.config.Limits.Text)
 }
 
 // stop ends what the operation does.

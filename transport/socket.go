@@ -42,7 +42,7 @@ const (
 	drainAtMost         = 16 << 20  // bytes of a message that is too large
 	maxOperations       = 256       // on one socket
 	maxHeld             = 4 << 20   // bytes of what the operations on one socket ask for, together
-	maxDocuments        = 256 << 10 // bytes of their documents among that: each keeps its plan, of up to weightOfByte times as much memory
+	maxDocuments        = 256 << 10 // bytes of their documents among that, which share one that is the same: each keeps its plan, of up to weightOfByte times as much memory
 	maxIDLength         = 256       // bytes of an operation's identifier
 	messageRate         = 500       // messages a second that are read from one socket for long; more have to wait
 	messageBurst        = 2 * maxOperations
@@ -104,7 +104,7 @@ type socket struct {
 	expiry       *time.Timer
 	operations   map[string]*running
 	held         int        // bytes of what they ask for
-	documents    int        // bytes of their documents
+	documents    int        // bytes of their documents, each once
 	answering    int        // of them are queries and mutations, or may be
 	waiting      []*running // those with items to be written
 	attended     bool       // somebody writes them, or will

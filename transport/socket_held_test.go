@@ -23,7 +23,7 @@ func TestMostThatOperationsAskFor(t *testing.T) {
 			subscribeWith("small", document, `{"a":"`+strings.Repeat("x", 100_000)+`"}`),
 		},
 		"documents of 60 KiB": {
-			func(id string) string { return subscribe(id, comment(60<<10)) },
+			func(id string) string { return subscribe(id, comment(60<<10)+id) },
 			subscribe("small", comment(14<<10)),
 		},
 	} {
@@ -61,6 +61,21 @@ func TestMostThatOperationsAskFor(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestOperationsOfOneDocument are limited by their number alone: they have one plan.
+func TestOperationsOfOneDocument(t *testing.T) {
+	t.Parallel()
+	c := start(t).connect(t, "")
+	document := `subscription { ticks }` + strings.Repeat(" ", 3000)
+	for n := range 2 * transport.MaxOperations {
+		c.send(subscribe(fmt.Sprint(n), document))
+		if n >= transport.MaxOperations {
+			c.wantError(fmt.Sprint(n))
+			c.send(complete(fmt.Sprint(n-transport.MaxOperations)), subscribe(fmt.Sprint(n), document))
+		}
+	}
+	c.settled()
 }
 
 // TestADocumentThatIsTooLong is refused for that, where nothing else is asked for.
