@@ -147,6 +147,9 @@ func (r *round) open(ctx context.Context, c *conn) error {
 		}
 		buffer = r.traffic.next(random, buffer)
 		sleepUntil(ctx, intended)
+		if ctx.Err() != nil { // while it waited for that, or for what it asks for
+			break
+		}
 		v, err := r.exchange(c, buffer)
 		if err != nil {
 			return err
