@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -34,7 +35,7 @@ func newTwins(t *testing.T) *twins {
 	return p
 }
 
-// endBackends ends sessions of the database again and again, and counts them, until it is enough.
+// endBackends ends sessions of the database again and again, and counts them, until it is enough, or the test is over.
 func (p *twins) endBackends() (all *atomic.Int64, enough func()) {
 	db, err := connector.Open(strings.TrimPrefix(p.database[0], "DATABASE_URL="), connector.Options{})
 	if err != nil {
@@ -58,11 +59,13 @@ func (p *twins) endBackends() (all *atomic.Int64, enough func()) {
 			all.Add(n)
 		}
 	}()
-	return all, func() {
+	enough = sync.OnceFunc(func() {
 		close(stop)
 		<-ended
 		_ = db.Close()
-	}
+	})
+	p.t.Cleanup(enough)
+	return all, enough
 }
 
 // Of backends that are ended, for a test that has to meet some.
