@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"syscall"
@@ -163,9 +164,9 @@ func (d *database) logged(ctx context.Context) (images, bytes float64, err error
 	return images, bytes, err
 }
 
-// inTurns measures on both databases, few, many, many, few …, so that a machine that becomes slower falls on both. The figures are medians, also of
-// the ratios of pairs: each minute the small database, which grows by a fifth, has its autovacuum, a round on the other one suffers from that as well,
-// and PostgreSQL's checkpoints come when they come. So many short rounds tell more than a few long ones.
+// inTurns measures on both databases, few, many, many, few …, so that a machine that becomes slower falls on both, and so do PostgreSQL's checkpoints
+// and autovacuums: what is written for the first time after a checkpoint is written twice, which is the fate of a random page of a large index each
+// time. Many short rounds tell more than a few long ones, of which one beside an autovacuum, or a neighbour, decides.
 func (b *bench) inTurns(ctx context.Context, name string, both [2]*bench, pairs int, p *growthPair, measure func(*bench) (float64, error)) error {
 	if err := b.database.checkpoint(ctx); err != nil {
 		return err
@@ -182,14 +183,21 @@ func (b *bench) inTurns(ctx context.Context, name string, both [2]*bench, pairs 
 		}
 		measured[which] = append(measured[which], n)
 	}
-	var ratios []float64
-	for i, few := range measured[0] {
-		ratios = append(ratios, quotient(measured[1][i], few))
-	}
-	ratio := spanOf(ratios)
-	*p = growthPair{spanOf(measured[0]).median, spanOf(measured[1]).median, ratio.median}
-	b.progress("%s: %s with many payments %.1f, with few %.1f: %.2f (%.2f to %.2f)", nameGrowth, name, p.Many, p.Few, p.Ratio, ratio.least, ratio.most)
+	*p = pairOf(mean(measured[0]), mean(measured[1]))
+	b.progress("%s: %s with many payments %.1f, with few %.1f: %.2f, ± %.2f", nameGrowth, name, p.Many, p.Few, p.Ratio, uncertainty(measured))
 	return nil
+}
+
+// uncertainty is the standard error of the ratio of two means, of which the values were measured in pairs.
+func uncertainty(measured [2][]float64) float64 {
+	few, many := mean(measured[0]), mean(measured[1])
+	var sum float64
+	for i, n := range measured[0] {
+		d := measured[1][i]/many - n/few
+		sum += d * d
+	}
+	n := float64(len(measured[0]))
+	return many / few * math.Sqrt(sum/(n*max(n-1, 1)))
 }
 
 // rows is how many a table has.
