@@ -20,6 +20,8 @@ var (
 	ErrLogChanged = errors.New("the log is not the one that was heard so far: resume from your last cursor")
 	// ErrOwnerChanged ends a subscription to what may be another's by now: whoever resumes is asked again whether it may hear it.
 	ErrOwnerChanged = errors.New("whose this is has changed: resume from your last cursor")
+	// ErrOver ends a subscription after which nothing can follow.
+	ErrOver = errors.New("nothing can follow")
 	// ErrStopping ends all subscriptions when the gateway stops.
 	ErrStopping = errors.New("the gateway is stopping: resume from your last cursor")
 )

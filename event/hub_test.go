@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"strings"
 	"sync"
@@ -270,7 +269,7 @@ func TestWhatIsOverEndsAtOnce(t *testing.T) {
 		sub.Start(0, nil, true)
 		sub.Over()
 		h.Committed(m.happen("a"))
-		if items, live, err := sub.CatchUp(t.Context(), func() {}); len(items) > 0 || live || !errors.Is(err, io.EOF) {
+		if items, live, err := sub.CatchUp(t.Context(), func() {}); len(items) > 0 || live || !errors.Is(err, event.ErrOver) {
 			t.Errorf("got %v, %v, %v", items, live, err)
 		}
 	})

@@ -3,7 +3,6 @@ package event
 import (
 	"cmp"
 	"context"
-	"io"
 	"sync"
 
 	"github.com/paygraph/paygraph/answer"
@@ -67,7 +66,7 @@ func (s *Subscription) Start(after int64, snapshot *Item, resumed bool) {
 }
 
 // Over says that nothing can follow where the subscription begins.
-func (s *Subscription) Over() { s.fail(io.EOF) }
+func (s *Subscription) Over() { s.fail(ErrOver) }
 
 // Close ends the subscription. It may be called again.
 func (s *Subscription) Close() {
@@ -76,7 +75,7 @@ func (s *Subscription) Close() {
 }
 
 // CatchUp returns the next items of a subscriber that is behind, and reads them. live is true with the last of them: what follows is
-// announced by wake, which must not wait, and taken by Take. wake may be called before CatchUp returns. Errors: io.EOF where nothing can
+// announced by wake, which must not wait, and taken by Take. wake may be called before CatchUp returns. Errors: ErrOver where nothing can
 // follow; what else ended the subscription, as Take says; those of the stream's Read, after which it may be called again.
 func (s *Subscription) CatchUp(ctx context.Context, wake func()) (items []*Item, live bool, err error) {
 	s.mu.Lock()

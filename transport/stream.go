@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"maps"
 	"slices"
 	"time"
@@ -157,7 +156,7 @@ const (
 func (s *stream) catchUp(ctx context.Context, wake func(), give func([]*event.Item) error) (live bool, err error) {
 	for wait := rereadFirst; ; {
 		items, live, err := s.CatchUp(ctx, wake)
-		if errors.Is(err, io.EOF) {
+		if errors.Is(err, event.ErrOver) {
 			return false, nil
 		}
 		if err != nil {

@@ -2,7 +2,8 @@ package testschema
 
 import (
 	"context"
-	"errors"
+	"fmt"
+	"io"
 	"log/slog"
 	"slices"
 	"sync"
@@ -15,7 +16,8 @@ import (
 // merchant is the one that everything is published to.
 const merchant answer.MerchantID = "mer_1"
 
-var errUnreadable = errors.New("the log cannot be read")
+// errUnreadable is like that of a database that has hung up in the midst of an answer.
+var errUnreadable = fmt.Errorf("the log cannot be read: %w", io.EOF)
 
 // Log is a merchant's log in memory, and the hub that brings it to subscribers. It is the hub's Source.
 type Log struct {
