@@ -49,6 +49,7 @@ var unmapped = map[string]string{
 	"event.ErrTooSlow":          "the transports': they close what the client then opens again",
 	"event.ErrLogChanged":       "the transports': they close what the client then opens again",
 	"event.ErrOwnerChanged":     "the transports': they close what the client then opens again",
+	"event.ErrOver":             "the transports': they complete the stream",
 	"ledger.ErrUnbalanced":      "a defect: the writer makes command.ErrInternal of it",
 	"money.ErrCurrency":         "a violation of ValidationFailed, or wrapped in ErrBadUserInput for filters",
 	"money.ErrSyntax":           "a violation of ValidationFailed, or wrapped in ErrBadUserInput for filters",
