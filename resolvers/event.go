@@ -68,6 +68,9 @@ func (r *Resolver) await(ctx context.Context, of logStream, after *string, waitM
 		return err
 	}
 	sub, err := r.Hub.Subscribe(ctx, of.principal.Merchant, of.stream(reads))
+	if errors.Is(err, event.ErrStopping) {
+		return nil // nobody waits any more
+	}
 	if err != nil {
 		return err
 	}
@@ -89,8 +92,8 @@ func (r *Resolver) await(ctx context.Context, of logStream, after *string, waitM
 		case <-ctx.Done():
 		}
 	}
-	if errors.Is(err, event.ErrTooSlow) || errors.Is(err, event.ErrLogChanged) {
-		return nil // there is something, or the cursor is found out
+	if errors.Is(err, event.ErrTooSlow) || errors.Is(err, event.ErrLogChanged) || errors.Is(err, event.ErrStopping) {
+		return nil // there is something, the cursor is found out, or nobody waits any more
 	}
 	return err
 }
