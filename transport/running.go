@@ -44,10 +44,11 @@ func (s *socket) subscribe(m message) {
 	}
 	s.mu.Lock()
 	_, used := s.operations[m.id]
-	refused := s.refusal(r)
+	document := s.only(r)
+	refused := s.refusal(r.size, document)
 	if !used && refused == nil {
 		s.held += r.size
-		s.documents += s.only(r)
+		s.documents += document
 		s.operations[m.id] = r
 		s.answering++
 	}
@@ -63,12 +64,12 @@ func (s *socket) subscribe(m message) {
 	}
 }
 
-// refusal is why the socket does not take an operation, nil where it does. mu is held.
-func (s *socket) refusal(r *running) *requestError {
+// refusal is why the socket does not take an operation of so many bytes, with so many more of documents, nil where it does. mu is held.
+func (s *socket) refusal(size, document int) *requestError {
 	switch {
 	case s.farewell != nil:
 		return refuse(newError(s.farewell.refusal, "%s", s.farewell.reason))
-	case len(s.operations) >= maxOperations || s.held+r.size > maxHeld || s.documents+s.only(r) > maxDocuments:
+	case len(s.operations) >= maxOperations || s.held+size > maxHeld || s.documents+document > maxDocuments:
 		return refuse(newError(rateLimited, "a socket has at most %d operations at once, of %d bytes together, and of %d in their documents: "+
 			"end one, or open another", maxOperations, maxHeld, maxDocuments))
 	}
