@@ -64,18 +64,6 @@ func (s *socket) subscribe(m message) {
 	}
 }
 
-// refusal is why the socket does not take an operation of so many bytes, with so many more of documents, nil where it does. mu is held.
-func (s *socket) refusal(size, document int) *requestError {
-	switch {
-	case s.farewell != nil:
-		return refuse(newError(s.farewell.refusal, "%s", s.farewell.reason))
-	case len(s.operations) >= maxOperations || s.held+size > maxHeld || s.documents+document > maxDocuments:
-		return refuse(newError(rateLimited, "a socket has at most %d operations at once, of %d bytes together, and of %d in their documents: "+
-			"end one, or open another", maxOperations, maxHeld, maxDocuments))
-	}
-	return nil
-}
-
 // complete is the client's word that it listens no more to an operation: nothing is sent for it from here on, and its identifier is free.
 func (s *socket) complete(id string) {
 	s.mu.Lock()
@@ -94,25 +82,6 @@ func (r *running) drop() {
 	r.done = true
 	r.socket.writing.Unlock()
 	r.stop()
-}
-
-// forget frees an operation's identifier, if it is still the operation's. mu is held.
-func (s *socket) forget(r *running) {
-	if r != nil && s.operations[r.id] == r {
-		delete(s.operations, r.id)
-		s.held -= r.size
-		s.documents -= s.only(r)
-	}
-}
-
-// only is how many bytes of a document no other operation on the socket has. mu is held.
-func (s *socket) only(r *running) int {
-	for _, other := range s.operations {
-		if other.document == r.document {
-			return 0
-		}
-	}
-	return min(len(r.document.Value()), s.handler.engine.config.Limits.Text)
 }
 
 // stop ends what the operation does.

@@ -1,0 +1,32 @@
+package transport
+
+// refusal is why the socket does not take an operation of so many bytes, with so many more of documents, nil where it does. mu is held.
+func (s *socket) refusal(size, document int) *requestError {
+	switch {
+	case s.farewell != nil:
+		return refuse(newError(s.farewell.refusal, "%s", s.farewell.reason))
+	case len(s.operations) >= maxOperations || s.held+size > maxHeld || s.documents+document > maxDocuments:
+		return refuse(newError(rateLimited, "a socket has at most %d operations at once, of %d bytes together, and of %d in their documents: "+
+			"end one, or open another", maxOperations, maxHeld, maxDocuments))
+	}
+	return nil
+}
+
+// forget frees an operation's identifier, if it is still the operation's. mu is held.
+func (s *socket) forget(r *running) {
+	if r != nil && s.operations[r.id] == r {
+		delete(s.operations, r.id)
+		s.held -= r.size
+		s.documents -= s.only(r)
+	}
+}
+
+// only is how many bytes of a document no other operation on the socket has. mu is held.
+func (s *socket) only(r *running) int {
+	for _, other := range s.operations {
+		if other.document == r.document {
+			return 0
+		}
+	}
+	return min(len(r.document.Value()), s.handler.engine.config.Limits.Text)
+}
