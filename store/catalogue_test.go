@@ -134,7 +134,7 @@ var acrossMerchants = []string{
 }
 
 // migrationsTurn lets one process at a time migrate: no tenant's data and no request wait for it, and it ends with its transaction.
-const migrationsTurn = "SELECT pg_advisory_xact_lock(7377000141)"
+const migrationsTurn = "SELECT pg_try_advisory_xact_lock(7377000142)"
 
 // TestEveryStatementNamesItsMerchant reads the string literals of the package: one that names a tenant's table filters merchant_id for it,
 // and none uses what cannot be distributed.

@@ -27,10 +27,15 @@ import (
 var prepareLock = `
 PREPARE lock_head (uuid) AS SELECT sequence, hash, at, stamp, fee_plans FROM head WHERE merchant_id = $1 FOR NO KEY UPDATE;
 PREPARE known_key (uuid, text, text) AS SELECT clock_timestamp(), ` + recordColumns + ` FROM (SELECT) AS one
-	LEFT JOIN idempotency i ON i.merchant_id = $1 AND i.owner = $2 AND i.key = $3;
+	LEFT JOIN idempotency i ON i.merchant_id = $1 AND ` + atPlace(`$2`, `$3`) + `;
 PREPARE known_keys (uuid, text[], text[]) AS SELECT clock_timestamp(), ` + recordColumns + ` FROM (SELECT) AS one
 	LEFT JOIN (SELECT ` + recordColumns + ` FROM unnest($2, $3) AS u (owner, key)` +
-	lateral(recordColumns, `idempotency`, `i`, `i.owner = u.owner AND i.key = u.key`, `LIMIT 1`) + `) i ON true`
+	lateral(recordColumns, `idempotency`, `i`, atPlace(`u.owner`, `u.key`), `LIMIT 1`) + `) i ON true`
+
+// atPlace is the condition that a record of a merchant's is that of a key: found by its place, and the same.
+func atPlace(owner, key string) string {
+	return `idempotency_place(i.owner, i.key) = idempotency_place(` + owner + `, ` + key + `) AND i.owner = ` + owner + ` AND i.key = ` + key
+}
 
 const recordColumns = `i.owner, i.key, i.operation, i.fingerprint, i.object_id, i.refusal, i.refusal_values, i.result_version, i.created_at`
 

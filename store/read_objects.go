@@ -94,7 +94,7 @@ func (r Reads) Record(ctx context.Context, m merchant.ID, k string) (*command.Re
 	var clock time.Time
 	var outcomeVersion *int32
 	err := r.query(ctx, `SELECT clock_timestamp(), i.operation, i.object_id, i.outcome_version, i.refusal, i.refusal_values, i.result_version, i.created_at
-		FROM idempotency i WHERE i.merchant_id = $1 AND i.owner = '' AND i.key = $2`, func(scan scanner) error {
+		FROM idempotency i WHERE i.merchant_id = $1 AND `+atPlace(`''`, `$2`), func(scan scanner) error {
 		found = &record{key: k}
 		return scan(&clock, &found.operation, &found.objectID, &outcomeVersion, &found.refusalCode, &found.refusalValues, &found.version, &found.createdAt)
 	}, uuidOf(m), k)

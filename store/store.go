@@ -63,7 +63,9 @@ type Store struct {
 
 // Migrate brings the database to the shape that this version needs. It connects as the owner.
 func Migrate(ctx context.Context, dsn string) error {
-	db, err := connector.Open(dsn, connector.Options{Settings: map[string]string{"application_name": "paygraph migrate"}})
+	db, err := connector.Open(dsn, connector.Options{Settings: map[string]string{
+		"application_name": "paygraph migrate", "idle_in_transaction_session_timeout": "0", // the turn may last
+	}})
 	if err != nil {
 		return err
 	}
@@ -72,13 +74,12 @@ func Migrate(ctx context.Context, dsn string) error {
 	if err != nil {
 		return err
 	}
-	// Two nodes that start at once take turns. The lock ends with its transaction.
-	turn, err := db.BeginTx(ctx, nil)
+	turn, err := db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted}) // no snapshot between statements
 	if err != nil {
 		return err
 	}
 	defer func() { _ = turn.Rollback() }()
-	if _, err := turn.ExecContext(ctx, "SELECT pg_advisory_xact_lock(7377000141)"); err != nil {
+	if err := takeTurn(ctx, turn); err != nil {
 		return err
 	}
 	var old bool
@@ -90,6 +91,22 @@ func Migrate(ctx context.Context, dsn string) error {
 	}
 	_, err = provider.Up(ctx)
 	return err
+}
+
+// takeTurn lets one process at a time migrate: no request waits for it, and it ends with its transaction. Who has to wait does not do so in the database:
+// a statement that waits has a snapshot, and an index that is made beside payments waits until all older ones have gone (docs/decisions/024).
+func takeTurn(ctx context.Context, turn *sql.Tx) error {
+	for {
+		var taken bool
+		if err := turn.QueryRowContext(ctx, "SELECT pg_try_advisory_xact_lock(7377000142)").Scan(&taken); err != nil || taken {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
 }
 
 // errBeforeRelease refuses tables as they were before the first release, of which there is no way to today's.

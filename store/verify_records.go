@@ -15,9 +15,9 @@ import (
 // records checks that the record of each key belongs to an event of its command, and that each command has one. Refusals stand in no
 // event: their records cannot be checked; nor do timers that came too late, of whose records only the key is.
 func (v *verification) records(ctx context.Context) error {
-	var last key
+	var last answer.UUID // no hash of a key is that small
 	for {
-		found, err := v.recordsAfter(ctx, last)
+		found, err := v.recordsAfter(ctx, &last)
 		if err != nil {
 			return err
 		}
@@ -27,7 +27,6 @@ func (v *verification) records(ctx context.Context) error {
 		if len(found) < page {
 			break
 		}
-		last = key{found[page-1].owner, found[page-1].key}
 	}
 	// Events of one command follow each other: one of them is its record's.
 	begin, recorded := int64(0), true
@@ -46,22 +45,23 @@ func (v *verification) records(ctx context.Context) error {
 	return nil
 }
 
-func (v *verification) recordsAfter(ctx context.Context, last key) ([]*record, error) {
+// recordsAfter reads the next records in the order of their places, and moves place to the last one's.
+func (v *verification) recordsAfter(ctx context.Context, place *answer.UUID) ([]*record, error) {
 	var found []*record
-	err := v.query(ctx, `SELECT i.owner, i.key, i.operation, i.fingerprint, i.object_id, COALESCE(i.outcome_version, 0), i.refusal,
-			i.refusal_values, i.result_version, i.created_at
-		FROM idempotency i WHERE i.merchant_id = $1 AND (i.owner, i.key) > ($2, $3)
+	err := v.query(ctx, `SELECT idempotency_place(i.owner, i.key), i.owner, i.key, i.operation, i.fingerprint, i.object_id,
+			COALESCE(i.outcome_version, 0), i.refusal, i.refusal_values, i.result_version, i.created_at
+		FROM idempotency i WHERE i.merchant_id = $1 AND idempotency_place(i.owner, i.key) > $2
 			AND (i.refusal IS NULL OR i.object_id IS NOT NULL OR i.outcome_version IS NOT NULL)
-		ORDER BY i.owner, i.key LIMIT `+strconv.Itoa(page), func(scan scanner) error {
+		ORDER BY idempotency_place(i.owner, i.key) LIMIT `+strconv.Itoa(page), func(scan scanner) error {
 		var r record
-		err := scan(&r.owner, &r.key, &r.operation, &r.fingerprint, &r.objectID, &r.outcomeVersion, &r.refusalCode, &r.refusalValues, &r.version,
-			&r.createdAt)
+		err := scan(place, &r.owner, &r.key, &r.operation, &r.fingerprint, &r.objectID, &r.outcomeVersion, &r.refusalCode, &r.refusalValues,
+			&r.version, &r.createdAt)
 		if err == nil && (r.objectID == nil || r.refusalCode != nil || r.refusalValues != nil || r.version < 1 || r.version > resultVersion) {
 			return v.wrong("idempotency", r.row(), "it is no record of a success")
 		}
 		found = append(found, &r)
 		return err
-	}, v.id(), last.owner, last.key)
+	}, v.id(), place.String())
 	return found, err
 }
 
