@@ -65,7 +65,7 @@ func (s *Subscription) Start(after int64, snapshot *Item, resumed bool) {
 	s.last, s.first, s.behind = after, snapshot, resumed
 }
 
-// Over says that nothing can follow where the subscription begins.
+// Over says that nothing can follow where the subscription begins. It is said before the subscription is live.
 func (s *Subscription) Over() { s.fail(ErrOver) }
 
 // Close ends the subscription. It may be called again.

@@ -58,6 +58,9 @@ func (r *Resolver) await(ctx context.Context, of logStream, after *string, waitM
 	if wait < 0 || wait > maxWait {
 		return fmt.Errorf("%w: waitMs is a number from 0 to %d", ErrBadUserInput, maxWait.Milliseconds())
 	}
+	if end := of.principal.Expires; !end.IsZero() { // what happens after it is not for this token
+		wait = min(wait, time.Until(end))
+	}
 	op := graphql.GetOperationContext(ctx)
 	if len(graphql.CollectFields(op, op.Operation.SelectionSet, []string{"Query"})) > 1 {
 		return fmt.Errorf("%w: a query that waits has no other field", ErrBadUserInput)

@@ -60,6 +60,19 @@ func TestAQueryWaitsForWhatHappens(t *testing.T) {
 	}
 }
 
+// TestAQueryDoesNotOutliveItsToken: what happens after that is not told.
+func TestAQueryDoesNotOutliveItsToken(t *testing.T) {
+	t.Parallel()
+	c := start(t).merchant(t)
+	cursor := text(c.must(t, `{ eventHead { cursor } }`, nil), "eventHead", "cursor")
+	p := c.principal
+	p.Expires = time.Now().Add(time.Second)
+	page := at(c.as(p).must(t, waitingPage, vars{"after": cursor, "wait": 25_000}), "events")
+	if late := time.Since(p.Expires); late < 0 || late > patience/2 || len(list(page, "nodes")) != 0 {
+		t.Errorf("%v after the end: %v", late, page)
+	}
+}
+
 func TestAQueryThatCannotWait(t *testing.T) {
 	t.Parallel()
 	c := start(t).merchant(t)

@@ -3,8 +3,10 @@ package transport
 import (
 	"errors"
 	"regexp"
+	"runtime"
 	"strings"
 	"sync"
+	"weak"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 	"github.com/vektah/gqlparser/v2/ast"
@@ -16,8 +18,9 @@ import (
 
 // plan is all that can be known of an operation before its variables and its principal are. It does not change once it is made.
 type plan struct {
+	of          *document
 	text        string
-	document    *ast.QueryDocument
+	parsed      *ast.QueryDocument
 	operation   *ast.OperationDefinition
 	permissions permissions
 	cost        cost
@@ -46,7 +49,8 @@ func (d *document) named(name string) (*plan, *requestError) {
 	return nil, refuse(newError(BadUserInput, "the document has no operation with the name in operationName"))
 }
 
-// library makes documents of texts, and keeps those that were used last.
+// library makes documents of texts, and keeps those that were used last. Whoever uses the same text at the same time has the same document, kept
+// or not: a document is much larger than its text.
 type library struct {
 	schema *ast.Schema
 	limits *Limits
@@ -56,10 +60,11 @@ type library struct {
 	mu     sync.Mutex
 	kept   *simplelru.LRU[string, *document]
 	weight int // of all that are kept
+	used   map[string]weak.Pointer[document]
 }
 
 func newLibrary(schema *ast.Schema, limits *Limits, in *inputs) *library {
-	l := &library{schema: schema, limits: limits, inputs: in, rules: rules.NewDefaultRules()}
+	l := &library{schema: schema, limits: limits, inputs: in, rules: rules.NewDefaultRules(), used: map[string]weak.Pointer[document]{}}
 	l.rules.RemoveRule(rules.ValuesOfCorrectTypeRule.Name) // inputs.literals does this
 	l.kept, _ = simplelru.NewLRU(limits.CachedDocuments, func(_ string, d *document) { l.weight -= d.weight })
 	return l
@@ -68,32 +73,56 @@ func newLibrary(schema *ast.Schema, limits *Limits, in *inputs) *library {
 // document returns the document of a text. What is refused is not kept.
 func (l *library) document(text string) (*document, *requestError) {
 	l.mu.Lock()
-	d, ok := l.kept.Get(text)
+	d := l.find(text)
 	l.mu.Unlock()
-	if ok {
+	if d != nil {
 		return d, nil
 	}
 	d, refused := l.read(text)
 	if refused != nil {
 		return nil, refused
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if faster := l.find(text); faster != nil { // another request's
+		return faster, nil
+	}
+	l.used[text] = weak.Make(d)
+	runtime.AddCleanup(d, l.forget, text)
 	l.keep(text, d)
 	return d, nil
 }
 
+// find returns the document of a text that is used or kept, or nil. It is the one that was used last, then. mu is held.
+func (l *library) find(text string) *document {
+	if d, ok := l.kept.Get(text); ok {
+		return d
+	}
+	d := l.used[text].Value()
+	if d != nil {
+		l.keep(text, d)
+	}
+	return d
+}
+
+// keep keeps a document that is not too large for that. mu is held.
 func (l *library) keep(text string, d *document) {
 	if len(text) > l.limits.CachedText || d.weight > l.limits.CachedBytes {
-		return
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.kept.Contains(text) { // another request was faster
 		return
 	}
 	l.kept.Add(text, d)
 	l.weight += d.weight
 	for l.weight > l.limits.CachedBytes {
 		l.kept.RemoveOldest()
+	}
+}
+
+// forget is called some time after the last use of a document.
+func (l *library) forget(text string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.used[text].Value() == nil { // it is not another one's by now
+		delete(l.used, text)
 	}
 }
 
@@ -121,7 +150,7 @@ func (l *library) read(text string) (*document, *requestError) {
 	}
 	d := &document{weight: weightOfByte * len(text)}
 	for _, operation := range parsed.Operations {
-		p := plan{text: text, document: parsed, operation: operation, permissions: gather(l.schema, operation)}
+		p := plan{of: d, text: text, parsed: parsed, operation: operation, permissions: gather(l.schema, operation)}
 		if operation.Operation == ast.Subscription {
 			if bad := checkSubscription(operation); bad != nil {
 				return nil, refuse(bad)

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 	"unicode/utf16"
 
 	"github.com/vektah/gqlparser/v2/gqlerror"
@@ -49,6 +50,35 @@ func TestDocumentsAreKept(t *testing.T) {
 	if _, refused := l.document("{ nothing }"); refused == nil || l.kept.Contains("{ nothing }") {
 		t.Error("a text that was refused was kept")
 	}
+}
+
+// TestADocumentThatIsUsedIsSharedThoughItIsNotKept: a socket counts the text of many operations once.
+func TestADocumentThatIsUsedIsSharedThoughItIsNotKept(t *testing.T) {
+	t.Parallel()
+	l := testLibrary(Limits{CachedDocuments: 1, CachedText: 100})
+	long, short, others := "{ hello }"+strings.Repeat(" ", 100), "query A { hello }", "query B { hello }"
+	used := []*plan{&l.mustHave(t, long).plans[0], &l.mustHave(t, short).plans[0]}
+	l.mustHave(t, others)
+	runtime.GC()
+	if &l.mustHave(t, long).plans[0] != used[0] || &l.mustHave(t, short).plans[0] != used[1] {
+		t.Error("a document that is used was read again")
+	}
+	if !l.kept.Contains(short) {
+		t.Error("what is used again is not kept")
+	}
+	runtime.KeepAlive(used)
+	used = nil
+	for range 100 {
+		runtime.GC()
+		time.Sleep(10 * time.Millisecond)
+		l.mu.Lock()
+		left := len(l.used)
+		l.mu.Unlock()
+		if left == 1 { // the one that is kept
+			return
+		}
+	}
+	t.Error("a document is remembered that nobody uses")
 }
 
 func TestDocumentsAreBoundedInBytes(t *testing.T) {

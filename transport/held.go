@@ -12,13 +12,15 @@ func (s *socket) refusal(size, document int) *requestError {
 	return nil
 }
 
-// forget frees an operation's identifier, if it is still the operation's. mu is held.
-func (s *socket) forget(r *running) {
-	if r != nil && s.operations[r.id] == r {
-		delete(s.operations, r.id)
-		s.held -= r.size
-		s.documents -= s.only(r)
+// forget frees an operation's identifier. It is false where that has been done: nothing more is said of the operation. mu is held.
+func (s *socket) forget(r *running) bool {
+	if r == nil || s.operations[r.id] != r {
+		return false
 	}
+	delete(s.operations, r.id)
+	s.held -= r.size
+	s.documents -= s.only(r)
+	return true
 }
 
 // only is how many bytes of a document no other operation on the socket has. mu is held.

@@ -80,7 +80,7 @@ func (e *engine) prepare(p *plan, principal auth.Principal, r *request, headers 
 func (e *engine) context(ctx context.Context, op *operation) (_ context.Context, done func()) {
 	ctx = auth.NewContext(ctx, op.principal)
 	ctx = graphql.WithOperationContext(ctx, &graphql.OperationContext{
-		RawQuery: op.plan.text, Variables: op.variables, OperationName: op.name, Doc: op.plan.document, Extensions: op.extensions,
+		RawQuery: op.plan.text, Variables: op.variables, OperationName: op.name, Doc: op.plan.parsed, Extensions: op.extensions,
 		Headers: op.headers, Operation: op.plan.operation, DisableIntrospection: !op.mayIntrospect,
 		RecoverFunc: e.recoverer, ResolverMiddleware: resolve, RootResolverMiddleware: resolveRoot,
 		Stats: graphql.Stats{OperationStart: time.Now()},

@@ -32,26 +32,26 @@ func (s *socket) retire(f *farewell) {
 		s.farewell = f
 	}
 	f = s.farewell
-	idle := s.answering == 0
-	var streams, queries []*running
+	var stopped []*running
 	for _, r := range s.operations {
 		switch {
 		case r.kind == ast.Subscription:
-			streams = append(streams, r)
+			stopped = append(stopped, r)
 		case r.kind == ast.Query && !f.queries:
-			queries = append(queries, r)
+			s.forget(r) // nothing more is said of it
+			s.answering--
+			r.dropped = true
+			stopped = append(stopped, r)
 		}
 	}
+	idle := s.answering == 0
 	s.mu.Unlock()
 	if idle {
 		s.close(f.code, f.reason)
 		return
 	}
-	for _, r := range streams {
+	for _, r := range stopped {
 		r.stop()
-	}
-	for _, r := range queries {
-		r.drop()
 	}
 }
 
@@ -72,6 +72,10 @@ func (r *running) is(kind ast.Operation) *requestError {
 func (r *running) answered() {
 	s := r.socket
 	s.mu.Lock()
+	if r.dropped {
+		s.mu.Unlock()
+		return
+	}
 	s.answering--
 	f, idle := s.farewell, s.answering == 0
 	s.mu.Unlock()

@@ -219,18 +219,27 @@ func TestTokenThatEndsEndsAQuery(t *testing.T) {
 	t.Parallel()
 	g := start(t, func(c *transport.Config) {
 		c.Authenticate = func(context.Context, string) (auth.Principal, error) {
-			return auth.Principal{Kind: auth.Backend, Merchant: "mer_1", Scopes: auth.AllScopes, Expires: time.Now().Add(time.Second)}, nil
+			return auth.Principal{Kind: auth.Backend, Merchant: "mer_1", Scopes: auth.AllScopes, Expires: time.Now().Add(2 * time.Second)}, nil
 		}
 	})
-	ended := make(chan struct{})
+	began, ended, goOn := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	g.resolver.Seen = func(ctx context.Context) {
+		close(began)
 		<-ctx.Done()
 		close(ended)
+		<-goOn // a question that the database has, and answers late
 	}
+	defer close(goOn)
 	c := g.connect(t, "x")
 	c.send(subscribe("q", lateQuery))
+	for what, happens := range map[string]chan struct{}{"begin": began, "end": ended} {
+		select {
+		case <-happens:
+		case <-time.After(patience):
+			t.Fatalf("it does not %s", what)
+		}
+	}
 	c.wantClosed(4403, newToken)
-	<-ended
 }
 
 // TestTokenThatEndsLetsAMutationAnswer that has begun while it was good.

@@ -29,6 +29,7 @@ type running struct {
 	done     bool                   // nothing is sent for it any more; under the socket's writing
 	queued   bool                   // it is among the socket's waiting, or still catches up; under the socket's mu
 	kind     ast.Operation          // once it is known; under the socket's mu
+	dropped  bool                   // nobody waits for its answer; under the socket's mu
 }
 
 // subscribe begins an operation. The identifier is taken at once: a second one right behind it finds it in use.
@@ -42,6 +43,7 @@ func (s *socket) subscribe(m message) {
 		socket: s, id: m.id, size: len(m.payload), document: unique.Make(asked.query),
 		next: append(about(m.id, "next"), `,"payload":`...), queued: true,
 	}
+	asked.query = r.document.Value() // one text for all
 	s.mu.Lock()
 	_, used := s.operations[m.id]
 	document := s.only(r)
@@ -68,19 +70,14 @@ func (s *socket) subscribe(m message) {
 func (s *socket) complete(id string) {
 	s.mu.Lock()
 	r := s.operations[id]
-	s.forget(r)
+	known := s.forget(r)
 	s.mu.Unlock()
-	if r == nil {
+	if !known {
 		return // it has ended by itself meanwhile
 	}
-	r.drop()
-}
-
-// drop ends an operation of which nothing more is said.
-func (r *running) drop() {
-	r.socket.writing.Lock()
+	s.writing.Lock()
 	r.done = true
-	r.socket.writing.Unlock()
+	s.writing.Unlock()
 	r.stop()
 }
 
@@ -287,7 +284,7 @@ func (r *running) deliver(items []*event.Item, err error) {
 		r.fail(err) // without them nothing may follow
 	}
 	if over {
-		r.stop() // also where it could not be said: the socket does not know the operation any more
+		r.stop() // also where it could not be said
 	}
 }
 
@@ -297,6 +294,9 @@ func (r *running) items(items []*event.Item, last []byte) error {
 	var made [][]byte
 	var since time.Time
 	for n, item := range items {
+		if r.ctx.Err() != nil { // perhaps its token has ended
+			return r.ctx.Err()
+		}
 		frame := sub.frame(item)
 		if frame == nil { // the gateway stops
 			return event.ErrStopping
@@ -320,14 +320,17 @@ func (r *running) items(items []*event.Item, last []byte) error {
 
 var endOfNext = []byte{'}'}
 
-// give sends results, and the last message about the operation where it is not nil, unless the client has completed the operation. The identifier
+// give sends results, and the last message about the operation where it is not nil, unless nothing more is said of the operation. The identifier
 // is free before the client can see the last message, and the caller has to end what the operation does.
 func (r *running) give(results [][]byte, last []byte) error {
 	s := r.socket
 	if last != nil {
 		s.mu.Lock()
-		s.forget(r)
+		known := s.forget(r)
 		s.mu.Unlock()
+		if !known {
+			return errClosed
+		}
 	}
 	frames := buffers.Get().(*bytes.Buffer)
 	defer release(frames)

@@ -222,6 +222,9 @@ func (e *events) follow(ctx context.Context, sub *stream) error {
 	}
 	give := func(items []*event.Item) error {
 		for _, i := range items {
+			if ctx.Err() != nil { // perhaps the token has ended
+				return ctx.Err()
+			}
 			frame := sub.frame(i)
 			if frame == nil { // the gateway stops
 				return event.ErrStopping
