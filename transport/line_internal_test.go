@@ -11,6 +11,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unique"
 )
 
 // recordedConn writes down the system calls that a line would make.
@@ -31,8 +32,10 @@ func (c *recordedConn) SetWriteDeadline(time.Time) error { c.deadlines++; return
 
 // recorded is an operation on a socket whose system calls are written down.
 func recorded(conn net.Conn) *running {
-	s := &socket{handler: &Handler{times: defaultTimes}, line: &line{Conn: conn}, operations: map[string]*running{}, end: func() {}}
-	return &running{socket: s, id: "1", next: []byte(`{"payload":`)}
+	s := &socket{handler: &Handler{times: defaultTimes, engine: &engine{}}, line: &line{Conn: conn}, operations: map[string]*running{}, end: func() {}}
+	r := &running{socket: s, id: "1", document: unique.Make(""), next: []byte(`{"payload":`)}
+	s.operations[r.id] = r
+	return r
 }
 
 func TestMessagesGoOutTogether(t *testing.T) {

@@ -165,6 +165,9 @@ func TestClientThatStalls(t *testing.T) {
 	g.handler.SetTimes(time.Second, time.Minute)
 	stalled, other := g.openSmall(t).begin(""), g.connect(t, "")
 	stalled.send(subscribe("1", parcels))
+	if !within(patience, g.events.Heard) {
+		t.Fatal("it has not begun")
+	}
 	other.send(subscribe("1", ticks))
 	g.events.Publish(200) // 50 MB, more than the kernel keeps
 	for n := 1; n <= 200; n++ {
