@@ -67,7 +67,6 @@ func TestADocumentThatIsUsedIsSharedThoughItIsNotKept(t *testing.T) {
 		t.Error("what is used again is not kept")
 	}
 	runtime.KeepAlive(used)
-	used = nil
 	for range 100 {
 		runtime.GC()
 		time.Sleep(10 * time.Millisecond)
