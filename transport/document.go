@@ -18,7 +18,7 @@ import (
 
 // plan is all that can be known of an operation before its variables and its principal are. It does not change once it is made.
 type plan struct {
-	of          *document
+	of          *document // is in use for as long as somebody has a plan of it
 	text        string
 	parsed      *ast.QueryDocument
 	operation   *ast.OperationDefinition
