@@ -10,8 +10,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
 // small is a bench that is over soon. Its figures mean nothing.
@@ -307,7 +305,7 @@ func TestTheOpenLoopCountsFromTheIntendedTime(t *testing.T) {
 	defer c.close()
 	now := time.Now()
 	r := &round{
-		load: load{traffic: anything{}, rate: rate}, tally: &tally{latency: hdrhistogram.New(1, 1e7, 3), failures: map[string]int64{}},
+		load: load{traffic: anything{}, rate: rate}, tally: newTally(),
 		start: now, from: now, until: now.Add(length),
 	}
 	if err := r.open(context.Background(), c); err != nil {
@@ -319,6 +317,9 @@ func TestTheOpenLoopCountsFromTheIntendedTime(t *testing.T) {
 	}
 	if p := r.tally.millis(75); p < 100 {
 		t.Errorf("the slowest quarter took %v ms or more; waiting was not counted", p)
+	}
+	if l := r.tally.late[0]; l.requests != 60 || l.late < 20 || l.late > 40 || l.longest < stall {
+		t.Errorf("the report of the first second is %+v", l)
 	}
 }
 

@@ -5,7 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,16 +35,26 @@ type tally struct {
 	unclear   int64
 	failed    int64
 	failures  map[string]int64 // why, and how often
+	late      map[int]lateness // open loop: by the second of the measured time in which requests were to be sent
 	use       usage            // what the measured time cost
 	perSecond float64
 }
+
+// lateness is what became of the requests of one second of an open loop.
+type lateness struct {
+	requests, late int // late are those whose answers took longer than lateAfter
+	longest        time.Duration
+}
+
+// lateAfter is the target of the open loop.
+const lateAfter = 50 * time.Millisecond
 
 // maxReasons is how many different reasons of failure a round remembers.
 const maxReasons = 20
 
 func newTally() *tally {
 	const longest, digits = int64(2 * answerWithin / time.Microsecond), 3
-	return &tally{latency: hdrhistogram.New(1, longest, digits), failures: map[string]int64{}}
+	return &tally{latency: hdrhistogram.New(1, longest, digits), failures: map[string]int64{}, late: map[int]lateness{}}
 }
 
 // add counts an answer; measured says whether it came in the measured time.
@@ -62,6 +75,41 @@ func (t *tally) add(v verdict, took time.Duration, measured bool) {
 	if _, known := t.failures[v.reason]; known || len(t.failures) < maxReasons {
 		t.failures[v.reason]++
 	}
+}
+
+// addOpen is add for an open loop: the request was to be sent at a time, counted from when it began to be measured.
+func (t *tally) addOpen(v verdict, at, took time.Duration) {
+	t.add(v, took, at >= 0)
+	if at < 0 {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	second := int(at / time.Second)
+	l := t.late[second]
+	l.requests++
+	if took > lateAfter {
+		l.late++
+	}
+	l.longest = max(l.longest, took)
+	t.late[second] = l
+}
+
+// worstSeconds says in which seconds most answers were late, those with most of them first: whether they came all at once, or now and then.
+func (t *tally) worstSeconds() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	seconds := slices.SortedFunc(maps.Keys(t.late), func(a, b int) int { return t.late[b].late - t.late[a].late })
+	var all []string
+	for _, second := range seconds[:min(4, len(seconds))] {
+		if l := t.late[second]; l.late > 0 {
+			all = append(all, fmt.Sprintf("second %d: %d of %d, the last after %d ms", second+1, l.late, l.requests, l.longest.Milliseconds()))
+		}
+	}
+	if len(all) == 0 {
+		return fmt.Sprintf("no answer took longer than %v", lateAfter)
+	}
+	return fmt.Sprintf("answers that took longer than %v: %s", lateAfter, strings.Join(all, "; "))
 }
 
 func (t *tally) millis(percentile float64) float64 {
@@ -154,7 +202,7 @@ func (r *round) open(ctx context.Context, c *conn) error {
 		if err != nil {
 			return err
 		}
-		r.tally.add(v, time.Since(intended), !intended.Before(r.from))
+		r.tally.addOpen(v, intended.Sub(r.from), time.Since(intended))
 	}
 	return context.Cause(ctx)
 }

@@ -262,6 +262,9 @@ func (b *bench) round(ctx context.Context, all *results, s step) (figure, error)
 	}
 	all.note(s.String(), t.use)
 	b.progress("%s: %.0f a second, p50 %.2f ms, p99 %.2f ms", s.key, t.perSecond, t.millis(50), t.millis(99))
+	if l.rate > 0 {
+		b.progress("  %s", t.worstSeconds())
+	}
 	b.warn(t.use)
 	if t.failed > 0 {
 		all.failures = append(all.failures, fmt.Sprintf("%s: %d failed: %s", s.key, t.failed, reasons(t.failures)))

@@ -9,7 +9,9 @@ CREATE OR REPLACE FUNCTION idempotency_place(owner text, key text) RETURNS uuid 
     RETURN encode(substring(sha256(replace(owner || chr(1) || key, '\', '\\')::bytea) FOR 16), 'hex')::uuid;
 GRANT EXECUTE ON FUNCTION idempotency_place TO paygraph_runtime;
 
--- Payments go on while it is made. Half of one is left where that is broken off.
+-- Payments go on while it is made. It waits for those who were there before it, and blocks nobody meanwhile. Half of one is left where that is broken off.
+SET lock_timeout = 0;
 DROP INDEX CONCURRENTLY IF EXISTS idempotency_place;
 CREATE UNIQUE INDEX CONCURRENTLY idempotency_place ON idempotency (merchant_id, idempotency_place(owner, key));
+RESET lock_timeout;
 ALTER INDEX idempotency_place ALTER COLUMN 2 SET STATISTICS 0;

@@ -61,6 +61,8 @@ func (r *Resolver) await(ctx context.Context, of logStream, after *string, waitM
 	if end := of.principal.Expires; !end.IsZero() { // what happens after it is not for this token
 		wait = min(wait, time.Until(end))
 	}
+	up := time.NewTimer(wait)
+	defer up.Stop()
 	op := graphql.GetOperationContext(ctx)
 	if len(graphql.CollectFields(op, op.Operation.SelectionSet, []string{"Query"})) > 1 {
 		return fmt.Errorf("%w: a query that waits has no other field", ErrBadUserInput)
@@ -79,8 +81,6 @@ func (r *Resolver) await(ctx context.Context, of logStream, after *string, waitM
 	}
 	defer sub.Close()
 	sub.Start(start, nil, true)
-	up := time.NewTimer(wait)
-	defer up.Stop()
 	woken := make(chan struct{}, 1)
 	found, live, err := sub.CatchUp(ctx, func() {
 		select {

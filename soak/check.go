@@ -124,8 +124,9 @@ func (c *checker) readRecords(ctx context.Context, tx *sql.Tx, keys []string) er
 
 func (c *checker) readSomeRecords(ctx context.Context, tx *sql.Tx, keys []string) (found int, err error) {
 	array := "{" + strings.Join(keys, ",") + "}" // keys are letters, digits and hyphens
-	rows, err := tx.QueryContext(ctx, `SELECT key, coalesce(object_id, ''), refusal IS NOT NULL, coalesce(outcome_version, 0) FROM idempotency
-		WHERE merchant_id = $1 AND owner = '' AND key = ANY ($2::text[])`, c.merchant, array)
+	rows, err := tx.QueryContext(ctx, `SELECT key, coalesce(object_id, ''), refusal IS NOT NULL, coalesce(outcome_version, 0)
+		FROM unnest($2::text[]) asked JOIN idempotency ON merchant_id = $1 AND owner = '' AND key = asked
+			AND idempotency_place(owner, key) = idempotency_place('', asked)`, c.merchant, array)
 	if err != nil {
 		return 0, err
 	}

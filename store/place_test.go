@@ -2,8 +2,11 @@ package store_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"net/url"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -31,10 +34,21 @@ func TestTwoKeysAtOnePlace(t *testing.T) {
 	const first, second, elsewhere = "the first key there", "the other key there", "a key of another length"
 	made, err := pay(first, "1.00")
 	must(t, err)
-	for range 2 {
-		if _, err := pay(second, "1.00"); !errors.Is(err, command.ErrInternal) {
-			t.Errorf("the second key got %v, want ErrInternal", err)
+	for round := range 2 {
+		var together sync.WaitGroup
+		together.Go(func() {
+			if _, err := pay(second, "1.00"); !errors.Is(err, command.ErrInternal) {
+				t.Errorf("the second key got %v, want ErrInternal", err)
+			}
+		})
+		for n := range 16 {
+			together.Go(func() {
+				if _, err := pay(strings.Repeat("x", 40+16*round+n), "1.00"); err != nil {
+					t.Errorf("a key beside the second got %v", err)
+				}
+			})
 		}
+		together.Wait()
 		if record, err := h.Store.Record(t.Context(), p.Merchant, second); record != nil || err != nil {
 			t.Errorf("the second key has the record %+v, %v", record, err)
 		}
@@ -70,7 +84,7 @@ func TestAKeyOfAnyText(t *testing.T) {
 	must(t, h.Admin.Verify(t.Context(), nil, func(store.Verified) {}))
 }
 
-// TestManyMigrateAtOnce: they take turns, and none waits for one that waits for it. Sessions here begin with a snapshot, which is the worst case.
+// TestManyMigrateAtOnce: they take turns, and none waits for one that waits for it.
 func TestManyMigrateAtOnce(t *testing.T) {
 	t.Parallel()
 	dsn := storetest.Empty(t) + "&default_transaction_isolation=" + url.QueryEscape("repeatable read")
@@ -85,5 +99,98 @@ func TestManyMigrateAtOnce(t *testing.T) {
 	must(t, owner(t, dsn).QueryRow(`SELECT indisvalid FROM pg_index WHERE indexrelid = 'idempotency_place'::regclass`).Scan(&valid))
 	if !valid {
 		t.Error("the index is half made")
+	}
+}
+
+// TestWhoWaitsToMigrateIsInNoTransaction: whoever makes an index would wait for its end.
+func TestWhoWaitsToMigrateIsInNoTransaction(t *testing.T) {
+	t.Parallel()
+	dsn := storetest.Empty(t)
+	db := owner(t, dsn)
+	turn, err := db.BeginTx(t.Context(), nil)
+	must(t, err)
+	_, err = turn.Exec(`SELECT pg_advisory_xact_lock(7377000142)`)
+	must(t, err)
+	var waits errgroup.Group
+	waits.Go(func() error { return store.Migrate(t.Context(), dsn) })
+	seen := false
+	for begin := time.Now(); time.Since(begin) < 2*time.Second; time.Sleep(10 * time.Millisecond) {
+		var there bool
+		var oldest float64
+		must(t, db.QueryRow(`SELECT count(*) > 0, coalesce(extract(epoch FROM max(clock_timestamp() - xact_start)), 0) FROM pg_stat_activity
+			WHERE datname = current_database() AND application_name = 'paygraph migrate'`).Scan(&there, &oldest))
+		if oldest > 1 {
+			t.Fatalf("a transaction has waited for %.1f s", oldest)
+		}
+		seen = seen || there
+	}
+	if !seen {
+		t.Error("nobody waited")
+	}
+	must(t, turn.Rollback())
+	must(t, waits.Wait())
+}
+
+// TestAMigrationAndAnOldSnapshot: an index waits for those who were there before it, and is not begun anew meanwhile.
+func TestAMigrationAndAnOldSnapshot(t *testing.T) {
+	t.Parallel()
+	dsn := storetest.Empty(t)
+	db := owner(t, dsn)
+	old, err := db.BeginTx(t.Context(), &sql.TxOptions{Isolation: sql.LevelRepeatableRead})
+	must(t, err)
+	_, err = old.Exec(`SELECT 1`)
+	must(t, err)
+	var migrates errgroup.Group
+	migrates.Go(func() error { return store.Migrate(t.Context(), dsn) })
+	for begin := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+		var waited float64
+		must(t, db.QueryRow(`SELECT coalesce(extract(epoch FROM max(clock_timestamp() - query_start)), 0) FROM pg_stat_activity
+			WHERE datname = current_database() AND query LIKE 'CREATE UNIQUE INDEX CONCURRENTLY%' AND state = 'active'`).Scan(&waited))
+		if waited > 2 {
+			break
+		}
+		if time.Since(begin) > 20*time.Second {
+			t.Fatal("no statement has waited for 2 s")
+		}
+	}
+	must(t, old.Rollback())
+	must(t, migrates.Wait())
+}
+
+// TestAMigrationAndALongDump: whoever uses a table that is to be changed is waited for, and nobody else waits behind the migration for long.
+func TestAMigrationAndALongDump(t *testing.T) {
+	t.Parallel()
+	dsn := storetest.DSN(t)
+	db := owner(t, dsn)
+	for _, back := range []string{
+		`ALTER TABLE idempotency ADD CONSTRAINT idempotency_pkey PRIMARY KEY (merchant_id, owner, key)`, `DELETE FROM goose_db_version WHERE version_id >= 6`,
+	} {
+		_, err := db.Exec(back)
+		must(t, err)
+	}
+	dump, err := db.BeginTx(t.Context(), nil)
+	must(t, err)
+	_, err = dump.Exec(`LOCK TABLE idempotency IN ACCESS SHARE MODE`)
+	must(t, err)
+	var migrates errgroup.Group
+	migrates.Go(func() error { return store.Migrate(t.Context(), dsn) })
+	waiting, longest := 0, time.Duration(0)
+	for begin := time.Now(); time.Since(begin) < 5*time.Second; time.Sleep(10 * time.Millisecond) {
+		var n int
+		must(t, db.QueryRow(`SELECT count(*) FROM pg_locks WHERE relation = 'idempotency'::regclass AND NOT granted`).Scan(&n))
+		waiting += n
+		asked := time.Now()
+		must(t, db.QueryRow(`SELECT count(*) FROM idempotency`).Scan(&n))
+		longest = max(longest, time.Since(asked))
+	}
+	if waiting == 0 || longest > 2*time.Second {
+		t.Errorf("the migration was seen to wait %d times; a read waited for %v behind it", waiting, longest)
+	}
+	must(t, dump.Rollback())
+	must(t, migrates.Wait())
+	var left bool
+	must(t, db.QueryRow(`SELECT count(*) > 0 FROM pg_constraint WHERE conname = 'idempotency_pkey'`).Scan(&left))
+	if left {
+		t.Error("the migration was not done")
 	}
 }

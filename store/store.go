@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/jmoiron/sqlx"
+	"github.com/lib/pq"
+	"github.com/lib/pq/pqerror"
 	"github.com/pressly/goose/v3"
 
 	"github.com/paygraph/paygraph/answer"
@@ -61,10 +63,19 @@ type Store struct {
 	fingerprinters sync.Pool
 }
 
-// Migrate brings the database to the shape that this version needs. It connects as the owner.
+// How a migration gets the locks it needs. One that waits for a table has everybody else wait behind it, so it does not wait for long, and tries again.
+const (
+	migrationLock     = "1s" // less than writers wait for a lock
+	migrationAgain    = time.Second
+	migrationPatience = time.Minute
+)
+
+// Migrate brings the database to the shape that this version needs. It connects as the owner. A table that others use for longer than a minute, as a
+// dump does, is an error, and nothing is lost by trying again.
 func Migrate(ctx context.Context, dsn string) error {
 	db, err := connector.Open(dsn, connector.Options{Settings: map[string]string{
-		"application_name": "paygraph migrate", "idle_in_transaction_session_timeout": "0", // the turn may last
+		"application_name": "paygraph migrate", "lock_timeout": migrationLock,
+		"idle_in_transaction_session_timeout": "0", "statement_timeout": "0", // the turn may last, and so may an index
 	}})
 	if err != nil {
 		return err
@@ -74,14 +85,11 @@ func Migrate(ctx context.Context, dsn string) error {
 	if err != nil {
 		return err
 	}
-	turn, err := db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted}) // no snapshot between statements
+	turn, err := takeTurn(ctx, db)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = turn.Rollback() }()
-	if err := takeTurn(ctx, turn); err != nil {
-		return err
-	}
 	var old bool
 	if err := turn.QueryRowContext(ctx, "SELECT to_regclass('public.transaction') IS NOT NULL").Scan(&old); err != nil {
 		return err
@@ -89,23 +97,50 @@ func Migrate(ctx context.Context, dsn string) error {
 	if old {
 		return errBeforeRelease
 	}
-	_, err = provider.Up(ctx)
-	return err
-}
-
-// takeTurn lets one process at a time migrate: no request waits for it, and it ends with its transaction. Who has to wait does not do so in the database:
-// a statement that waits has a snapshot, and an index that is made beside payments waits until all older ones have gone (docs/decisions/024).
-func takeTurn(ctx context.Context, turn *sql.Tx) error {
-	for {
-		var taken bool
-		if err := turn.QueryRowContext(ctx, "SELECT pg_try_advisory_xact_lock(7377000142)").Scan(&taken); err != nil || taken {
+	for begin := time.Now(); ; {
+		_, err = provider.Up(ctx)
+		if answer, ok := errors.AsType[*pq.Error](err); !ok || answer.Code != pqerror.LockNotAvailable {
 			return err
 		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(200 * time.Millisecond):
+		if time.Since(begin) > migrationPatience {
+			return fmt.Errorf("other sessions, a dump perhaps, have used a table for a minute that is to be changed; try again when they have ended: %w", err)
 		}
+		if err := pause(ctx, migrationAgain); err != nil {
+			return err
+		}
+	}
+}
+
+// takeTurn lets one process at a time migrate, until its transaction ends; no request waits for it. Who has to wait does not do so in the database, and asks
+// each time in a transaction of its own: an index that is made beside payments waits for the end of every one that it meets with a snapshot
+// (docs/decisions/024).
+func takeTurn(ctx context.Context, db *sql.DB) (*sql.Tx, error) {
+	for {
+		turn, err := db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted}) // no snapshot between statements
+		if err != nil {
+			return nil, err
+		}
+		var taken bool
+		if err = turn.QueryRowContext(ctx, "SELECT pg_try_advisory_xact_lock(7377000142)").Scan(&taken); err == nil && taken {
+			return turn, nil
+		}
+		_ = turn.Rollback()
+		if err == nil {
+			err = pause(ctx, 200*time.Millisecond)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+}
+
+// pause waits. Error: the context's.
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
 	}
 }
 
