@@ -131,7 +131,7 @@ func (b *bench) besideMany(ctx context.Context, all *results) error {
 // besideOpen runs pgbench in open loop too, at half of its own rate: what the machine itself does to latencies.
 func (b *bench) besideOpen(ctx context.Context, all *results, f *figure, perSecond float64) error {
 	open := func(ctx context.Context, length time.Duration) (yardstick, error) {
-		return b.pgbench.open(ctx, b.lead(), length, perSecond)
+		return b.pgbench.open(ctx, b.openLead(), length, perSecond)
 	}
 	y, err := b.besides(ctx, all, namePgbench+", at half of its rate", open)
 	if err != nil {
@@ -189,7 +189,7 @@ func (b *bench) steps(all *results) []step {
 	if b.wants(nameOpen) {
 		steps = append(steps, step{key{nameOpen, openClients}, func(ctx context.Context) (load, error) {
 			fastest, err := b.fastest(ctx, all)
-			return load{traffic: uniform(b.one), clients: openClients, rate: fastest / 2}, err
+			return load{traffic: uniform(b.one), clients: openClients, rate: fastest / 2, lead: b.openLead()}, err
 		}})
 	}
 	if b.wants("reads") {
