@@ -29,7 +29,7 @@ var targets = []target{
 	{key: key{nameUniform, 256}, what: "× pgbench", number: ratio, limit: 1.8, aim: 2.2},
 	{key: key{nameHot, 64}, what: "× uniform", number: func(f *figure) float64 { return f.OfUniform }, limit: 0.95},
 	{key: key{nameMany, 64}, what: "× pgbench", number: ratio, limit: 0.5},
-	{key: key{nameOpen, openClients}, what: "ms p99", number: func(f *figure) float64 { return f.P99Ms }, limit: 50, most: true},
+	{key: key{nameOpen, openClients}, what: "ms p99", number: func(f *figure) float64 { return f.P99Ms }, limit: millis(lateAfter), most: true},
 	{key: key{nameSingle, 1}, what: "× p50 of pgbench -c 1", number: func(f *figure) float64 { return f.P50Ratio }, limit: 2.5, most: true},
 	{key: key{nameAccount, readClients}, what: "× pgbench", number: ratio, limit: 1.0},
 	{key: key{namePage, readClients}, what: "× pgbench", number: ratio, limit: 0.13},
