@@ -309,7 +309,7 @@ func (a *app) database(ctx context.Context, serving bool) (dsn string, stop func
 func (a *app) migrate(ctx context.Context, dsn string) error {
 	deadline := time.Now().Add(databasePatience)
 	for told := false; ; told = true {
-		err := store.Migrate(ctx, dsn)
+		err := store.Migrate(ctx, dsn, a.log)
 		if err == nil || !isUnreachable(err) || time.Now().After(deadline) {
 			return explained(err)
 		}

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -45,8 +47,8 @@ func (h *history) judge(t *testing.T, model porcupine.Model) {
 	}
 }
 
-// TestPaymentsAreLinearisable has four clients confirm, capture, cancel, refund and read one payment after the other, at two processes whose
-// backends are ended: there is an order of one after the other that explains every answer.
+// TestPaymentsAreLinearisable has four clients confirm, capture, cancel, refund and read one payment after the other, and hang up now and then, at two
+// processes whose backends are ended: there is an order of one after the other that explains every answer.
 func TestPaymentsAreLinearisable(t *testing.T) {
 	t.Parallel()
 	areLinearisable(t, 12, paymentModel, historyOfPayment)
@@ -58,6 +60,9 @@ func areLinearisable(t *testing.T, histories int, model porcupine.Model, history
 	t.Helper()
 	p := newTwins(t)
 	from, to := p.clients[0].newWallet(t, "1000.00"), p.clients[1].newWallet(t, "0.01")
+	for _, c := range p.clients {
+		c.http = &http.Client{Transport: hasty{c.http.Transport}}
+	}
 	ended, enough := p.endBackends()
 	unknown, operations, begun := 0, 0, time.Now()
 	for n := 0; n < histories || ended.Load() < enoughBackends && time.Since(begun) < endedWithin; n++ {
@@ -70,6 +75,21 @@ func areLinearisable(t *testing.T, histories int, model porcupine.Model, history
 	if n := ended.Load(); n < enoughBackends {
 		t.Errorf("%d backends were ended, want %d", n, enoughBackends)
 	}
+	if unknown < histories/4 {
+		t.Errorf("what became of %d operations was not known, which says little about those", unknown)
+	}
+}
+
+// hasty is a client that now and then hangs up within a few milliseconds, and does not know then what has happened.
+type hasty struct{ next http.RoundTripper }
+
+func (h hasty) RoundTrip(r *http.Request) (*http.Response, error) {
+	if rand.IntN(16) == 0 {
+		ctx, hangUp := context.WithCancel(r.Context())
+		time.AfterFunc(rand.N(8*time.Millisecond), hangUp)
+		r = r.WithContext(ctx)
+	}
+	return h.next.RoundTrip(r)
 }
 
 func historyOfPayment(t *testing.T, p *twins, n int, from, to string) *history {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -63,7 +64,7 @@ func open(ctx context.Context, o options, stderr io.Writer) (_ *bench, err error
 	if err != nil {
 		return nil, err
 	}
-	if err := store.Migrate(ctx, b.dsn); err != nil {
+	if err := store.Migrate(ctx, b.dsn, slog.Default()); err != nil {
 		return nil, err
 	}
 	if b.gateway, err = startGateway(ctx, program, b.dsn, b.dir); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync/atomic"
 	"time"
 
@@ -118,7 +119,7 @@ func (b *bench) beside(ctx context.Context, name string, merchants int, prepare 
 	if err != nil {
 		return nil, err
 	}
-	if err := store.Migrate(ctx, dsn); err != nil {
+	if err := store.Migrate(ctx, dsn, slog.Default()); err != nil {
 		return nil, err
 	}
 	other = &bench{

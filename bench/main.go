@@ -137,9 +137,9 @@ func (o options) length() time.Duration { return time.Duration(o.Seconds * float
 // lead is how long the load goes on before it is measured: connections are made, and tokens checked for the first time.
 func (o options) lead() time.Duration { return min(o.length()/10, 2*time.Second) }
 
-// openLead is the lead of an open loop. What the bench does before a round, VACUUM and CHECKPOINT of all there is, makes the first seconds slower than
+// openLead is the lead of an open loop. What the bench does before a round, VACUUM and CHECKPOINT of all there is, makes the first three seconds slower than
 // any that follow, and a tail of one in a hundred would be one of that.
-func (o options) openLead() time.Duration { return o.warmUp() }
+func (o options) openLead() time.Duration { return min(o.length(), 5*time.Second) }
 
 // warmUp is how long database and gateway are run before the first round.
 func (o options) warmUp() time.Duration { return o.length() / 4 }

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"net/url"
 	"os"
@@ -66,7 +67,7 @@ func newWorld(ctx context.Context, program, dir string, clients int, seed uint64
 	if err := w.buildWays(ctx); err != nil {
 		return nil, err
 	}
-	if err := store.Migrate(ctx, w.dsn(nodeCount)); err != nil {
+	if err := store.Migrate(ctx, w.dsn(nodeCount), slog.Default()); err != nil {
 		return nil, err
 	}
 	for n := range nodeCount {

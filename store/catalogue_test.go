@@ -5,6 +5,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"log/slog"
 	"os"
 	"regexp"
 	"slices"
@@ -270,7 +271,7 @@ func TestTablesOfBeforeTheReleaseAreRefused(t *testing.T) {
 	dsn := storetest.Empty(t)
 	_, err := owner(t, dsn).Exec(`CREATE TABLE transaction (id uuid)`)
 	must(t, err)
-	if err := store.Migrate(t.Context(), dsn); err == nil || !strings.Contains(err.Error(), "--fresh") {
+	if err := store.Migrate(t.Context(), dsn, slog.Default()); err == nil || !strings.Contains(err.Error(), "--fresh") {
 		t.Error(err)
 	}
 }

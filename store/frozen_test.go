@@ -36,14 +36,24 @@ func (p payer) pay(h *storetest.House, amount string) time.Duration {
 	return time.Since(begin)
 }
 
-// TestAFrozenNode has another node that is frozen with merchants' locks: it got them, and neither goes on nor hangs up. Where they are as many as a
-// node has writers, all of the other node's wait for them, and yet no merchant waits for more than 10 s.
+// TestAFrozenNode has another node that is frozen with merchants' locks: it got them, and neither goes on nor hangs up, in whatever step. Where they are as
+// many as a node has writers, all of the other node's wait for them, and yet no merchant waits for more than 10 s.
 func TestAFrozenNode(t *testing.T) {
 	t.Parallel()
+	at := func(kind faultproxy.Kind, step string) faultproxy.Fault {
+		return faultproxy.Fault{Kind: kind, Statement: steps[step]}
+	}
 	for name, c := range map[string]struct {
-		held int           // merchants
-		most time.Duration // that another merchant waits
-	}{"with a merchant": {1, time.Second}, "with a merchant for each writer": {store.DefaultWriters, 10 * time.Second}} {
+		fault faultproxy.Fault
+		held  int           // merchants
+		most  time.Duration // that another merchant waits
+	}{
+		"that has the lock":          {at(faultproxy.SwallowAnswer, "lock"), 1, time.Second},
+		"that is about to load":      {at(faultproxy.SwallowRequest, "load"), 1, time.Second},
+		"that has loaded":            {at(faultproxy.SwallowAnswer, "load"), 1, time.Second},
+		"that is about to write":     {at(faultproxy.SwallowRequest, "write"), 1, time.Second},
+		"and as many as can hold it": {at(faultproxy.SwallowAnswer, "lock"), store.DefaultWriters, 10 * time.Second},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dsn := storetest.DSN(t)
@@ -53,7 +63,7 @@ func TestAFrozenNode(t *testing.T) {
 			for i := range held {
 				held[i] = newPayer(t, h)
 			}
-			swallow := slices.Repeat([]faultproxy.Fault{{Kind: faultproxy.SwallowAnswer, Statement: steps["lock"]}}, c.held)
+			swallow := slices.Repeat([]faultproxy.Fault{c.fault}, c.held)
 			struck := p.Arm(swallow[0], swallow[1:]...)
 			var all sync.WaitGroup
 			for _, m := range held {

@@ -3,6 +3,7 @@ package store_test
 import (
 	"database/sql"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"strings"
 	"testing"
@@ -36,7 +37,7 @@ func TestOwnersThatAreNoSuperusers(t *testing.T) {
 			address, err := url.Parse(dsn)
 			must(t, err)
 			address.User = url.UserPassword(role, "secret")
-			err = store.Migrate(t.Context(), address.String())
+			err = store.Migrate(t.Context(), address.String(), slog.Default())
 			if name == "may not become the role" {
 				if err == nil || !strings.Contains(err.Error(), "paygraph_runtime") {
 					t.Errorf("an owner without the role: %v", err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"log/slog"
 	"net/url"
 	"strings"
 	"sync"
@@ -92,7 +93,7 @@ func TestManyMigrateAtOnce(t *testing.T) {
 	defer cancel()
 	var all errgroup.Group
 	for range 4 {
-		all.Go(func() error { return store.Migrate(ctx, dsn) })
+		all.Go(func() error { return store.Migrate(ctx, dsn, slog.Default()) })
 	}
 	must(t, all.Wait())
 	var valid bool
@@ -112,7 +113,7 @@ func TestWhoWaitsToMigrateIsInNoTransaction(t *testing.T) {
 	_, err = turn.Exec(`SELECT pg_advisory_xact_lock(7377000142)`)
 	must(t, err)
 	var waits errgroup.Group
-	waits.Go(func() error { return store.Migrate(t.Context(), dsn) })
+	waits.Go(func() error { return store.Migrate(t.Context(), dsn, slog.Default()) })
 	seen := false
 	for begin := time.Now(); time.Since(begin) < 2*time.Second; time.Sleep(10 * time.Millisecond) {
 		var there bool
@@ -141,7 +142,7 @@ func TestAMigrationAndAnOldSnapshot(t *testing.T) {
 	_, err = old.Exec(`SELECT 1`)
 	must(t, err)
 	var migrates errgroup.Group
-	migrates.Go(func() error { return store.Migrate(t.Context(), dsn) })
+	migrates.Go(func() error { return store.Migrate(t.Context(), dsn, slog.Default()) })
 	for begin := time.Now(); ; time.Sleep(10 * time.Millisecond) {
 		var waited float64
 		must(t, db.QueryRow(`SELECT coalesce(extract(epoch FROM max(clock_timestamp() - query_start)), 0) FROM pg_stat_activity
@@ -157,40 +158,57 @@ func TestAMigrationAndAnOldSnapshot(t *testing.T) {
 	must(t, migrates.Wait())
 }
 
-// TestAMigrationAndALongDump: whoever uses a table that is to be changed is waited for, and nobody else waits behind the migration for long.
+// TestWhoHasNothingToMigrateWaitsForNobody: a node that ended starts again while another one makes the next index.
+func TestWhoHasNothingToMigrateWaitsForNobody(t *testing.T) {
+	t.Parallel()
+	dsn := storetest.DSN(t)
+	turn, err := owner(t, dsn).BeginTx(t.Context(), nil)
+	must(t, err)
+	defer func() { _ = turn.Rollback() }()
+	_, err = turn.Exec(`SELECT pg_advisory_xact_lock(7377000142)`)
+	must(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	must(t, store.Migrate(ctx, dsn, slog.Default()))
+}
+
+// TestAMigrationAndALongDump: whoever uses a table that is to be changed is waited for, and no payment waits behind the migration for long.
 func TestAMigrationAndALongDump(t *testing.T) {
 	t.Parallel()
 	dsn := storetest.DSN(t)
 	db := owner(t, dsn)
 	for _, back := range []string{
-		`ALTER TABLE idempotency ADD CONSTRAINT idempotency_pkey PRIMARY KEY (merchant_id, owner, key)`, `DELETE FROM goose_db_version WHERE version_id >= 6`,
+		`ALTER TABLE idempotency ADD CONSTRAINT idempotency_pkey PRIMARY KEY (merchant_id, owner, key)`,
+		`ALTER TABLE idempotency REPLICA IDENTITY DEFAULT`, `DELETE FROM goose_db_version WHERE version_id >= 6`,
 	} {
 		_, err := db.Exec(back)
 		must(t, err)
 	}
+	h := storetest.At(t, dsn)
+	p := newPayer(t, h)
 	dump, err := db.BeginTx(t.Context(), nil)
 	must(t, err)
 	_, err = dump.Exec(`LOCK TABLE idempotency IN ACCESS SHARE MODE`)
 	must(t, err)
 	var migrates errgroup.Group
-	migrates.Go(func() error { return store.Migrate(t.Context(), dsn) })
+	migrates.Go(func() error { return store.Migrate(t.Context(), dsn, slog.Default()) })
 	waiting, longest := 0, time.Duration(0)
-	for begin := time.Now(); time.Since(begin) < 5*time.Second; time.Sleep(10 * time.Millisecond) {
+	for begin := time.Now(); time.Since(begin) < 6*time.Second; time.Sleep(10 * time.Millisecond) {
 		var n int
-		must(t, db.QueryRow(`SELECT count(*) FROM pg_locks WHERE relation = 'idempotency'::regclass AND NOT granted`).Scan(&n))
+		must(t, db.QueryRow(`SELECT count(*) FROM pg_locks WHERE relation = 'idempotency'::regclass AND NOT granted AND mode = 'AccessExclusiveLock'`).Scan(&n))
 		waiting += n
-		asked := time.Now()
-		must(t, db.QueryRow(`SELECT count(*) FROM idempotency`).Scan(&n))
-		longest = max(longest, time.Since(asked))
+		longest = max(longest, p.pay(h, "0.01"))
 	}
 	if waiting == 0 || longest > 2*time.Second {
-		t.Errorf("the migration was seen to wait %d times; a read waited for %v behind it", waiting, longest)
+		t.Errorf("the migration was seen to wait %d times; a payment waited for %v behind it", waiting, longest)
 	}
 	must(t, dump.Rollback())
 	must(t, migrates.Wait())
 	var left bool
-	must(t, db.QueryRow(`SELECT count(*) > 0 FROM pg_constraint WHERE conname = 'idempotency_pkey'`).Scan(&left))
-	if left {
-		t.Error("the migration was not done")
+	var identity string
+	must(t, db.QueryRow(`SELECT EXISTS (SELECT FROM pg_constraint WHERE conname = 'idempotency_pkey'), relreplident FROM pg_class
+		WHERE oid = 'idempotency'::regclass`).Scan(&left, &identity))
+	if left || identity != "f" {
+		t.Errorf("the migration was not done: a primary key %v, replica identity %s", left, identity)
 	}
 }

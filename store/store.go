@@ -63,19 +63,20 @@ type Store struct {
 	fingerprinters sync.Pool
 }
 
-// How a migration gets the locks it needs. One that waits for a table has everybody else wait behind it, so it does not wait for long, and tries again.
+// How a migration gets the locks it needs. One that waits for a table has everybody else wait behind it: a tenth of the time, while it tries.
 const (
-	migrationLock     = "1s" // less than writers wait for a lock
-	migrationAgain    = time.Second
+	migrationLock     = "200ms" // less than writers wait for a lock, and than it takes the server to look for a deadlock
+	migrationAgain    = 2 * time.Second
 	migrationPatience = time.Minute
 )
 
-// Migrate brings the database to the shape that this version needs. It connects as the owner. A table that others use for longer than a minute, as a
-// dump does, is an error, and nothing is lost by trying again.
-func Migrate(ctx context.Context, dsn string) error {
+// Migrate brings the database to the shape that this version needs, and leaves alone one that has it. It connects as the owner, and tells the log what it
+// waits for. A table that others use for longer than a minute, as a dump does, is an error, and nothing is lost by trying again.
+func Migrate(ctx context.Context, dsn string, log *slog.Logger) error {
 	db, err := connector.Open(dsn, connector.Options{Settings: map[string]string{
 		"application_name": "paygraph migrate", "lock_timeout": migrationLock,
 		"idle_in_transaction_session_timeout": "0", "statement_timeout": "0", // the turn may last, and so may an index
+		"tcp_keepalives_idle": "10", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "4", // but not for a machine that is gone
 	}})
 	if err != nil {
 		return err
@@ -85,24 +86,57 @@ func Migrate(ctx context.Context, dsn string) error {
 	if err != nil {
 		return err
 	}
-	turn, err := takeTurn(ctx, db)
+	switch due, err := isDue(ctx, db, provider); {
+	case err != nil:
+		return err
+	case !due:
+		return nil
+	}
+	turn, err := takeTurn(ctx, db, log)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = turn.Rollback() }()
-	var old bool
-	if err := turn.QueryRowContext(ctx, "SELECT to_regclass('public.transaction') IS NOT NULL").Scan(&old); err != nil {
-		return err
+	for err == nil {
+		err = patiently(ctx, log, func() error {
+			_, err := provider.UpByOne(ctx)
+			return err
+		})
 	}
-	if old {
-		return errBeforeRelease
+	if errors.Is(err, goose.ErrNoNextVersion) {
+		return nil
 	}
-	for begin := time.Now(); ; {
-		_, err = provider.Up(ctx)
-		if answer, ok := errors.AsType[*pq.Error](err); !ok || answer.Code != pqerror.LockNotAvailable {
+	return err
+}
+
+// isDue says whether there is anything to do, and waits for nobody: so a node starts while another one makes an index.
+func isDue(ctx context.Context, db *sql.DB, provider *goose.Provider) (due bool, err error) {
+	var old, begun bool
+	err = db.QueryRowContext(ctx, "SELECT to_regclass('public.transaction') IS NOT NULL, to_regclass('public.goose_db_version') IS NOT NULL").Scan(&old, &begun)
+	switch {
+	case err != nil:
+		return false, err
+	case old:
+		return false, errBeforeRelease
+	case !begun: // goose would make its table, and perhaps another one at once
+		return true, nil
+	}
+	return provider.HasPending(ctx)
+}
+
+// patiently does one migration, again and again while others have the tables that it needs.
+func patiently(ctx context.Context, log *slog.Logger, migrate func() error) error {
+	var until time.Time
+	for {
+		err := migrate()
+		refused, ok := errors.AsType[*pq.Error](err)
+		if !ok || refused.Code != pqerror.LockNotAvailable && refused.Code != pqerror.TRDeadlockDetected {
 			return err
 		}
-		if time.Since(begin) > migrationPatience {
+		if until.IsZero() {
+			until = time.Now().Add(migrationPatience)
+			log.InfoContext(ctx, "a migration waits for a table that others use", "error", err)
+		} else if time.Now().After(until) {
 			return fmt.Errorf("other sessions, a dump perhaps, have used a table for a minute that is to be changed; try again when they have ended: %w", err)
 		}
 		if err := pause(ctx, migrationAgain); err != nil {
@@ -114,8 +148,8 @@ func Migrate(ctx context.Context, dsn string) error {
 // takeTurn lets one process at a time migrate, until its transaction ends; no request waits for it. Who has to wait does not do so in the database, and asks
 // each time in a transaction of its own: an index that is made beside payments waits for the end of every one that it meets with a snapshot
 // (docs/decisions/024).
-func takeTurn(ctx context.Context, db *sql.DB) (*sql.Tx, error) {
-	for {
+func takeTurn(ctx context.Context, db *sql.DB, log *slog.Logger) (*sql.Tx, error) {
+	for told := false; ; told = true {
 		turn, err := db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted}) // no snapshot between statements
 		if err != nil {
 			return nil, err
@@ -125,6 +159,9 @@ func takeTurn(ctx context.Context, db *sql.DB) (*sql.Tx, error) {
 			return turn, nil
 		}
 		_ = turn.Rollback()
+		if err == nil && !told {
+			log.InfoContext(ctx, "waiting for another process that migrates the database")
+		}
 		if err == nil {
 			err = pause(ctx, 200*time.Millisecond)
 		}

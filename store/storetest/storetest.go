@@ -7,6 +7,7 @@ import (
 	"database/sql"
 	"flag"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"os"
 	"strings"
@@ -79,7 +80,7 @@ func start() {
 	if _, cluster.err = cluster.admin.ExecContext(ctx, "CREATE DATABASE "+template); cluster.err != nil {
 		return
 	}
-	cluster.err = store.Migrate(ctx, named(template))
+	cluster.err = store.Migrate(ctx, named(template), slog.Default())
 }
 
 func named(database string) string {
