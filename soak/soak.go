@@ -106,7 +106,7 @@ func (s *soak) write(out io.Writer) error {
 }
 
 // mainSettings bound what PostgreSQL has to read again after a kill: with five minutes between checkpoints, its own default, that alone took 11 s, and with
-// 30 s and 316 MB 4.6 s (docs/operations.md).
+// 30 s alone 4.6 s (docs/operations.md).
 var mainSettings = map[string]string{"checkpoint_timeout": "30s", "max_wal_size": "192MB", "min_wal_size": "192MB"}
 
 // mainWorld has everything happen that needs no disk of its own.

@@ -93,7 +93,7 @@ func loadStep(x faultproxy.Exchange) *step {
 }
 
 // strikeWithin is how long is waited for a message to pass.
-const strikeWithin = 8 * time.Second
+const strikeWithin = 20 * time.Second
 
 // arm lies in wait for a step at a node, and returns when all faults have struck.
 func (w *world) arm(ctx context.Context, node int, s *step, f faultproxy.Fault, then ...faultproxy.Fault) error {
