@@ -17,8 +17,9 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// stopsWithin is how long the gateway may take to stop where nothing keeps it but streams, and queries that wait for events.
-const stopsWithin = 3 * time.Second
+// stopsWithin is how long the gateway may take to stop where nothing keeps it but streams, and queries that wait for events, and beside it other tests. Its
+// database's own stop is in it. What did wait would do so for 15 s and more.
+const stopsWithin = 8 * time.Second
 
 // TestSIGTERMEndsWhatWaits has a query wait for what does not come, also on a socket, a subscriber over each protocol, and a client who asks for
 // nothing, and does not answer that its socket is closed.
