@@ -93,15 +93,22 @@ func (o options) filesSuffice(limit uint64) error {
 func (b *bench) disturbances(ctx context.Context, all *results) (err error) {
 	var f disturbedFigures
 	for _, d := range disturbances {
+		if !b.measures(d.name) {
+			continue
+		}
 		if err := b.disturb(ctx, all, d, d.of(&f)); err != nil {
 			return fmt.Errorf("%s: %w", d.name, err)
 		}
 	}
-	if f.Neighbour, err = b.besideNeighbours(ctx, all); err != nil {
-		return fmt.Errorf("%s: %w", nameNeighbour, err)
+	if b.measures(nameNeighbour) {
+		if f.Neighbour, err = b.besideNeighbours(ctx, all); err != nil {
+			return fmt.Errorf("%s: %w", nameNeighbour, err)
+		}
 	}
-	if err := b.left(ctx, all, &f); err != nil {
-		return fmt.Errorf("what clients leave behind: %w", err)
+	if b.measures(nameLeft) {
+		if err := b.left(ctx, all, &f); err != nil {
+			return fmt.Errorf("what clients leave behind: %w", err)
+		}
 	}
 	all.disturbed = append(all.disturbed, f)
 	return nil

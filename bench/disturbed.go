@@ -94,14 +94,23 @@ func (r *results) writeDisturbed(b *strings.Builder) {
 	_, _ = fmt.Fprintln(w, "\tclients\tpayments a second without\twith\t×\tdone a second\tfaults")
 	m := medians(r.disturbed, (*disturbedFigures).values)
 	for _, d := range disturbances {
+		if !r.options.measures(d.name) {
+			continue
+		}
 		f := d.of(&m)
 		_, _ = fmt.Fprintf(w, "%s\t%.0f\t%.0f\t%.0f\t%.2f\t%.2f\t%.0f\n", d.name, f.Clients, f.Without, f.With, f.Ratio, f.DonePerSecond, f.Faults)
 	}
 	_ = w.Flush()
-	fmt.Fprintf(b, "done: connections made again, operations begun, storms. %s: %.0f of %.0f items delivered, all back within %.0f ms\n",
-		nameStorm, m.Storm.Delivered, m.Storm.Due, m.Storm.AllBackMs)
-	fmt.Fprintf(b, "%s: p50 %.2f ms and p99 %.2f ms to the socket, without it %.2f ms and %.2f ms\n", nameNeighbour, m.Neighbour.P50Ms,
-		m.Neighbour.P99Ms, m.Neighbour.AloneP50Ms, m.Neighbour.AloneP99Ms)
-	fmt.Fprintf(b, "%s, when all had gone: %.1f MiB, %.1f MiB more the second time, %.0f goroutines\n", nameLeft, m.LeftMiB, m.LeftAgainMiB,
-		m.LeftGoroutines)
+	b.WriteString("done: connections made again, operations begun, storms\n")
+	for _, line := range []struct{ name, text string }{
+		{nameStorm, fmt.Sprintf("%.0f of %.0f items delivered, all back within %.0f ms", m.Storm.Delivered, m.Storm.Due, m.Storm.AllBackMs)},
+		{nameNeighbour, fmt.Sprintf("p50 %.2f ms and p99 %.2f ms to the socket, without it %.2f ms and %.2f ms", m.Neighbour.P50Ms,
+			m.Neighbour.P99Ms, m.Neighbour.AloneP50Ms, m.Neighbour.AloneP99Ms)},
+		{nameLeft, fmt.Sprintf("when all had gone %.1f MiB, %.1f MiB more the second time, %.0f goroutines", m.LeftMiB, m.LeftAgainMiB,
+			m.LeftGoroutines)},
+	} {
+		if r.options.measures(line.name) {
+			fmt.Fprintf(b, "%s: %s\n", line.name, line.text)
+		}
+	}
 }

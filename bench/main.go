@@ -16,6 +16,7 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -27,6 +28,7 @@ type options struct {
 	Runs      int               `help:"Runs of all scenarios; figures are medians over them." default:"1"`
 	Seconds   float64           `help:"Length of a round." default:"20"`
 	Scenarios []string          `help:"What to measure: ${enum}." default:"${usual}" enum:"${scenarios}"`
+	Parts     []string          `help:"Which parts of subscriptions and disturbances: ${enum}." default:"${parts}" enum:"${parts}"`
 	Clients   []int             `help:"Numbers of clients for uniform; hot and manyMerchants take the first." default:"64,256"`
 	Readers   int               `help:"Number of clients for reads." default:"32"`
 	Accounts  int               `help:"Funded accounts of the one merchant." default:"10000"`
@@ -63,7 +65,9 @@ func main() {
 
 func realMain() error {
 	var o options
-	kong.Parse(&o, kong.Name("bench"), kong.Vars{"scenarios": allScenarios, "usual": usualScenarios},
+	kong.Parse(&o, kong.Name("bench"), kong.Vars{
+		"scenarios": allScenarios, "usual": usualScenarios, "parts": strings.Join(allParts(), ","),
+	},
 		kong.Description("Measures the gateway beside pgbench, on a database and with a server of its own."))
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -117,6 +121,8 @@ func (o options) valid() error {
 		slices.Min(append(o.Clients, o.Runs, o.Readers, o.Merchants, o.Scale, o.Yardstick, o.Payers, o.Listeners)) < 1,
 		min(o.Slow, o.HalfOpen, o.Returning, o.Grown, o.Pairs, o.Timers) < 1:
 		return errors.New("--seconds, and all numbers of runs, clients, merchants, subscribers and of pgbench, must be positive")
+	case o.JSON && len(o.Parts) < len(parts):
+		return errors.New("--json tells of whole scenarios: leave out --parts, or --json")
 	case o.Accounts < fewestAccounts:
 		return fmt.Errorf("--accounts must be at least %d", fewestAccounts)
 	case !slices.Contains(o.Scenarios, nameDisturbances):

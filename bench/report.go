@@ -63,7 +63,7 @@ func (r *results) text() string {
 		fmt.Fprintf(&b, "NOT THE PRODUCT'S DEFAULTS: %s = %s\n", name, value)
 	}
 	tps := spanOf(r.tps)
-	fmt.Fprintf(&b, "%d accounts, %d merchants, rounds of %v s; medians of %d run(s), with the least and the most where there are more\n",
+	fmt.Fprintf(&b, "%d accounts, %d merchants, rounds of %v s; medians of %d run(s), with the least and the most, and the mean, where there are more\n",
 		r.options.Accounts, r.options.Merchants, r.options.Seconds, r.options.Runs)
 	fmt.Fprintf(&b, "pgbench -M prepared -c %d -j 2, scale %d: %s transactions a second\n\n", r.options.Yardstick, r.options.Scale,
 		r.show(tps, "%.0f"))
@@ -78,12 +78,16 @@ func (r *results) text() string {
 	return b.String()
 }
 
-// show prints a median, and how far the runs were apart.
+// show prints a median, how far the runs were apart, and where there are enough of them their mean with its standard error.
 func (r *results) show(s span, format string) string {
 	if r.options.Runs == 1 {
 		return fmt.Sprintf(format, s.median)
 	}
-	return fmt.Sprintf(format+" ("+format+"–"+format+")", s.median, s.least, s.most)
+	text := fmt.Sprintf(format+" ("+format+"–"+format, s.median, s.least, s.most)
+	if r.options.Runs > 2 {
+		text += fmt.Sprintf("; mean "+format+" ± "+format, s.mean, s.error)
+	}
+	return text + ")"
 }
 
 func (r *results) writeFigures(b *strings.Builder) {
@@ -131,7 +135,7 @@ type groupTarget[T any] struct {
 // writeGroup tells which targets of a group were met in the runs.
 func writeGroup[T any](w io.Writer, r *results, group string, runs []T, targets []groupTarget[T]) {
 	for _, t := range targets {
-		if len(runs) == 0 {
+		if len(runs) == 0 || !r.options.measures(t.name) {
 			_, _ = fmt.Fprintf(w, "%s, %s\tnot measured\t\n", group, t.name)
 			continue
 		}

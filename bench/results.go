@@ -38,8 +38,9 @@ func (f *figure) values() []*float64 {
 		&f.Failed, &f.client, &f.gateway, &f.postgres}
 }
 
-// span is a median with the least and the most.
-type span struct{ median, least, most float64 }
+// span is a median with the least and the most, and the mean with its standard error: where a machine is noisy, the mean of many runs tells what no
+// single one can.
+type span struct{ median, least, most, mean, error float64 }
 
 func spanOf(values []float64) span {
 	if len(values) == 0 {
@@ -47,7 +48,15 @@ func spanOf(values []float64) span {
 	}
 	sorted := slices.Sorted(slices.Values(values))
 	n := len(sorted)
-	return span{(sorted[(n-1)/2] + sorted[n/2]) / 2, sorted[0], sorted[n-1]}
+	s := span{median: (sorted[(n-1)/2] + sorted[n/2]) / 2, least: sorted[0], most: sorted[n-1], mean: mean(sorted)}
+	if n > 1 {
+		var squares float64
+		for _, v := range sorted {
+			squares += (v - s.mean) * (v - s.mean)
+		}
+		s.error = math.Sqrt(squares / float64(n*(n-1)))
+	}
+	return s
 }
 
 func mean(values []float64) (m float64) {

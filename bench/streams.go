@@ -50,7 +50,7 @@ var streamTargets = []groupTarget[streamFigures]{
 	{nameAccountOfAll, target{what: "of what was due came once, in order", limit: 1}, func(f *streamFigures) float64 { return f.OneAccount.share() }},
 	{nameAccountOfAll, target{what: "ms p99", limit: 100, most: true}, func(f *streamFigures) float64 { return f.OneAccount.P99Ms }},
 	{nameAccountOfAll, target{what: "µs of gateway CPU a delivery", limit: 15, most: true}, func(f *streamFigures) float64 { return f.OneAccount.CPUMicros }},
-	{"a subscriber", target{what: "KiB", limit: 25, most: true}, func(f *streamFigures) float64 { return f.MemoryKiB }},
+	{nameMemory, target{what: "KiB", limit: 25, most: true}, func(f *streamFigures) float64 { return f.MemoryKiB }},
 	{nameIdle, target{what: "× payments without", limit: 0.97}, func(f *streamFigures) float64 { return f.IdleRatio }},
 }
 
@@ -66,10 +66,15 @@ func (r *results) writeStreams(b *strings.Builder) {
 		name string
 		f    streamFigure
 	}{{nameOwn, m.OwnPayments}, {nameAccountOfAll, m.OneAccount}} {
+		if !r.options.measures(line.name) {
+			continue
+		}
 		_, _ = fmt.Fprintf(w, "%s\t%.0f\t%.0f\t%.0f\t%.0f\t%.2f\t%.2f\n", line.name, line.f.Subscribers, line.f.PerSecond, line.f.Delivered, line.f.Due,
 			line.f.P50Ms, line.f.P99Ms)
 	}
 	_ = w.Flush()
-	fmt.Fprintf(b, "%s: %.1f µs of the gateway's CPU a delivery, %.2f times the %.1f µs of a bare write\n", nameAccountOfAll, m.OneAccount.CPUMicros,
-		quotient(m.OneAccount.CPUMicros, m.OneAccount.BareMicros), m.OneAccount.BareMicros)
+	if r.options.measures(nameAccountOfAll) {
+		fmt.Fprintf(b, "%s: %.1f µs of the gateway's CPU a delivery, %.2f times the %.1f µs of a bare write\n", nameAccountOfAll,
+			m.OneAccount.CPUMicros, quotient(m.OneAccount.CPUMicros, m.OneAccount.BareMicros), m.OneAccount.BareMicros)
+	}
 }

@@ -18,6 +18,7 @@ const (
 	nameSubscriptions = "subscriptions"
 	nameOwn           = "a payment each"
 	nameAccountOfAll  = "one account"
+	nameMemory        = "a subscriber's memory"
 	nameIdle          = "idle subscribers"
 
 	confirmShare = 16 // connections that confirm payments: one for so many subscribers, and none so rarely used that the gateway ends it
@@ -29,19 +30,23 @@ const (
 )
 
 // subscriptions measures what reaches subscribers over WebSockets, and what they cost.
-func (b *bench) subscriptions(ctx context.Context, all *results) (err error) {
+func (b *bench) subscriptions(ctx context.Context, all *results) error {
 	var f streamFigures
-	if f.OwnPayments, err = b.ownPayments(ctx, all); err != nil {
-		return fmt.Errorf("%s: %w", nameOwn, err)
-	}
-	if f.OneAccount, err = b.oneAccount(ctx, all); err != nil {
-		return fmt.Errorf("%s: %w", nameAccountOfAll, err)
-	}
-	if f.MemoryKiB, err = b.memory(ctx); err != nil {
-		return fmt.Errorf("memory of subscribers: %w", err)
-	}
-	if f.IdleRatio, err = b.idle(ctx, all); err != nil {
-		return fmt.Errorf("%s: %w", nameIdle, err)
+	for _, part := range []struct {
+		name    string
+		measure func() error
+	}{
+		{nameOwn, func() (err error) { f.OwnPayments, err = b.ownPayments(ctx, all); return err }},
+		{nameAccountOfAll, func() (err error) { f.OneAccount, err = b.oneAccount(ctx, all); return err }},
+		{nameMemory, func() (err error) { f.MemoryKiB, err = b.memory(ctx); return err }},
+		{nameIdle, func() (err error) { f.IdleRatio, err = b.idle(ctx, all); return err }},
+	} {
+		if !b.measures(part.name) {
+			continue
+		}
+		if err := part.measure(); err != nil {
+			return fmt.Errorf("%s: %w", part.name, err)
+		}
 	}
 	all.streams = append(all.streams, f)
 	return nil
