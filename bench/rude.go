@@ -152,6 +152,9 @@ func flood(ctx context.Context, address string, t *tenant) (*clients, error) {
 		if err != nil {
 			return err
 		}
+		if err := s.conn.(*net.TCPConn).SetWriteBuffer(floodBuffer); err != nil {
+			return err
+		}
 		pinged := make(chan struct{}, 1)
 		c.running.Go(func() { c.pour(s, first, again, pinged) })
 		return c.drain(s, pinged)
@@ -183,6 +186,10 @@ func floodOf(t *tenant, payment string) (first, again []byte, err error) {
 	}
 	return first, again, nil
 }
+
+// floodBuffer is what may wait at the client's side, in bytes. The gateway takes so many messages a second; with what the kernel would hold a pong were
+// behind half a minute of them, and the gateway would close the socket.
+const floodBuffer = 32 << 10
 
 // pour writes until the socket ends.
 func (c *clients) pour(s *socket, first, again []byte, pinged <-chan struct{}) {
