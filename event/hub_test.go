@@ -147,7 +147,7 @@ func TestASnapshotIsFollowedByAllThatCameMeanwhile(t *testing.T) {
 			h.Committed(m.happen("a"))
 			synctest.Wait()
 		}
-		sub.Start(2, &event.Item{Number: 2, Snapshot: true}, false)
+		sub.Start(2, false, &event.Item{Number: 2, Snapshot: true})
 		next := int64(2)
 		for live := false; !live; {
 			var items []*event.Item
@@ -163,6 +163,52 @@ func TestASnapshotIsFollowedByAllThatCameMeanwhile(t *testing.T) {
 		}
 		if next != 3+more {
 			t.Errorf("the next is %d", next)
+		}
+	})
+}
+
+// TestWhatWasReadBefore comes first, and nothing is read where nothing can be missing.
+func TestWhatWasReadBefore(t *testing.T) {
+	inBubble(t, func(t *testing.T, h *event.Hub, m *memory) {
+		m.happen("aaa")
+		for _, behind := range []bool{false, true} {
+			s := m.stream(wholeLog, nil)
+			reads := 0
+			read := s.Read
+			s.Read = func(ctx context.Context, after int64, limit int) ([]*event.Item, error) {
+				reads++
+				return read(ctx, after, limit)
+			}
+			sub, err := h.Subscribe(t.Context(), shop, s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			h.Committed(m.happen("a"))
+			synctest.Wait()
+			first, err := read(t.Context(), 1, 2)
+			if err != nil || len(first) != 2 {
+				t.Fatal(first, err)
+			}
+			sub.Start(1, behind, first...)
+			woken := make(chan struct{}, 1)
+			items, live, err := sub.CatchUp(t.Context(), func() { woken <- struct{}{} })
+			if err != nil || len(items) != 2 || live == behind {
+				t.Fatalf("%v, live %v, %v", items, live, err)
+			}
+			if behind {
+				if items, live, err = sub.CatchUp(t.Context(), func() {}); err != nil || !live || items[0].Number != 4 {
+					t.Errorf("%v, live %v, %v", items, live, err)
+				}
+			} else {
+				<-woken
+				if items, err = sub.Take(); err != nil || len(items) != 1 || items[0].Number != 4 {
+					t.Errorf("%v, %v", items, err)
+				}
+			}
+			if want := map[bool]int{false: 0, true: 1}[behind]; reads != want {
+				t.Errorf("it has read %d times, want %d", reads, want)
+			}
+			sub.Close()
 		}
 	})
 }
@@ -266,7 +312,7 @@ func TestWhatIsOverEndsAtOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer sub.Close()
-		sub.Start(0, nil, true)
+		sub.Start(0, true)
 		sub.Over()
 		h.Committed(m.happen("a"))
 		if items, live, err := sub.CatchUp(t.Context(), func() {}); len(items) > 0 || live || !errors.Is(err, event.ErrOver) {
@@ -285,7 +331,7 @@ func TestWhatMayBeForeignSendsItsSubscriberAway(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			sub.Start(int64(2*round), &event.Item{Snapshot: true}, false)
+			sub.Start(int64(2*round), false, &event.Item{Number: int64(2 * round), Snapshot: true})
 			happen := func(what string) {
 				h.Committed(m.happen(what))
 				synctest.Wait()
@@ -344,7 +390,7 @@ func TestWhoComesAndGoesDoesNotWaitForDeliveries(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer sub.Close()
-		sub.Start(0, nil, false)
+		sub.Start(0, false)
 		came := 0
 		if _, live, err := sub.CatchUp(t.Context(), func() {
 			other, err := h.Subscribe(t.Context(), shop, m.stream(accountA, nil))

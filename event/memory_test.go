@@ -212,13 +212,13 @@ func listen(h *event.Hub, m *memory, t event.Topic, wants func(*event.Item) bool
 	}
 	l := &listener{sub: sub, pause: pause, cancel: cancel, ended: make(chan struct{})}
 	if after >= 0 {
-		sub.Start(after, nil, true)
+		sub.Start(after, true)
 	} else {
 		after = 0
 		if all := m.items(t, nil); len(all) > 0 {
 			after = all[len(all)-1].Number
 		}
-		sub.Start(after, &event.Item{Number: after, Snapshot: true}, false)
+		sub.Start(after, false, &event.Item{Number: after, Snapshot: true})
 	}
 	go l.run(ctx)
 	return l, after, nil

@@ -11,8 +11,8 @@ import (
 // MaxWaiting bounds the items that a subscriber has not taken: four of the largest batches, which one socket may be behind for a moment.
 const MaxWaiting = 1024
 
-// catchUpPage is how many items a subscriber that is behind reads at once.
-const catchUpPage = 100
+// CatchUpPage is how many items a subscriber that is behind reads at once.
+const CatchUpPage = 100
 
 // Stream says how one subscriber hears a topic.
 type Stream struct {
@@ -42,7 +42,7 @@ type Subscription struct {
 
 	mu       sync.Mutex
 	last     int64   // the number of the last item that was given, or read
-	first    *Item   // a snapshot that comes before everything
+	first    []*Item // what comes before everything
 	behind   bool    // there may be items in the database that come before those that wait
 	live     bool    // the subscriber is told of what comes
 	waiting  []*Item // in the order of their numbers
@@ -57,12 +57,15 @@ func (h *Hub) Subscribe(ctx context.Context, m answer.MerchantID, s Stream) (*Su
 	return sub, h.join(ctx, sub)
 }
 
-// Start begins after a number that the database has had since Subscribe, perhaps with a snapshot of how things stand with it. resumed:
-// there may be later items in the database.
-func (s *Subscription) Start(after int64, snapshot *Item, resumed bool) {
+// Start begins after a number that the database has had since Subscribe. What comes first is a snapshot of how things stand with it, or what was
+// read after it since Subscribe. behind: there may be later items in the database.
+func (s *Subscription) Start(after int64, behind bool, first ...*Item) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.last, s.first, s.behind = after, snapshot, resumed
+	s.last, s.first, s.behind = after, first, behind
+	if len(first) > 0 {
+		s.last = first[len(first)-1].Number
+	}
 }
 
 // Over says that nothing can follow where the subscription begins. It is said before the subscription is live.
@@ -85,11 +88,11 @@ func (s *Subscription) CatchUp(ctx context.Context, wake func()) (items []*Item,
 	if err != nil {
 		return nil, false, err
 	}
-	if first != nil {
-		return []*Item{first}, !behind && s.goLive(wake), nil
+	if len(first) > 0 {
+		return first, !behind && s.goLive(wake), nil
 	}
 	if behind {
-		if items, err = s.Read(ctx, after, catchUpPage); err != nil {
+		if items, err = s.Read(ctx, after, CatchUpPage); err != nil {
 			return nil, false, cmp.Or(s.Err(), err)
 		}
 	}
@@ -97,7 +100,7 @@ func (s *Subscription) CatchUp(ctx context.Context, wake func()) (items []*Item,
 	if len(items) > 0 {
 		s.last = items[len(items)-1].Number
 	}
-	s.behind = len(items) == catchUpPage
+	s.behind = len(items) == CatchUpPage
 	s.mu.Unlock()
 	return items, !s.behind && s.goLive(wake), nil
 }

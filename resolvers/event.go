@@ -80,7 +80,7 @@ func (r *Resolver) await(ctx context.Context, of logStream, after *string, waitM
 		return err
 	}
 	defer sub.Close()
-	sub.Start(start, nil, true)
+	sub.Start(start, true)
 	woken := make(chan struct{}, 1)
 	found, live, err := sub.CatchUp(ctx, func() {
 		select {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -17,6 +18,16 @@ import (
 	"github.com/paygraph/paygraph/payment"
 	"github.com/paygraph/paygraph/resolvers"
 )
+
+// countingNow counts the questions that are asked outside of snapshots, as subscribers do.
+func countingNow(asked *questions) func(*gateway) {
+	return func(g *gateway) { g.operations.Now = counted{never{g.operations.Now}, asked} }
+}
+
+// never ends.
+type never struct{ resolvers.Reads }
+
+func (never) Close() {}
 
 // counted counts the questions to a snapshot. Each is one SQL statement in the store.
 type counted struct {
@@ -265,4 +276,34 @@ func TestAQuerySeesOneMoment(t *testing.T) {
 func (c *client) customerOf(t *testing.T, account string) string {
 	t.Helper()
 	return text(c.must(t, `query ($id: ID!) { account(id: $id) { customer { id } } }`, vars{"id": account}), "account", "customer", "id")
+}
+
+// TestWhoResumesAsksLittle: thousands may come back at once.
+func TestWhoResumesAsksLittle(t *testing.T) {
+	t.Parallel()
+	asked := &questions{counts: map[string]int{}}
+	c := start(t, countingNow(asked)).merchant(t)
+	account := c.wallet(t, "10.00")
+	payment := c.make(t, "createPayment", vars{"amount": usd("1.00")})
+	activity, status := c.hear(t, activityOf, vars{"id": account}, ""), c.hear(t, statusOf, vars{"id": payment}, "")
+	atAccount, atPayment := activity.next().id, status.next().id
+	c.make(t, "confirmPayment", vars{"paymentId": payment, "source": vars{"accountId": account}})
+	activity.run(2, 2)
+	status.run(2, 2)
+	activity.end()
+	status.end()
+	for name, stream := range map[string]struct {
+		document, id, after string
+		questions           int
+	}{
+		"accountActivity": {strings.Replace(activityOf, "account {", "account @skip(if: true) {", 1), account, atAccount, 2},
+		"paymentStatus":   {strings.Replace(statusOf, "previousStatus payment { id status version }", "", 1), payment, atPayment, 2},
+	} {
+		asked.take()
+		c.hear(t, stream.document, vars{"id": stream.id}, stream.after).run(2, 2)
+		counts, sum := asked.take()
+		if sum == 0 || sum > stream.questions {
+			t.Errorf("%s: %d questions: %v", name, sum, counts)
+		}
+	}
 }

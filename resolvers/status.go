@@ -66,7 +66,11 @@ func (s *statusStream) read(ctx context.Context, after int64, limit int) ([]*eve
 			return nil, nil
 		}
 	}
-	return itemsOf(found, func(e *event.Event) *event.Item { return &event.Item{Number: int64(e.ObjectVersion), Event: e} }), err
+	return s.items(found), err
+}
+
+func (s *statusStream) items(of []*event.Event) []*event.Item {
+	return itemsOf(of, func(e *event.Event) *event.Item { return &event.Item{Number: int64(e.ObjectVersion), Event: e} })
 }
 
 func (s *statusStream) events(ctx context.Context, after int64, limit int) ([]*event.Event, error) {
@@ -74,13 +78,13 @@ func (s *statusStream) events(ctx context.Context, after int64, limit int) ([]*e
 	return slices.Concat(found...), err
 }
 
-// at is the event of a version, nil where there is none.
-func (s *statusStream) at(ctx context.Context, version int64) (*event.Event, error) {
-	found, err := s.events(ctx, version-1, 1)
+// from is the event of a version, nil where there is none, and what followed it.
+func (s *statusStream) from(ctx context.Context, version int64) (at *event.Event, later []*event.Event, err error) {
+	found, err := s.events(ctx, version-1, 1+event.CatchUpPage)
 	if err != nil || len(found) == 0 || int64(found[0].ObjectVersion) != version {
-		return nil, err
+		return nil, nil, err
 	}
-	return found[0], nil
+	return found[0], found[1:], nil
 }
 
 // current is the payment as it is, nil where there is none, with the event that made it so.
@@ -105,16 +109,17 @@ func (s *statusStream) begin(ctx context.Context, sub *event.Subscription, after
 	if by == nil {
 		return fmt.Errorf("payment %s has no event of its version %d", s.payment, number)
 	}
-	sub.Start(number, &event.Item{Number: number, Event: by, Object: current, Snapshot: true}, false)
+	sub.Start(number, false, &event.Item{Number: number, Event: by, Object: current, Snapshot: true})
 	return nil
 }
 
 // resume has a subscriber go on after a cursor, in a stream that reaches a number, with an event.
 func (s *statusStream) resume(ctx context.Context, sub *event.Subscription, after string, last int64, by *event.Event) error {
 	at := by
+	var later []*event.Event
 	number, err := s.position(after, hashLength, func(number int64) (mark []byte, err error) {
 		if number != last {
-			at, err = s.at(ctx, number)
+			at, later, err = s.from(ctx, number)
 		}
 		if at != nil {
 			mark = at.Hash[:hashLength]
@@ -124,7 +129,11 @@ func (s *statusStream) resume(ctx context.Context, sub *event.Subscription, afte
 	if err != nil {
 		return err
 	}
-	sub.Start(number, nil, true)
+	behind := len(later) == event.CatchUpPage
+	if s.principal.Kind == auth.Customer { // read asks whose they are
+		later, behind = nil, true
+	}
+	sub.Start(number, behind, s.items(later)...)
 	if isFinal(at) {
 		sub.Over()
 	}

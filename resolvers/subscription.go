@@ -155,12 +155,12 @@ func (r subscriptionResolver) Events(ctx context.Context, after *string, types [
 			if after == nil {
 				head, err := reads.Head(ctx, l.principal.Merchant)
 				if err == nil {
-					sub.Start(head.Sequence, nil, false)
+					sub.Start(head.Sequence, false)
 				}
 				return err
 			}
 			number, err := l.position(ctx, reads, after)
-			sub.Start(number, nil, true)
+			sub.Start(number, true)
 			return err
 		})
 	}, func(i *event.Item) (*event.Event, error) { return i.Event, nil })
@@ -179,7 +179,7 @@ func (r subscriptionResolver) AccountActivity(ctx context.Context, accountID str
 		Topic: event.Topic{Kind: event.OfAccount, Object: accountID},
 		Read: func(ctx context.Context, after int64, limit int) ([]*event.Item, error) {
 			found, err := r.entriesAfter(ctx, p, id, after, limit)
-			return itemsOf(found, func(e *ledger.Entry) *event.Item { return &event.Item{Number: e.AccountSequence, Object: e} }), err
+			return itemsOf(found, itemOf), err
 		},
 		Cursor: func(i *event.Item) string { return r.activityCursor(p, showActivity(id, i)) },
 	}
@@ -187,6 +187,8 @@ func (r subscriptionResolver) AccountActivity(ctx context.Context, accountID str
 		return r.start(ctx, p.Merchant, stream, func(sub *event.Subscription) error { return r.beginAccount(ctx, sub, id, after) })
 	}, func(i *event.Item) (*ledger.Activity, error) { return showActivity(id, i), nil })
 }
+
+func itemOf(e *ledger.Entry) *event.Item { return &event.Item{Number: e.AccountSequence, Object: e} }
 
 // entriesAfter are the entries of an account after a number, the oldest first: at most limit. Their numbers have no gaps.
 func (r *Resolver) entriesAfter(ctx context.Context, p auth.Principal, id ledger.AccountID, after int64, limit int) ([]*ledger.Entry, error) {
@@ -206,27 +208,28 @@ func (r *Resolver) beginAccount(ctx context.Context, sub *event.Subscription, id
 	if len(found) == 0 {
 		return ErrNotFound
 	}
-	read := func(number int64) (*ledger.Entry, error) {
-		at, err := r.entriesAfter(ctx, p, id, number-1, 1)
-		if err != nil || len(at) == 0 || at[0].AccountSequence != number {
-			return nil, err
+	read := func(number int64, more int) (at *ledger.Entry, later []*ledger.Entry, err error) { // the entry with a number, and those that follow
+		if later, err = r.entriesAfter(ctx, p, id, number-1, 1+more); len(later) > 0 && later[0].AccountSequence == number {
+			at, later = later[0], later[1:]
 		}
-		return at[0], nil
+		return at, later, err
 	}
-	number := found[0].Sequence
-	if after != nil {
-		number, err = r.activityCursors(p, id).position(*after, len(answer.UUID{}), func(number int64) ([]byte, error) {
-			e, err := read(number)
-			if err != nil || e == nil && number != 0 {
-				return nil, err
-			}
-			return entryMark(e), nil
-		}, func() (int64, error) { return found[0].Sequence, nil })
-		sub.Start(number, nil, true)
+	last := found[0].Sequence
+	if after == nil {
+		entry, _, err := read(last, 0)
+		sub.Start(last, false, &event.Item{Number: last, Object: entry, Snapshot: true})
 		return err
 	}
-	last, err := read(number)
-	sub.Start(number, &event.Item{Number: number, Object: last, Snapshot: true}, false)
+	var later []*ledger.Entry
+	number, err := r.activityCursors(p, id).position(*after, len(answer.UUID{}), func(number int64) ([]byte, error) {
+		entry, follow, err := read(number, event.CatchUpPage)
+		if err != nil || entry == nil && number != 0 {
+			return nil, err
+		}
+		later = follow
+		return entryMark(entry), nil
+	}, func() (int64, error) { return last, nil })
+	sub.Start(number, len(later) >= event.CatchUpPage, itemsOf(later, itemOf)...)
 	return err
 }
 

@@ -46,7 +46,7 @@ func listen(t *testing.T, h *storetest.House, p auth.Principal) *ear {
 	t.Cleanup(sub.Close)
 	head, err := h.Store.Head(t.Context(), p.Merchant)
 	must(t, err)
-	sub.Start(head.Sequence, nil, false)
+	sub.Start(head.Sequence, false)
 	e := &ear{t, make(chan int64, 10_000), head.Sequence}
 	woken := make(chan struct{}, 1)
 	_, live, err := sub.CatchUp(t.Context(), func() {

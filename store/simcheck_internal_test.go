@@ -62,7 +62,7 @@ func (w *world) listen(s *simSubscriber) {
 			return
 		}
 		defer sub.Close()
-		sub.Start(s.last, nil, true)
+		sub.Start(s.last, true)
 		w.follow(ctx, node, s, sub)
 	})
 	w.outside.Wait(5*time.Second+time.Duration(w.Rand.Int64N(int64(20*time.Second))), ended)

@@ -138,8 +138,11 @@ func (r *running) prepare(asked *request) (_ *operation, refused *requestError) 
 	return e.prepare(plan, principal, asked, nil)
 }
 
-// listen begins a subscription.
+// listen begins a subscription. A client that begins and ends them all the time waits for it, as it waits for its messages to be read.
 func (r *running) listen(op *operation) {
+	if r.socket.begins.Wait(r.ctx) != nil { // it has been ended meanwhile
+		return
+	}
 	sub, refused := r.socket.handler.engine.subscribe(r.ctx, op, nil)
 	switch {
 	case refused != nil && r.ctx.Err() != nil: // nobody waits for it any more, and a client that resumes is to do that

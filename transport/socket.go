@@ -46,6 +46,7 @@ const (
 	maxIDLength         = 256       // bytes of an operation's identifier
 	messageRate         = 500       // messages a second that are read from one socket for long; more have to wait
 	messageBurst        = 2 * maxOperations
+	beginRate           = 50              // subscriptions a second that begin on one socket for long; as many as it may have begin at once
 	closeWait           = 2 * controlTime // for a close frame of ours behind text that is stuck, and for the client's
 	socketReadBuffer    = 512             // bytes; longer messages are read past it
 	connectionAck       = `{"type":"connection_ack"}`
@@ -91,7 +92,8 @@ type socket struct {
 	ctx     context.Context
 	end     context.CancelFunc
 
-	pace *rate.Limiter // of the messages that are read
+	pace   *rate.Limiter // of the messages that are read
+	begins *rate.Limiter // of the subscriptions, whose beginning costs the database something
 
 	writing sync.Mutex // one message at a time
 
@@ -119,7 +121,8 @@ func (h *Handler) serveSocket(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return // it has answered
 	}
-	s := &socket{handler: h, ws: ws, line: conn.line, id: id, operations: map[string]*running{}, pace: rate.NewLimiter(messageRate, messageBurst)}
+	s := &socket{handler: h, ws: ws, line: conn.line, id: id, operations: map[string]*running{}}
+	s.pace, s.begins = rate.NewLimiter(messageRate, messageBurst), rate.NewLimiter(beginRate, maxOperations)
 	s.ctx, s.end = context.WithCancel(context.WithValue(context.Background(), requestIDKey{}, id))
 	ws.SetReadLimit(maxMessageSize)
 	ws.SetPingHandler(s.pinged)

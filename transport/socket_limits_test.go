@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -76,6 +77,45 @@ func TestWhoSendsTooFastWaits(t *testing.T) {
 	}
 	if took, least := time.Since(begun), (more-50)*time.Second/perSecond; took < least {
 		t.Errorf("it took %v, want %v at least", took, least)
+	}
+}
+
+// TestWhoBeginsTooManySubscriptionsWaits ends and begins them all the time: they begin in their time, and whatever else the socket has goes on.
+func TestWhoBeginsTooManySubscriptionsWaits(t *testing.T) {
+	t.Parallel()
+	const open, perSecond, more = transport.MaxOperations - 2, 50, 60
+	g := start(t)
+	g.events.Publish(1)
+	c := g.connect(t, "")
+	for i := range open {
+		c.send(subscribe(strconv.Itoa(i), `subscription { ticks }`))
+	}
+	if !within(patience, func() bool { return g.resolver.Calls.Load() == open }) {
+		t.Fatalf("%d have begun", g.resolver.Calls.Load())
+	}
+	begun := time.Now()
+	begins := func() int64 { return g.resolver.Calls.Load() - open }
+	for i := range more {
+		c.send(complete(strconv.Itoa(i)), subscribe(strconv.Itoa(i), `subscription { ticks }`))
+	}
+	c.send(subscribe("query", `{ hello }`))
+	if m := c.next(); m["id"] != "query" || m["type"] != "next" {
+		t.Errorf("a query gets %v", m)
+	}
+	c.next()
+	const atOnce = 4 // two that the socket may begin at once, the query, and one that is just beginning
+	if n, most := begins(), int64(atOnce+perSecond*time.Since(begun).Seconds()); n > most {
+		t.Errorf("%d have begun, and at most %d should have", n, most)
+	}
+	for i := range more { // they give up
+		c.send(complete(strconv.Itoa(i)))
+	}
+	c.send(subscribe("last", `subscription { latest { number } }`))
+	if m := c.next(); m["id"] != "last" || m["type"] != "next" {
+		t.Errorf("the last one gets %v", m)
+	}
+	if n, most := begins(), int64(atOnce+1+perSecond*time.Since(begun).Seconds()); n > most {
+		t.Errorf("with those who have given up %d have begun, and at most %d should have", n, most)
 	}
 }
 

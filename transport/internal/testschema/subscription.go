@@ -64,19 +64,17 @@ func (l *Log) subscribe(ctx context.Context, after *string, c course) (*event.Su
 	if err != nil {
 		return nil, err
 	}
-	var first *event.Item
+	var first []*event.Item
 	if after == nil {
 		from = l.last()
 		if c.snapshot && from > 0 {
-			items, err := l.read(ctx, from-1, 1)
-			if err != nil {
+			if first, err = l.read(ctx, from-1, 1); err != nil {
 				sub.Close()
 				return nil, err
 			}
-			first = items[0]
 		}
 	}
-	sub.Start(from, first, after != nil)
+	sub.Start(from, after != nil, first...)
 	return sub, nil
 }
 
