@@ -81,7 +81,14 @@ var disturbances = []disturbance{
 
 // filesSuffice holds the connections of disturbances against the limit of open files, which is the same for the bench and for the gateway.
 func (o options) filesSuffice(limit uint64) error {
-	needed := max(o.HalfOpen, o.Returning) + slices.Max(o.Clients) + otherFiles
+	var open int // with what is asked for
+	if o.measures(nameHalfOpen) || o.measures(nameKnocking) || o.measures(nameLeft) {
+		open = o.HalfOpen
+	}
+	if o.measures(nameStorm) || o.measures(nameLeft) {
+		open = max(open, o.Returning)
+	}
+	needed := open + slices.Max(o.Clients) + otherFiles
 	if limit < uint64(needed) {
 		return fmt.Errorf("%d open files are allowed, and %d needed for %d half-open sockets and %d subscribers: raise the limit (ulimit -n), or "+
 			"take fewer (--half-open, --returning)", limit, needed, o.HalfOpen, o.Returning)

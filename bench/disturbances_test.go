@@ -366,12 +366,15 @@ func TestADeadClientFindsOutThatItHasNoConnection(t *testing.T) {
 
 func TestTooFewOpenFilesAreRefused(t *testing.T) {
 	t.Parallel()
-	o := options{HalfOpen: 10_000, Returning: 2000, Clients: []int{64}}
+	o := options{HalfOpen: 10_000, Returning: 2000, Clients: []int{64}, Parts: allParts()}
 	if err := o.filesSuffice(11_064); err != nil {
 		t.Error(err)
 	}
 	if err := o.filesSuffice(11_063); err == nil || !strings.Contains(err.Error(), "ulimit -n") {
 		t.Errorf("one file too few: %v", err)
+	}
+	if o.Parts = []string{"storm"}; o.filesSuffice(3064) != nil || o.filesSuffice(3063) == nil {
+		t.Error("a storm alone does not need as many files as it has subscribers")
 	}
 }
 

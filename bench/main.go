@@ -121,8 +121,10 @@ func (o options) valid() error {
 		slices.Min(append(o.Clients, o.Runs, o.Readers, o.Merchants, o.Scale, o.Yardstick, o.Payers, o.Listeners)) < 1,
 		min(o.Slow, o.HalfOpen, o.Returning, o.Grown, o.Pairs, o.Timers) < 1:
 		return errors.New("--seconds, and all numbers of runs, clients, merchants, subscribers and of pgbench, must be positive")
-	case o.JSON && len(o.Parts) < len(parts):
+	case o.JSON && o.partial():
 		return errors.New("--json tells of whole scenarios: leave out --parts, or --json")
+	case o.partial() && !slices.Contains(o.Scenarios, nameSubscriptions) && !slices.Contains(o.Scenarios, nameDisturbances):
+		return fmt.Errorf("--parts are those of the scenarios %s and %s", nameSubscriptions, nameDisturbances)
 	case o.Accounts < fewestAccounts:
 		return fmt.Errorf("--accounts must be at least %d", fewestAccounts)
 	case !slices.Contains(o.Scenarios, nameDisturbances):

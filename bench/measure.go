@@ -137,6 +137,9 @@ func (b *bench) besideOpen(ctx context.Context, all *results, f *figure, perSeco
 	if err != nil {
 		return err
 	}
+	if y.p99Ms == 0 {
+		all.doubts = append(all.doubts, nameOpen+": in a round of pgbench no transaction came to an end after the lead")
+	}
 	f.PgbenchP99Ms, f.P99Ratio = y.p99Ms, quotient(f.P99Ms, y.p99Ms)
 	b.progress("%s: p99 %.2f times that of pgbench in open loop, %.1f ms", nameOpen, f.P99Ratio, f.PgbenchP99Ms)
 	return nil
@@ -158,6 +161,9 @@ func (b *bench) besideOne(ctx context.Context, all *results) error {
 		return err
 	}
 	f.Ratio = quotient(f.PerSecond, (before.tps+after.tps)/2)
+	if before.p50Ms == 0 || after.p50Ms == 0 {
+		all.doubts = append(all.doubts, nameSingle+": in a round of pgbench no transaction came to an end")
+	}
 	f.PgbenchP50Ms = (before.p50Ms + after.p50Ms) / 2
 	f.P50Ratio = quotient(f.P50Ms, f.PgbenchP50Ms)
 	all.figures[s.key] = append(all.figures[s.key], f)

@@ -22,6 +22,11 @@ func allParts() (options []string) {
 	return options
 }
 
+// partial says whether some part was not asked for.
+func (o options) partial() bool {
+	return slices.ContainsFunc(parts, func(p part) bool { return !slices.Contains(o.Parts, p.option) })
+}
+
 // measures says whether the part that a figure belongs to is asked for. What belongs to none always is.
 func (o options) measures(name string) bool {
 	i := slices.IndexFunc(parts, func(p part) bool { return p.name == name })

@@ -16,16 +16,23 @@ func TestWhatIsNotAskedForIsNotMeasured(t *testing.T) {
 	r.writeStreams(&b)
 	r.writeDisturbed(&b)
 	r.writeTargets(&b)
-	for _, p := range parts {
-		asked := p.name == nameStorm || p.name == nameIdle
-		for line := range strings.Lines(b.String()) {
-			if strings.Contains(line, p.name) && strings.Contains(line, "not measured") == asked {
+	lines := map[bool]int{}
+	for line := range strings.Lines(b.String()) {
+		for _, p := range parts {
+			if !strings.Contains(line, p.name) {
+				continue
+			}
+			asked := p.name == nameStorm || p.name == nameIdle
+			if lines[asked]++; strings.Contains(line, "not measured") == asked {
 				t.Errorf("%s, asked for: %v, but the report says %q", p.name, asked, line)
 			}
 		}
 	}
-	if text := b.String(); strings.Count(text, "not measured") < len(parts)-2 || strings.Contains(text, "MISSED") {
-		t.Errorf("the report says %s", text)
+	if lines[true] < 4 || lines[false] < len(parts)-2 || strings.Contains(b.String(), "MISSED") {
+		t.Errorf("%d lines about what was asked for, %d about what was not, in %s", lines[true], lines[false], b.String())
+	}
+	if o.measures(nameFlood) || !o.measures(nameStorm) || !o.measures(nameUniform) {
+		t.Error("it measures what was not asked for, or not what was")
 	}
 }
 

@@ -78,16 +78,12 @@ func (r *results) text() string {
 	return b.String()
 }
 
-// show prints a median, how far the runs were apart, and where there are enough of them their mean with its standard error.
+// show prints a median, how far the runs were apart, and their mean with its standard error.
 func (r *results) show(s span, format string) string {
 	if r.options.Runs == 1 {
 		return fmt.Sprintf(format, s.median)
 	}
-	text := fmt.Sprintf(format+" ("+format+"–"+format, s.median, s.least, s.most)
-	if r.options.Runs > 2 {
-		text += fmt.Sprintf("; mean "+format+" ± "+format, s.mean, s.error)
-	}
-	return text + ")"
+	return fmt.Sprintf(format+" ("+format+"–"+format+"; mean "+format+" ± "+format+")", s.median, s.least, s.most, s.mean, s.error)
 }
 
 func (r *results) writeFigures(b *strings.Builder) {
@@ -188,6 +184,9 @@ func (r *results) writeDoubts(b *strings.Builder) {
 	b.WriteString("\n")
 	for _, line := range r.failures {
 		b.WriteString("FAILED REQUESTS: " + line + "\n")
+	}
+	for _, line := range r.doubts {
+		b.WriteString("IN DOUBT: " + line + "\n")
 	}
 	if !r.cpuKnown() {
 		b.WriteString("Whether the machine was busy: not available on this system\n")

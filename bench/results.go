@@ -83,6 +83,7 @@ type results struct {
 	rounds   []roundUse
 	blaming  sync.Mutex // of failures, where several things are done at once
 	failures []string
+	doubts   []string // why figures may be wrong
 
 	streams   []streamFigures // of each run
 	disturbed []disturbedFigures

@@ -124,10 +124,10 @@ func (c *checker) readRecords(ctx context.Context, tx *sql.Tx, keys []string) er
 
 func (c *checker) readSomeRecords(ctx context.Context, tx *sql.Tx, keys []string) (found int, err error) {
 	array := "{" + strings.Join(keys, ",") + "}" // keys are letters, digits and hyphens
-	// LATERAL with LIMIT looks each key up, however large the planner takes the table for.
+	// LATERAL with OFFSET looks each key up, however large the planner takes the table for.
 	rows, err := tx.QueryContext(ctx, `SELECT i.key, coalesce(i.object_id, ''), i.refusal IS NOT NULL, coalesce(i.outcome_version, 0)
 		FROM unnest($2::text[]) asked CROSS JOIN LATERAL (SELECT key, object_id, refusal, outcome_version FROM idempotency
-			WHERE merchant_id = $1 AND owner = '' AND key = asked AND idempotency_place(owner, key) = idempotency_place('', asked) LIMIT 1) i`, c.merchant, array)
+			WHERE merchant_id = $1 AND owner = '' AND key = asked AND idempotency_place(owner, key) = idempotency_place('', asked) OFFSET 0) i`, c.merchant, array)
 	if err != nil {
 		return 0, err
 	}

@@ -201,7 +201,7 @@ func (s *soak) patiently(ctx context.Context, w *world, f *fault) (c *cycle, err
 			return nil, err
 		}
 		wrongs = append(wrongs, c.wrongs...)
-		if !c.missed && !c.few {
+		if !c.missed && !c.few || s.late() {
 			break
 		}
 	}

@@ -45,14 +45,14 @@ func TestAFrozenNode(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		fault faultproxy.Fault
-		held  int           // merchants
-		most  time.Duration // that another merchant waits
+		held  int // merchants
+		quick int // payments of another merchant in the two seconds for which the first waits: with that one it were none
 	}{
-		"that has the lock":          {at(faultproxy.SwallowAnswer, "lock"), 1, time.Second},
-		"that is about to load":      {at(faultproxy.SwallowRequest, "load"), 1, time.Second},
-		"that has loaded":            {at(faultproxy.SwallowAnswer, "load"), 1, time.Second},
-		"that is about to write":     {at(faultproxy.SwallowRequest, "write"), 1, time.Second},
-		"and as many as can hold it": {at(faultproxy.SwallowAnswer, "lock"), store.DefaultWriters, 10 * time.Second},
+		"that has the lock":          {at(faultproxy.SwallowAnswer, "lock"), 1, 5},
+		"that is about to load":      {at(faultproxy.SwallowRequest, "load"), 1, 5},
+		"that has loaded":            {at(faultproxy.SwallowAnswer, "load"), 1, 5},
+		"that is about to write":     {at(faultproxy.SwallowRequest, "write"), 1, 5},
+		"and as many as can hold it": {at(faultproxy.SwallowAnswer, "lock"), store.DefaultWriters, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -69,7 +69,11 @@ func TestAFrozenNode(t *testing.T) {
 			for _, m := range held {
 				all.Go(func() { m.pay(frozen, "1.00") })
 			}
-			<-struck
+			select {
+			case <-struck:
+			case <-time.After(30 * time.Second):
+				t.Fatal("the node did not come to this step")
+			}
 			begin := time.Now()
 			for _, m := range held {
 				all.Go(func() {
@@ -78,11 +82,18 @@ func TestAFrozenNode(t *testing.T) {
 					}
 				})
 			}
+			quick := 0
 			for time.Since(begin) < 2*time.Second {
-				if took := other.pay(h, "0.01"); took > c.most {
+				switch took := other.pay(h, "0.01"); {
+				case took > 10*time.Second:
 					t.Errorf("another merchant's payment took %v", took)
+				case took < time.Second:
+					quick++
 				}
 				time.Sleep(20 * time.Millisecond)
+			}
+			if quick < c.quick {
+				t.Errorf("another merchant has made %d payments within two seconds", quick)
 			}
 			all.Wait()
 			for _, m := range held {

@@ -112,7 +112,7 @@ func Migrate(ctx context.Context, dsn string, log *slog.Logger) error {
 // isDue says whether there is anything to do, and waits for nobody: so a node starts while another one makes an index.
 func isDue(ctx context.Context, db *sql.DB, provider *goose.Provider) (due bool, err error) {
 	var old, begun bool
-	err = db.QueryRowContext(ctx, "SELECT to_regclass('public.transaction') IS NOT NULL, to_regclass('public.goose_db_version') IS NOT NULL").Scan(&old, &begun)
+	err = db.QueryRowContext(ctx, "SELECT to_regclass('transaction') IS NOT NULL, to_regclass('goose_db_version') IS NOT NULL").Scan(&old, &begun)
 	switch {
 	case err != nil:
 		return false, err
@@ -128,12 +128,13 @@ func isDue(ctx context.Context, db *sql.DB, provider *goose.Provider) (due bool,
 func patiently(ctx context.Context, log *slog.Logger, migrate func() error) error {
 	var until time.Time
 	for {
+		begin := time.Now()
 		err := migrate()
 		refused, ok := errors.AsType[*pq.Error](err)
 		if !ok || refused.Code != pqerror.LockNotAvailable && refused.Code != pqerror.TRDeadlockDetected {
 			return err
 		}
-		if until.IsZero() {
+		if until.IsZero() || time.Since(begin) > migrationAgain { // it had its tables for a while, and was at work
 			until = time.Now().Add(migrationPatience)
 			log.InfoContext(ctx, "a migration waits for a table that others use", "error", err)
 		} else if time.Now().After(until) {
