@@ -182,7 +182,7 @@ func (a *app) handler(ctx context.Context, address string, g *gateway, services 
 	api := transport.New(transport.Config{
 		Schema: graph.NewExecutableSchema(graph.Config{Resolvers: &resolvers.Resolver{
 			Merchants: services.Merchants, Ledger: services.Ledger, Payments: services.Payments, Cursors: cursors,
-			Hub: g.store.Hub, Now: g.store,
+			Hub: g.store.Hub, Now: resolvers.Gathered(g.store),
 		}}),
 		Authenticate: func(ctx context.Context, token string) (auth.Principal, error) {
 			return issuer.Authenticate(ctx, "Bearer "+token)

@@ -12,7 +12,7 @@ import (
 
 const (
 	stormAccounts = 16 // a merchant's first, which nobody else pays while there is a storm: each of their entries is the storm's
-	stormShare    = 5  // a storm comes once in this part of a round's length
+	stormShare    = 2  // a storm comes once in this part of a round's length
 
 	passes = time.Minute // without another of them back: the gateway lets few read at once, and one that collects all the time is slow
 )

@@ -9,6 +9,12 @@ import (
 	"github.com/paygraph/paygraph/ledger"
 )
 
+// Current is a payment with the event that made it what it is, both as of one moment.
+type Current struct {
+	Payment *Payment
+	By      *event.Event // nil: there is none, which is a defect
+}
+
 // StatusEvent is how a payment stands after one of its events.
 type StatusEvent struct {
 	Event    *event.Event

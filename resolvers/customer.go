@@ -153,22 +153,24 @@ func (r customerReads) Payments(ctx context.Context, m merchant.ID, ids []string
 	}), err
 }
 
-func (r customerReads) CurrentPayment(ctx context.Context, m merchant.ID, id string) (*payment.Payment, *event.Event, error) {
-	found, by, _, err := r.currentPayment(ctx, m, id)
-	return found, by, err
+func (r customerReads) CurrentPayments(ctx context.Context, m merchant.ID, ids []string) ([]payment.Current, error) {
+	found, _, err := r.currentPayments(ctx, m, ids)
+	return found, err
 }
 
-// currentPayment says, too, which of the payment's accounts are the customer's.
-func (r customerReads) currentPayment(ctx context.Context, m merchant.ID, id string) (_ *payment.Payment, _ *event.Event, own map[ledger.AccountID]bool, _ error) {
-	found, by, err := r.all.CurrentPayment(ctx, m, id)
-	if found == nil || err != nil {
-		return nil, nil, nil, err
+// currentPayments says, too, which of the payments' accounts are the customer's.
+func (r customerReads) currentPayments(ctx context.Context, m merchant.ID, ids []string) (found []payment.Current, own map[ledger.AccountID]bool, err error) {
+	if found, err = r.all.CurrentPayments(ctx, m, ids); err != nil {
+		return nil, nil, err
 	}
-	own, err = r.own(ctx, m, []ledger.AccountID{answer.Or(found.SourceAccountID), answer.Or(found.DestinationAccountID)})
-	if len(own) == 0 || err != nil {
-		return nil, nil, nil, err
+	var between []ledger.AccountID
+	for _, c := range found {
+		between = append(between, answer.Or(c.Payment.SourceAccountID), answer.Or(c.Payment.DestinationAccountID))
 	}
-	return found, by, own, nil
+	own, err = r.own(ctx, m, between)
+	return slices.DeleteFunc(found, func(c payment.Current) bool {
+		return !own[answer.Or(c.Payment.SourceAccountID)] && !own[answer.Or(c.Payment.DestinationAccountID)]
+	}), own, err
 }
 
 // ListPayments does not filter by others either, which would tell who the other side of a payment is.

@@ -68,7 +68,7 @@ func startAt(t *testing.T, house *storetest.House, changes ...func(*gateway)) *g
 	g.Server = httptest.NewServer(transport.New(transport.Config{
 		Schema: graph.NewExecutableSchema(graph.Config{Resolvers: &resolvers.Resolver{
 			Merchants: house.Merchants, Ledger: house.Ledger, Payments: house.Payments, Cursors: cursors,
-			Hub: house.Store.Hub, Now: g.operations.Now,
+			Hub: house.Store.Hub, Now: resolvers.Gathered(g.operations.Now),
 		}}),
 		Authenticate: g.authenticate,
 		PresentError: resolvers.PresentError,

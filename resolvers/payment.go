@@ -16,7 +16,7 @@ import (
 
 type paymentReads interface {
 	Payments(ctx context.Context, m merchant.ID, ids []string) ([]*payment.Payment, error)
-	CurrentPayment(ctx context.Context, m merchant.ID, id string) (*payment.Payment, *event.Event, error)
+	CurrentPayments(ctx context.Context, m merchant.ID, ids []string) ([]payment.Current, error)
 	ListPayments(ctx context.Context, m merchant.ID, f payment.Filter, s answer.Slice) ([]*payment.Payment, error)
 	PaymentTransactions(ctx context.Context, m merchant.ID, payments []string, after answer.UUID, limit int) ([][]*ledger.Transaction, error)
 	PaymentEvents(ctx context.Context, m merchant.ID, payments []string, after int64, limit int) ([][]*event.Event, error)

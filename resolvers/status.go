@@ -88,12 +88,17 @@ func (s *statusStream) from(ctx context.Context, version int64) (at *event.Event
 }
 
 // current is the payment as it is, nil where there is none, with the event that made it so.
-func (s *statusStream) current(ctx context.Context) (found *payment.Payment, by *event.Event, err error) {
+func (s *statusStream) current(ctx context.Context) (_ *payment.Payment, by *event.Event, err error) {
+	var found []payment.Current
 	if c, is := s.reads.(customerReads); is {
-		found, by, s.own, err = c.currentPayment(ctx, s.principal.Merchant, s.payment)
-		return found, by, err
+		found, s.own, err = c.currentPayments(ctx, s.principal.Merchant, []string{s.payment})
+	} else {
+		found, err = s.reads.CurrentPayments(ctx, s.principal.Merchant, []string{s.payment})
 	}
-	return s.reads.CurrentPayment(ctx, s.principal.Merchant, s.payment)
+	if len(found) == 0 || err != nil {
+		return nil, nil, err
+	}
+	return found[0].Payment, found[0].By, nil
 }
 
 // begin finds the payment, and where its subscriber begins.

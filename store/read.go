@@ -183,6 +183,17 @@ func (v *view) ask(ctx context.Context, text string, visit func([]byte) error, a
 
 // some finds objects by their identifiers, in any order.
 func some[T any](ctx context.Context, r Reads, m merchant.ID, prefix answer.Prefix, ids []string, text string, scan func(scanner) (*T, error)) ([]*T, error) {
+	wanted := identifiers(prefix, ids)
+	if wanted.count == 0 {
+		return nil, nil
+	}
+	var found []*T
+	err := r.query(ctx, text, collect(&found, scan), uuidOf(m), wanted.wire())
+	return found, err
+}
+
+// identifiers are those that are some with a prefix: the others find nothing.
+func identifiers(prefix answer.Prefix, ids []string) array {
 	wanted := array{oid: oidUUID}
 	wanted.reset()
 	for _, id := range ids {
@@ -190,12 +201,7 @@ func some[T any](ctx context.Context, r Reads, m merchant.ID, prefix answer.Pref
 			wanted.uuid(u)
 		}
 	}
-	if wanted.count == 0 {
-		return nil, nil
-	}
-	var found []*T
-	err := r.query(ctx, text, collect(&found, scan), uuidOf(m), wanted.wire())
-	return found, err
+	return wanted
 }
 
 // collect visits rows and appends what scan makes of each: nothing where it returns nil, for a row that is part of the object before.

@@ -47,25 +47,26 @@ func (r Reads) Payments(ctx context.Context, m merchant.ID, ids []string) ([]*pa
 	return some(ctx, r, m, answer.PaymentPrefix, ids, paymentsByID, scanPayment)
 }
 
-// CurrentPayment finds a payment with the event that made it what it is, both as of one moment.
-func (r Reads) CurrentPayment(ctx context.Context, m merchant.ID, id string) (found *payment.Payment, by *event.Event, err error) {
-	u, err := answer.Decode(answer.PaymentPrefix, id)
-	if err != nil {
-		return nil, nil, nil //nolint:nilerr // an identifier that is none finds nothing
+// CurrentPayments finds payments with the events that made them what they are.
+func (r Reads) CurrentPayments(ctx context.Context, m merchant.ID, ids []string) (found []payment.Current, err error) {
+	wanted := identifiers(answer.PaymentPrefix, ids)
+	if wanted.count == 0 {
+		return nil, nil
 	}
-	err = r.source.values(ctx, currentPayment, func(value []byte) error {
+	err = r.source.values(ctx, currentPayments, func(value []byte) (err error) {
+		var c payment.Current
 		rows := packedRows{value}
-		if found, err = scanPayment(rows.scan); err != nil || len(rows.rest) == 0 { // verify finds an event that is not there
-			return err
+		if c.Payment, err = scanPayment(rows.scan); err == nil && len(rows.rest) > 0 { // verify finds an event that is not there
+			c.By, err = scanEvent(rows.scan)
 		}
-		by, err = scanEvent(rows.scan)
+		found = append(found, c)
 		return err
-	}, uuidOf(m), u.String())
-	return found, by, err
+	}, uuidOf(m), wanted.wire())
+	return found, err
 }
 
-var currentPayment = `SELECT record_send(p) || coalesce(record_send(e), '') FROM ` +
-	part(paymentColumns, `payment`, `p`, `p.id = $2`, `LIMIT 1`) + ` LEFT JOIN LATERAL ` +
+var currentPayments = `SELECT record_send(p) || coalesce(record_send(e), '')` + each +
+	lateral(paymentColumns, `payment`, `p`, `p.id = u.id`, `LIMIT 1`) + ` LEFT JOIN LATERAL ` +
 	part(eventColumns, `event`, `e`, `e.object_id = p.id AND e.object_version = p.version`, `LIMIT 1`) + ` ON true`
 
 // Events finds events by their identifiers.

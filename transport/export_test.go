@@ -11,16 +11,20 @@ const MaxOperations = maxOperations
 
 // HoldTurns takes all turns of subscribers, so that none can read, until it is told to let them go.
 func (h *Handler) HoldTurns() (letGo func()) {
-	taken := h.engine.turns.taken
-	for range cap(taken) {
-		taken <- struct{}{}
-	}
+	t := h.engine.turns
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.taken += t.most
 	return func() {
-		for range cap(taken) {
-			<-taken
-		}
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.taken -= t.most
+		t.begin()
 	}
 }
 
-// Turns is how many subscribers read at once.
-func (h *Handler) Turns() int { return cap(h.engine.turns.taken) }
+// PartySize is how many subscribers share a turn.
+const PartySize = partySize
+
+// Turns is how many parties of subscribers read at once.
+func (h *Handler) Turns() int { return h.engine.turns.most }

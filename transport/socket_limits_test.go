@@ -87,13 +87,13 @@ func TestWhoBeginsTooManySubscriptionsWaits(t *testing.T) {
 	g := start(t)
 	g.events.Publish(1)
 	c := g.connect(t, "")
+	begun := time.Now()
 	for i := range open {
 		c.send(subscribe(strconv.Itoa(i), `subscription { ticks }`))
 	}
 	if !within(patience, func() bool { return g.resolver.Calls.Load() == open }) {
 		t.Fatalf("%d have begun", g.resolver.Calls.Load())
 	}
-	begun := time.Now()
 	begins := func() int64 { return g.resolver.Calls.Load() - open }
 	for i := range more {
 		c.send(complete(strconv.Itoa(i)), subscribe(strconv.Itoa(i), `subscription { ticks }`))

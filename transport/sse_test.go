@@ -378,7 +378,7 @@ func TestTokenThatEndsBeforeATurn(t *testing.T) {
 // TestAStormLeavesTurnsToOtherMerchants: a subscriber begins although many of another merchant came before.
 func TestAStormLeavesTurnsToOtherMerchants(t *testing.T) {
 	t.Parallel()
-	const many = 100
+	const many = 250
 	begun := make(chan string, many+1)
 	g := start(t, func(c *transport.Config) {
 		c.Authenticate = func(_ context.Context, token string) (auth.Principal, error) {
@@ -409,7 +409,7 @@ func TestAStormLeavesTurnsToOtherMerchants(t *testing.T) {
 	for <-begun != "mer_other" {
 		before++
 	}
-	if most := 4 * g.handler.Turns(); before > most {
+	if most := transport.PartySize * g.handler.Turns(); before > most {
 		t.Errorf("%d of the storm began before it, more than %d", before, most)
 	}
 }

@@ -12,12 +12,103 @@ import (
 	"github.com/paygraph/paygraph/answer"
 )
 
+// newTurnsOfOneEach are turns that nobody shares.
+func newTurnsOfOneEach(n int) *turns {
+	t := newTurnsOf(n)
+	t.party = 1
+	return t
+}
+
+// TestTurnsAreShared by those of a merchant who wait, so that a crowd needs few of them; and those of others come between.
+func TestTurnsAreShared(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const many = 10 * partySize
+		turns := newTurnsOf(1)
+		done, err := turns.take(t.Context(), "mer_first")
+		if err != nil {
+			t.Fatal(err)
+		}
+		begun := make(chan answer.MerchantID, many+2)
+		over := make(chan struct{}, many+2)
+		read := func(m answer.MerchantID) {
+			done, err := turns.take(t.Context(), m)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			begun <- m
+			time.Sleep(time.Millisecond)
+			done()
+			over <- struct{}{}
+		}
+		for range many {
+			go read("A")
+		}
+		synctest.Wait()
+		go read("B")
+		synctest.Wait()
+		start := time.Now()
+		done()
+		synctest.Wait()
+		if n := len(begun); n != 0 && n != partySize { // after the first one's rest
+			t.Errorf("%d share a turn", n)
+		}
+		for len(begun) < partySize {
+			time.Sleep(10 * time.Microsecond)
+			synctest.Wait()
+		}
+		for range partySize {
+			if m := <-begun; m != "A" {
+				t.Errorf("%s is among those who came first", m)
+			}
+		}
+		if m := <-begun; m != "B" {
+			t.Errorf("%s came after them", m)
+		}
+		for range many + 1 {
+			<-over
+		}
+		// Each of the eleven turns takes a millisecond, and rests for at most three times as long as it took by the share of a crowd that waits.
+		if took, most := time.Since(start), 11*time.Millisecond+11*restShare*time.Millisecond*many/crowd; took > most {
+			t.Errorf("all had begun after %v, want %v at most", took, most)
+		}
+		turns.wantNobody(t)
+	})
+}
+
+// TestATurnIsOverWithItsLast: who is quick does not end it for those who share it.
+func TestATurnIsOverWithItsLast(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		turns := newTurnsOf(1)
+		done, err := turns.take(t.Context(), "A")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n := range 3 {
+			go turns.read(t, "A", time.Duration(n+1)*10*time.Millisecond)
+		}
+		synctest.Wait()
+		go func() {
+			time.Sleep(time.Millisecond)
+			done()
+		}()
+		start := time.Now()
+		turns.read(t, "B", 0)
+		if took := time.Since(start); took < 31*time.Millisecond || took > 35*time.Millisecond {
+			t.Errorf("the next turn began after %v", took)
+		}
+		turns.wantNobody(t)
+	})
+}
+
 // TestAStormOfOneMerchantLeavesTurnsToOthers: two thousand subscribers of a merchant stand there before one of another.
 func TestAStormOfOneMerchantLeavesTurnsToOthers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const many, reads = 2000, 10 * time.Millisecond
-		turns := newTurnsOf(1) // as on two cores
+		turns := newTurnsOfOneEach(1) // as on two cores
 		begun := make(chan answer.MerchantID, many+1)
 		read := func(m answer.MerchantID) {
 			done, err := turns.take(t.Context(), m)
@@ -65,7 +156,7 @@ func TestRestsAreForACrowd(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				turns := newTurnsOf(1)
+				turns := newTurnsOfOneEach(1)
 				start, left := time.Now(), make(chan struct{}, want.together)
 				for range want.together {
 					go func() {
@@ -94,7 +185,7 @@ func TestRestsAreForACrowd(t *testing.T) {
 func TestMerchantsComeInTurn(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		turns := newTurnsOf(1)
+		turns := newTurnsOfOneEach(1)
 		done, err := turns.take(t.Context(), "mer_first")
 		if err != nil {
 			t.Fatal(err)
@@ -126,7 +217,7 @@ func TestMerchantsComeInTurn(t *testing.T) {
 func TestTurnsOfThoseWhoGo(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		turns := newTurnsOf(1)
+		turns := newTurnsOfOneEach(1)
 		done, err := turns.take(t.Context(), "mer_1")
 		if err != nil {
 			t.Fatal(err)
@@ -154,8 +245,8 @@ func TestTurnsOfThoseWhoGo(t *testing.T) {
 				t.Error("who has gone has a turn")
 			}
 		}
-		if len(turns.taken) != 0 || len(turns.queues) != 0 {
-			t.Errorf("%d turns and %d queues are left", len(turns.taken), len(turns.queues))
+		if turns.taken != 0 || len(turns.queues) != 0 {
+			t.Errorf("%d turns and %d queues are left", turns.taken, len(turns.queues))
 		}
 	})
 }
@@ -164,7 +255,7 @@ func TestTurnsOfThoseWhoGo(t *testing.T) {
 func TestASlowTurnHoldsUpFew(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		turns := newTurnsOf(1)
+		turns := newTurnsOfOneEach(1)
 		over := make(chan struct{})
 		go func() {
 			turns.read(t, "mer_slow", 10*time.Second)
@@ -201,7 +292,7 @@ func TestSlowTurnsAreBounded(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				const all, reads = 100, 10 * time.Second
-				turns := newTurnsOf(2)
+				turns := newTurnsOfOneEach(2)
 				var mu sync.Mutex
 				now, most, had := 0, 0, 0
 				count := func(more int) {
@@ -238,7 +329,7 @@ func TestSlowTurnsAreBounded(t *testing.T) {
 func TestAMerchantWhoseReadsAreSlowHoldsUpItself(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		turns := newTurnsOf(1)
+		turns := newTurnsOfOneEach(1)
 		for range 20 {
 			go turns.read(t, "mer_slow", 10*time.Second)
 		}
@@ -272,7 +363,7 @@ func (t *turns) wantNobody(tb testing.TB) {
 	tb.Helper()
 	time.Sleep(longestTurn + longestRest)
 	synctest.Wait()
-	if len(t.taken) != 0 || len(t.slow) != 0 || len(t.queues) != 0 || t.waiting != 0 {
-		tb.Errorf("%d turns, %d slow ones, %d queues and %d who wait are left", len(t.taken), len(t.slow), len(t.queues), t.waiting)
+	if t.taken != 0 || t.slow != 0 || len(t.queues) != 0 || t.waiting != 0 {
+		tb.Errorf("%d turns, %d slow ones, %d queues and %d who wait are left", t.taken, t.slow, len(t.queues), t.waiting)
 	}
 }
