@@ -30,19 +30,28 @@ func clientOf(t *testing.T, p *program, id, secret string) *client {
 	if status != http.StatusOK {
 		t.Fatalf("no token for %s: %d", id, status)
 	}
-	return &client{url: p.url, token: token, http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 500}}}
+	return clientAt(p.url, token)
+}
+
+func clientAt(url, token string) *client {
+	return &client{url: url, token: token, http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 500}}}
 }
 
 // tokenFor asks for a token.
 func tokenFor(t *testing.T, p *program, id, secret string) (token string, status int) {
 	t.Helper()
-	form := url.Values{"grant_type": {"client_credentials"}}.Encode()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, p.url+"/oauth2/token", strings.NewReader(form))
+	return tokenBy(t, p, url.Values{"client_id": {id}, "client_secret": {secret}})
+}
+
+// tokenBy asks for a token with the parameters that show who asks.
+func tokenBy(t *testing.T, p *program, form url.Values) (token string, status int) {
+	t.Helper()
+	form.Set("grant_type", "client_credentials")
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, p.url+"/oauth2/token", strings.NewReader(form.Encode()))
 	if err != nil {
 		t.Fatal(err)
 	}
 	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	request.SetBasicAuth(id, secret)
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		t.Fatal(err)

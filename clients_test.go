@@ -5,29 +5,23 @@ package main
 import (
 	"bufio"
 	"context"
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/paygraph/paygraph/store/storetest"
 )
 
 // TestRealClientsFollowAPayment needs Node and npm's registry. The libraries that applications use follow a payment of the demo, on a network
 // that is cut.
 func TestRealClientsFollowAPayment(t *testing.T) {
 	t.Parallel()
-	scripts := t.TempDir() // package transport's test installs in theirs
-	for _, name := range []string{".npmrc", "package.json", "package-lock.json", "stage.mjs", "payment.mjs"} {
-		if err := os.WriteFile(filepath.Join(scripts, name), []byte(text(t, "transport/clients/"+name)), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	install := exec.CommandContext(t.Context(), "npm", "ci", "--no-audit", "--no-fund")
-	install.Dir = scripts
-	if out, err := install.CombinedOutput(); err != nil {
-		t.Fatalf("npm ci: %v\n%s", err, out)
-	}
+	scripts := installed(t, "stage.mjs", "payment.mjs")
 	p := serve(t, nil, "--data-dir", usedFolder(t))
 	c := demoClient(t, p)
 	from, to := c.twoWallets(t)
@@ -40,6 +34,51 @@ func TestRealClientsFollowAPayment(t *testing.T) {
 			f.drive(scripts)
 		})
 	}
+}
+
+// TestARealClientSignsIn needs Node and npm's registry. The library that applications use finds the token endpoint, and signs.
+func TestARealClientSignsIn(t *testing.T) {
+	t.Parallel()
+	scripts := installed(t, "signin.mjs")
+	database := []string{"DATABASE_URL=" + storetest.Empty(t)}
+	output(t, database, "migrate")
+	p := serve(t, database)
+	merchant := makeMerchant(t, database).MerchantID
+	b := newBackend(t, scripts, "public.pem")
+	var made madeCredential
+	decode(t, output(t, database, "credential", "create", "--merchant", merchant, "--keys", b.file, "--json"), &made)
+	der, err := x509.MarshalPKCS8PrivateKey(b.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private := filepath.Join(scripts, "private.pem")
+	if err := os.WriteFile(private, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // each time by a new assertion
+		script := exec.CommandContext(t.Context(), "node", "signin.mjs", p.url, made.ClientID, private)
+		script.Dir = scripts
+		if out, err := script.CombinedOutput(); err != nil || strings.TrimSpace(string(out)) != merchant {
+			t.Errorf("%v: %s", err, out)
+		}
+	}
+}
+
+// installed is a folder with some scripts and what they need: package transport's test installs in theirs.
+func installed(t *testing.T, scripts ...string) (folder string) {
+	t.Helper()
+	folder = t.TempDir()
+	for _, name := range append(scripts, ".npmrc", "package.json", "package-lock.json") {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(text(t, "transport/clients/"+name)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	install := exec.CommandContext(t.Context(), "npm", "ci", "--no-audit", "--no-fund")
+	install.Dir = folder
+	if out, err := install.CombinedOutput(); err != nil {
+		t.Fatalf("npm ci: %v\n%s", err, out)
+	}
+	return folder
 }
 
 // followed is a payment that a script follows, and what the script may wish for.

@@ -1,13 +1,16 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -15,6 +18,7 @@ import (
 
 	"github.com/paygraph/paygraph/answer"
 	"github.com/paygraph/paygraph/auth"
+	"github.com/paygraph/paygraph/graph"
 	"github.com/paygraph/paygraph/merchant"
 	"github.com/paygraph/paygraph/money"
 	"github.com/paygraph/paygraph/payment"
@@ -123,13 +127,16 @@ func (c merchantList) Run(ctx context.Context, a *app) error {
 
 type credentialCommand struct {
 	Create credentialCreate `cmd:"" help:"Add a credential to a merchant. Its secret is shown once."`
-	Revoke credentialRevoke `cmd:"" help:"End a credential: it gets no more tokens."`
+	Keys   credentialKeys   `cmd:"" help:"Change the public keys of a credential that has some."`
+	Sign   credentialSign   `cmd:"" help:"Say how a credential's client signs its requests, and which mutations take a signed one."`
+	Revoke credentialRevoke `cmd:"" help:"End a credential: it gets no more tokens, and those it has are refused within seconds."`
 }
 
 type credentialCreate struct {
 	Merchant merchant.ID `required:"" help:"Whose backend it is for." placeholder:"ID"`
 	Name     string      `help:"What it is for, for people."`
 	Scope    []string    `help:"A scope that its tokens may have; can be given again. Without any: all of them."`
+	Keys     string      `type:"existingfile" help:"Public keys to sign in with instead of a secret: PEM, or JSON Web Keys." placeholder:"FILE"`
 	JSON     bool        `help:"Print JSON."`
 }
 
@@ -146,10 +153,16 @@ func (c credentialCreate) Run(ctx context.Context, a *app) error {
 	if err := checkName("a credential's name", c.Name); err != nil {
 		return err
 	}
-	secret, hash := auth.NewSecret()
 	made := auth.Credential{
-		ClientID: "pgc_" + strings.ToLower(rand.Text()), Merchant: c.Merchant, SecretHash: hash, Scopes: scopes,
+		ClientID: "pgc_" + strings.ToLower(rand.Text()), Merchant: c.Merchant, Scopes: scopes,
 		CreatedAt: time.Now().UTC().Truncate(time.Microsecond), Name: c.Name,
+	}
+	var secret string
+	var err error
+	if c.Keys == "" {
+		secret, made.SecretHash = auth.NewSecret()
+	} else if made.Keys, err = readKeys(c.Keys); err != nil {
+		return err
 	}
 	return a.administer(ctx, func(admin *store.Admin) error {
 		if err := admin.CreateCredential(ctx, made); errors.Is(err, store.ErrNoMerchant) {
@@ -157,9 +170,135 @@ func (c credentialCreate) Run(ctx context.Context, a *app) error {
 		} else if err != nil {
 			return err
 		}
-		return show(a.stdout, c.JSON, credentialJSON{made.ClientID, secret, c.Merchant, c.Name, scopes, made.CreatedAt},
+		shown := credentialJSON{made.ClientID, secret, made.Keys.IDs(), c.Merchant, c.Name, scopes, made.CreatedAt}
+		if secret == "" {
+			return show(a.stdout, c.JSON, shown, "client id      %s\nkeys           %s\nscopes         %s\n", made.ClientID, strings.Join(shown.KeyIDs, " "), scopes)
+		}
+		return show(a.stdout, c.JSON, shown,
 			"client id      %s\nclient secret  %s  (it is not shown again)\nscopes         %s\n", made.ClientID, secret, scopes)
 	})
+}
+
+// readKeys reads a file of public keys.
+func readKeys(file string) (auth.ClientKeys, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return auth.ClientKeys{}, err
+	}
+	keys, err := auth.ParseClientKeys(text)
+	if err != nil {
+		err = fmt.Errorf("%s: %w", file, err)
+	}
+	return keys, err
+}
+
+type credentialKeys struct {
+	ClientID string `arg:"" help:"The credential's client id."`
+	File     string `arg:"" type:"existingfile" help:"All its public keys from now on: PEM, or JSON Web Keys."`
+}
+
+// Run changes a credential's keys: to change from one to another without a pause, both are named for a while.
+func (c credentialKeys) Run(ctx context.Context, a *app) error {
+	keys, err := readKeys(c.File)
+	if err != nil {
+		return err
+	}
+	return a.administer(ctx, func(admin *store.Admin) error {
+		switch err := admin.SetCredentialKeys(ctx, c.ClientID, keys); {
+		case errors.Is(err, auth.ErrUnknownCredential):
+			return fmt.Errorf("there is no credential %s", c.ClientID)
+		case errors.Is(err, store.ErrHasSecret):
+			return fmt.Errorf("%s has a secret: make a credential with --keys, and revoke this one", c.ClientID)
+		case err != nil:
+			return err
+		}
+		_, err := fmt.Fprintf(a.stdout, "%s signs in with %s.\n", c.ClientID, strings.Join(keys.IDs(), " "))
+		return err
+	})
+}
+
+type credentialSign struct {
+	Add     signAdd     `cmd:"" help:"Add a key: a new secret, which is shown once, or the public half of an Ed25519 key."`
+	Remove  signRemove  `cmd:"" help:"Take a key away."`
+	Require signRequire `cmd:"" help:"Say which mutations take a signed request."`
+}
+
+type signAdd struct {
+	ClientID string `arg:"" help:"The credential's client id."`
+	Public   string `type:"existingfile" help:"The public half of an Ed25519 key, in PEM or as a JSON Web Key. Without it a secret is made." placeholder:"FILE"`
+	JSON     bool   `help:"Print JSON."`
+}
+
+// Run adds a key and prints it.
+func (c signAdd) Run(ctx context.Context, a *app) error {
+	key := auth.NewRequestSecret("sig_" + strings.ToLower(rand.Text()))
+	if c.Public != "" {
+		text, err := os.ReadFile(c.Public)
+		if err != nil {
+			return err
+		}
+		if key, err = auth.ParseRequestKey(text); err != nil {
+			return fmt.Errorf("%s: %w", c.Public, err)
+		}
+	}
+	return a.changeSigning(ctx, c.ClientID, func(s *auth.Signing) error { return s.Add(key) }, func() error {
+		shown := requestKeyJSON{key.ID, key.Secret}
+		if key.Secret == nil {
+			return show(a.stdout, c.JSON, shown, "key id  %s\n", key.ID)
+		}
+		return show(a.stdout, c.JSON, shown, "key id  %s\nsecret  %s  (base64; it is not shown again)\n", key.ID, base64.StdEncoding.EncodeToString(key.Secret))
+	})
+}
+
+type signRemove struct {
+	ClientID string `arg:"" help:"The credential's client id."`
+	KeyID    string `arg:"" help:"The key's identifier."`
+}
+
+// Run takes a key away.
+func (c signRemove) Run(ctx context.Context, a *app) error {
+	return a.changeSigning(ctx, c.ClientID, func(s *auth.Signing) error { return s.Remove(c.KeyID) }, func() error {
+		_, err := fmt.Fprintf(a.stdout, "Within %s nothing is taken that %s has signed.\n", auth.CredentialAge, c.KeyID)
+		return err
+	})
+}
+
+type signRequire struct {
+	ClientID  string   `arg:"" help:"The credential's client id."`
+	Mutations []string `arg:"" optional:"" help:"All that take a signed request: createPayment, or '*' for each there is. Without any: none does."`
+}
+
+// Run says what takes a signed request.
+func (c signRequire) Run(ctx context.Context, a *app) error {
+	known := graph.NewExecutableSchema(graph.Config{}).Schema().Mutation.Fields
+	for _, name := range c.Mutations {
+		if name != auth.AllMutations && known.ForName(name) == nil {
+			return fmt.Errorf("there is no mutation %s", name)
+		}
+	}
+	return a.changeSigning(ctx, c.ClientID, func(s *auth.Signing) error { return s.Require(c.Mutations) }, func() error {
+		_, err := fmt.Fprintf(a.stdout, "Within seconds %s signs: %s.\n", c.ClientID, cmp.Or(strings.Join(c.Mutations, " "), "nothing"))
+		return err
+	})
+}
+
+// changeSigning changes how a credential's client signs, and tells.
+func (a *app) changeSigning(ctx context.Context, clientID string, change func(*auth.Signing) error, tell func() error) error {
+	return a.administer(ctx, func(admin *store.Admin) error {
+		err := admin.ChangeSigning(ctx, clientID, change)
+		switch {
+		case errors.Is(err, auth.ErrUnknownCredential):
+			return fmt.Errorf("there is no credential %s", clientID)
+		case err != nil:
+			return err
+		}
+		return tell()
+	})
+}
+
+type requestKeyJSON struct {
+	KeyID  string `json:"keyId"`
+	Secret []byte `json:"secret,omitempty"` // in base64
 }
 
 type credentialRevoke struct {
@@ -174,7 +313,24 @@ func (c credentialRevoke) Run(ctx context.Context, a *app) error {
 		} else if err != nil {
 			return err
 		}
-		_, err := fmt.Fprintf(a.stdout, "%s gets no more tokens; those that it has are good until they end.\n", c.ClientID)
+		_, err := fmt.Fprintf(a.stdout, "%s gets no more tokens; those that it has are refused within seconds.\n", c.ClientID)
+		return err
+	})
+}
+
+type signingKeyCommand struct {
+	Rotate signingKeyRotate `cmd:"" help:"Add a key that takes over a while later; the old one stays good until its last token has ended."`
+}
+
+type signingKeyRotate struct{}
+
+// Run adds a key. Two that run at once add one.
+func (signingKeyRotate) Run(ctx context.Context, a *app) error {
+	return a.administer(ctx, func(admin *store.Admin) error {
+		if err := auth.RotateKeys(ctx, admin, time.Now()); err != nil {
+			return err
+		}
+		_, err := fmt.Fprintf(a.stdout, "There is a new key. It signs from %s on.\n", time.Now().Add(auth.KeyActivation).UTC().Format(time.RFC3339))
 		return err
 	})
 }
@@ -236,7 +392,8 @@ func shownMerchant(m *merchant.Merchant) merchantJSON { return merchantJSON{m.ID
 
 type credentialJSON struct {
 	ClientID     string      `json:"clientId"`
-	ClientSecret string      `json:"clientSecret"`
+	ClientSecret string      `json:"clientSecret,omitempty"`
+	KeyIDs       []string    `json:"keyIds,omitempty"`
 	MerchantID   merchant.ID `json:"merchantId"`
 	Name         string      `json:"name"`
 	Scopes       auth.Scopes `json:"scopes"`

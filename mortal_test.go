@@ -7,7 +7,6 @@ import (
 	"io"
 	"maps"
 	"net"
-	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -248,7 +247,7 @@ func (n *node) ready() {
 
 // client is a merchant's backend that asks the node.
 func (n *node) client(token string) *client {
-	return &client{url: n.address(), token: token, http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 500}}}
+	return clientAt(n.address(), token)
 }
 
 func (n *node) address() string { return fmt.Sprintf("http://127.0.0.1:%d", n.port) }

@@ -25,6 +25,7 @@ import (
 	"github.com/paygraph/paygraph/merchant"
 	"github.com/paygraph/paygraph/payment"
 	"github.com/paygraph/paygraph/resolvers"
+	"github.com/paygraph/paygraph/session"
 	"github.com/paygraph/paygraph/store"
 	"github.com/paygraph/paygraph/store/embedded"
 	"github.com/paygraph/paygraph/timer"
@@ -163,7 +164,7 @@ func (g *gateway) close() {
 func (a *app) handler(ctx context.Context, address string, g *gateway, services demo.Services) (http.Handler, error) {
 	public := cmp.Or(a.PublicURL, address)
 	issuer, err := auth.New(ctx, auth.Config{
-		Issuer: public, Audience: public + "/graphql", TTL: a.TokenTTL, Keys: g.store, Log: a.log,
+		Issuer: public, Audience: public + "/graphql", TTL: a.TokenTTL, Keys: g.store, Outside: a.OutsideIssuers.all, Log: a.log,
 		Credentials: credentials{g.store, g.demo != nil},
 	})
 	if err != nil {
@@ -177,22 +178,26 @@ func (a *app) handler(ctx context.Context, address string, g *gateway, services 
 	if err != nil {
 		return nil, err
 	}
+	sessions := &session.Service{Tokens: issuer, Customers: g.store, Payments: g.store}
 	operations := resolvers.Operations{Now: g.store, Snapshot: func() resolvers.Snapshot { return g.store.Snapshot() }}
 	mux := http.NewServeMux()
 	api := transport.New(transport.Config{
 		Schema: graph.NewExecutableSchema(graph.Config{Resolvers: &resolvers.Resolver{
-			Merchants: services.Merchants, Ledger: services.Ledger, Payments: services.Payments, Cursors: cursors,
-			Hub: g.store.Hub, Now: resolvers.Gathered(g.store),
+			Merchants: services.Merchants, Ledger: services.Ledger, Payments: services.Payments, Sessions: sessions,
+			Cursors: cursors,
+			Hub:     g.store.Hub, Now: resolvers.Gathered(g.store),
 		}}),
 		Authenticate: func(ctx context.Context, token string) (auth.Principal, error) {
 			return issuer.Authenticate(ctx, "Bearer "+token)
 		},
-		Introspection: func(p auth.Principal) bool { return g.demo != nil || p.Kind != auth.Anonymous },
-		PresentError:  resolvers.PresentError,
-		Begin:         operations.Begin,
-		Origins:       []string{public},
-		Sockets:       transport.Sockets{InitTimeout: a.WSInitTimeout, PingInterval: a.WSPingInterval, PongTimeout: a.WSPongTimeout},
-		Log:           a.log,
+		InForce:        issuer.InForce,
+		CheckSignature: issuer.CheckSignature,
+		Introspection:  func(p auth.Principal) bool { return g.demo != nil || p.Kind != auth.Anonymous },
+		PresentError:   resolvers.PresentError,
+		Begin:          operations.Begin,
+		Origins:        []string{public},
+		Sockets:        transport.Sockets{InitTimeout: a.WSInitTimeout, PingInterval: a.WSPingInterval, PongTimeout: a.WSPongTimeout},
+		Log:            a.log,
 	})
 	g.stop = func(ctx context.Context) {
 		var hub sync.WaitGroup

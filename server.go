@@ -57,6 +57,7 @@ type Config struct {
 	Fresh          bool          `help:"Forget the gateway's own database and begin with a new one."`
 	PublicURL      string        `help:"Scheme and host by which clients reach the gateway; without it http and where it listens." env:"PUBLIC_URL" placeholder:"URL"`
 	TokenTTL       time.Duration `help:"How long access tokens are good, in whole seconds." env:"TOKEN_TTL" default:"${ttl}"`
+	OutsideIssuers issuersFile   `help:"JSON of the OpenID Connect issuers whose tokens are taken as those of merchants' staff." env:"OUTSIDE_ISSUERS" placeholder:"FILE"`
 	WSInitTimeout  time.Duration `help:"How long a WebSocket may be open before connection_init." env:"WS_INIT_TIMEOUT" default:"10s"`
 	WSPingInterval time.Duration `help:"How often a WebSocket's client is pinged." env:"WS_PING_INTERVAL" default:"15s"`
 	WSPongTimeout  time.Duration `help:"How long the client's pong may take." env:"WS_PONG_TIMEOUT" default:"10s"`
@@ -92,6 +93,23 @@ func (c *Config) check(serving bool) error {
 	return errors.Join(mistakes...)
 }
 
+// issuersFile is a file of outside issuers, read when the arguments are.
+type issuersFile struct {
+	path string
+	all  []auth.Outside
+}
+
+// UnmarshalText takes the file's path.
+func (f *issuersFile) UnmarshalText(path []byte) error {
+	text, err := os.ReadFile(string(path))
+	if err != nil {
+		return err
+	}
+	f.path = string(path)
+	f.all, err = auth.ParseOutside(text)
+	return err
+}
+
 // isOrigin says whether a URL is a scheme and a host, and nothing else.
 func isOrigin(text string) bool {
 	u, err := url.Parse(text)
@@ -109,7 +127,7 @@ func (c *Config) LogValue() slog.Value {
 	}
 	return slog.GroupValue(
 		slog.String("host", c.Host), slog.Int("port", c.Port), slog.String("databaseUrl", database), slog.String("dataDir", c.DataDir),
-		slog.Bool("fresh", c.Fresh), slog.String("publicUrl", c.PublicURL), slog.Duration("tokenTtl", c.TokenTTL),
+		slog.Bool("fresh", c.Fresh), slog.String("publicUrl", c.PublicURL), slog.Duration("tokenTtl", c.TokenTTL), slog.String("outsideIssuers", c.OutsideIssuers.path),
 		slog.Duration("wsInitTimeout", c.WSInitTimeout), slog.Duration("wsPingInterval", c.WSPingInterval),
 		slog.Duration("wsPongTimeout", c.WSPongTimeout),
 		slog.String("logLevel", c.LogLevel), slog.String("logFormat", c.LogFormat),
@@ -133,7 +151,8 @@ type commands struct {
 	Serve      serveCommand      `cmd:"" default:"withargs" help:"Run the gateway. This is the default."`
 	Migrate    migrateCommand    `cmd:"" help:"Bring the database to the shape that this version needs."`
 	Merchant   merchantCommand   `cmd:"" help:"Merchants: create, list."`
-	Credential credentialCommand `cmd:"" help:"Merchants' credentials: create, revoke."`
+	Credential credentialCommand `cmd:"" help:"Merchants' credentials: create, keys, revoke."`
+	SigningKey signingKeyCommand `cmd:"" help:"The keys that sign access tokens: rotate."`
 	Verify     verifyCommand     `cmd:"" help:"Hold the whole database against the log."`
 	Soak       soakCommand       `cmd:"" help:"Have a gateway on a database of its own survive kills, freezes, cuts and full disks under load."`
 }

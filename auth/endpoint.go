@@ -74,7 +74,7 @@ func (i *Issuer) grant(w http.ResponseWriter, r *http.Request) (tokenAnswer, err
 	if err != nil {
 		return tokenAnswer{}, err
 	}
-	clientID, secret, err := clientOf(r.Header.Values("Authorization"), form)
+	client, err := clientOf(r.Header.Values("Authorization"), form)
 	if err != nil {
 		return tokenAnswer{}, err
 	}
@@ -85,7 +85,7 @@ func (i *Issuer) grant(w http.ResponseWriter, r *http.Request) (tokenAnswer, err
 	default:
 		return tokenAnswer{}, errGrantType
 	}
-	credential, err := i.authenticateClient(r.Context(), clientID, secret)
+	credential, err := i.authenticateClient(r.Context(), client)
 	if err != nil {
 		return tokenAnswer{}, err
 	}
@@ -100,7 +100,9 @@ func (i *Issuer) grant(w http.ResponseWriter, r *http.Request) (tokenAnswer, err
 	if len(scopes) == 0 {
 		return tokenAnswer{}, errInvalidScope
 	}
-	token, err := i.sign(r.Context(), credential, scopes)
+	token, err := i.sign(r.Context(), Principal{
+		Kind: Backend, Merchant: credential.Merchant, Subject: credential.ClientID, Scopes: scopes, Expires: i.config.Now().Add(i.config.TTL),
+	})
 	if err != nil {
 		return tokenAnswer{}, err
 	}
@@ -138,31 +140,41 @@ func readForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 	return form, nil
 }
 
-// clientOf finds the client's id and secret, in the Authorization header or in the form and not in both (RFC 6749, section 2.3). A
-// client_id in the form besides the header is common and harmless, as long as it is the same.
-func clientOf(authorization []string, form url.Values) (clientID, secret string, err error) {
-	switch len(authorization) {
-	case 0:
-		clientID, secret = form.Get("client_id"), form.Get("client_secret")
-		if clientID == "" || secret == "" {
-			return "", "", errInvalidClient
+// clientOf finds the client's id with its secret, in the Authorization header or in the form, or with its assertion, and not with two of them
+// (RFC 6749, section 2.3). A client_id in the form besides the header or the assertion is common and harmless, as long as it is the same.
+func clientOf(authorization []string, form url.Values) (client, error) {
+	by := client{form.Get("client_id"), form.Get("client_secret"), form.Get("client_assertion")}
+	ways := len(authorization)
+	for _, shown := range []string{by.secret, by.assertion} {
+		if shown != "" {
+			ways++
 		}
-		return clientID, secret, nil
-	case 1:
-	default:
-		return "", "", invalidRequest("there are two Authorization headers")
 	}
-	if form.Get("client_secret") != "" {
-		return "", "", invalidRequest("the client authenticates in two ways")
+	switch {
+	case len(authorization) > 1:
+		return client{}, invalidRequest("there are two Authorization headers")
+	case ways > 1:
+		return client{}, invalidRequest("the client authenticates in two ways")
+	case ways == 0:
+		return client{}, errInvalidClient
+	case by.assertion != "" && form.Get("client_assertion_type") != assertionType:
+		return client{}, invalidRequest("client_assertion_type must be " + assertionType)
 	}
-	clientID, secret, ok := parseBasic(authorization[0])
-	if !ok {
-		return "", "", errInvalidClient
+	id := by.id
+	switch {
+	case len(authorization) == 1:
+		var ok bool
+		if id, by.secret, ok = parseBasic(authorization[0]); !ok {
+			return client{}, errInvalidClient
+		}
+	case by.assertion != "":
+		id = issuerOf(by.assertion)
 	}
-	if id := form.Get("client_id"); id != "" && id != clientID {
-		return "", "", invalidRequest("client_id is not the client that authenticates")
+	if by.id != "" && by.id != id {
+		return client{}, invalidRequest("client_id is not the client that authenticates")
 	}
-	return clientID, secret, nil
+	by.id = id
+	return by, nil
 }
 
 // parseBasic reads HTTP Basic as RFC 6749, section 2.3.1, has it: id and secret are form-encoded before they are put together.

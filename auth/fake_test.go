@@ -34,10 +34,12 @@ type database struct {
 	mu          sync.Mutex
 	keys        []auth.SigningKey // newest first
 	credentials map[string]auth.Credential
-	reads       int    // of the keys
-	down        error  // what every call returns
-	silent      bool   // a credential is not found before the caller gives up
-	beforeAdd   func() // is called before a key is added, if it is not nil
+	used        map[string]bool // what clients have used once
+	reads       int             // of the keys
+	down        error           // what every call returns
+	silent      bool            // a credential is not found before the caller gives up
+	slow        time.Duration   // how long it takes to find one
+	beforeAdd   func()          // is called before a key is added, if it is not nil
 }
 
 func (d *database) SigningKeys(ctx context.Context) ([]auth.SigningKey, error) {
@@ -67,10 +69,20 @@ func (d *database) Credential(ctx context.Context, clientID string) (auth.Creden
 		<-ctx.Done()
 		return auth.Credential{}, ctx.Err()
 	}
+	time.Sleep(d.slow)
 	if c, ok := d.credentials[clientID]; ok || d.down != nil {
 		return c, d.down
 	}
 	return auth.Credential{}, auth.ErrUnknownCredential
+}
+
+func (d *database) UseOnce(_ context.Context, clientID string, value []byte, _ time.Time) (bool, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	used := clientID + " " + string(value)
+	first := !d.used[used] && d.down == nil
+	d.used[used] = true
+	return first, d.down
 }
 
 // change does something to the tables.
@@ -112,7 +124,7 @@ var firstKey = sync.OnceValue(func() auth.SigningKey {
 func newDatabase() *database {
 	revoked := start
 	return &database{
-		keys: []auth.SigningKey{firstKey()},
+		keys: []auth.SigningKey{firstKey()}, used: map[string]bool{},
 		credentials: map[string]auth.Credential{
 			clientID: {ClientID: clientID, Merchant: tenant, SecretHash: auth.HashSecret(secret), Scopes: auth.AllScopes},
 			"reader": {

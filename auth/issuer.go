@@ -11,10 +11,11 @@ import (
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
+
+	"github.com/paygraph/paygraph/auth/httpsig"
 )
 
-// How long access tokens live. A token cannot be called back: one whose credential was revoked, or whose key was deleted, is good
-// until it ends.
+// How long access tokens live. One whose credential was revoked ends within CredentialAge at each node, one whose signing key was deleted when its time is up.
 const (
 	DefaultTTL = 15 * time.Minute
 	MinTTL     = time.Second
@@ -31,25 +32,36 @@ func unauthenticated(reason string) error {
 	return fmt.Errorf("%w: %s", ErrUnauthenticated, reason)
 }
 
-// Config is what an Issuer needs. All but TTL, Now and Log must be given.
+// Config is what an Issuer needs. All but TTL, Outside, Now and Log must be given.
 type Config struct {
 	Issuer      string        // the gateway's own URL as clients know it, scheme and host only: "https://pay.example"
 	Audience    string        // what the tokens are for (aud): the URL of the GraphQL API
 	TTL         time.Duration // how long a token lives, from MinTTL to MaxTTL in whole seconds; 0 means DefaultTTL
 	Keys        KeyStore
 	Credentials CredentialStore
+	Outside     []Outside        // others whose tokens are taken too
 	Now         func() time.Time // nil means time.Now
 	Log         *slog.Logger     // nil means slog.Default()
 }
 
-// Issuer issues access tokens to merchants' backends and verifies them. It is safe for concurrent use.
+// Issuer issues access tokens to merchants' backends and verifies them, and those of outside issuers. It is safe for concurrent use.
 type Issuer struct {
-	config  Config
-	keyring *keyring
+	config    Config
+	keyring   *keyring
+	providers map[string]*provider // by what their tokens have as iss
 
 	// verified remembers tokens by their hash: so nothing that can be used is kept, and the time of a look-up tells nothing about
 	// a token that is known.
-	verified *lru.Cache[[sha256.Size]byte, Principal]
+	verified *lru.Cache[[sha256.Size]byte, verified]
+
+	known  *lru.Cache[string, *remembered[*Credential]] // credentials by client id
+	target httpsig.Target                               // where clients send requests to
+}
+
+// verified is who has shown a token, and when the token has to be verified again.
+type verified struct {
+	Principal
+	until time.Time
 }
 
 // New checks the configuration, reads the signing keys and, where there is none, makes the first.
@@ -70,11 +82,18 @@ func New(ctx context.Context, c Config) (*Issuer, error) {
 	if err != nil {
 		return nil, err
 	}
-	verified, err := lru.New[[sha256.Size]byte, Principal](maxRemembered)
+	verified, err := lru.New[[sha256.Size]byte, verified](maxRemembered)
 	if err != nil {
 		return nil, err
 	}
-	return &Issuer{config: c, keyring: keyring, verified: verified}, nil
+	known, err := lru.New[string, *remembered[*Credential]](maxCredentials)
+	if err != nil {
+		return nil, err
+	}
+	scheme, authority, _ := strings.Cut(c.Issuer, "://")
+	i := &Issuer{config: c, keyring: keyring, verified: verified, known: known, target: httpsig.Target{Scheme: scheme, Authority: authority}}
+	i.providers, err = i.config.providers()
+	return i, err
 }
 
 // check is about what RFC 8414, section 2, asks of an issuer, with less freedom: a path would move the metadata elsewhere.
@@ -96,7 +115,7 @@ func (c Config) check() error {
 // joined by ", ", so that two of them are refused as one with two tokens is. The scheme is Bearer, in any case (RFC 6750, section
 // 2.1; RFC 9110, section 11.1).
 //
-// Errors: ErrUnauthenticated for a credential that is not good; any other error means that the key store did not answer, and a
+// Errors: ErrUnauthenticated for a credential that is not good; ErrAway where an outside issuer cannot be asked; any other is a store's. With the last two a
 // later try may succeed.
 func (i *Issuer) Authenticate(ctx context.Context, authorization string) (Principal, error) {
 	if authorization == "" {
@@ -112,31 +131,22 @@ func (i *Issuer) Authenticate(ctx context.Context, authorization string) (Princi
 	}
 	var room [MaxToken]byte // on the stack, where a conversion would allocate
 	hash := sha256.Sum256(room[:copy(room[:], token)])
-	p, known := i.verified.Get(hash)
-	if !known {
+	now := i.config.Now()
+	v, known := i.verified.Get(hash)
+	if !known || !now.Before(v.until) {
+		i.verified.Remove(hash)
 		var err error
-		if p, err = i.verify(ctx, token); err != nil {
+		if v.Principal, err = i.verify(ctx, token); err != nil {
 			return Principal{}, err
 		}
+		if !now.Before(v.Expires) {
+			return Principal{}, unauthenticated("it has ended")
+		}
+		v.until = v.Expires
+		if soon := now.Add(outsideAge); v.Kind == Staff && soon.Before(v.until) { // its issuer may have withdrawn the key
+			v.until = soon
+		}
+		i.verified.Add(hash, v)
 	}
-	if !i.config.Now().Before(p.Expires) {
-		i.verified.Remove(hash)
-		return Principal{}, unauthenticated("it has ended")
-	}
-	if !known {
-		i.verified.Add(hash, p)
-	}
-	return p, nil
-}
-
-// RotateKeys adds a signing key, unless another node does so at the same time. It takes over after keyActivation; what the old key
-// signed stays good until it ends.
-func (i *Issuer) RotateKeys(ctx context.Context) error {
-	if err := i.keyring.read(ctx, 0); err != nil {
-		return err
-	}
-	if err := i.keyring.add(ctx, i.keyring.current.Load().newest); err != nil {
-		return err
-	}
-	return i.keyring.read(ctx, 0)
+	return i.InForce(ctx, v.Principal)
 }

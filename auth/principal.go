@@ -3,6 +3,7 @@ package auth
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/paygraph/paygraph/answer"
@@ -17,7 +18,8 @@ const (
 	Backend   Kind = "BACKEND"   // a merchant's server, by OAuth2 client credentials
 	Operator  Kind = "OPERATOR"  // the gateway's own commands: demo, merchant create
 	Gateway   Kind = "GATEWAY"   // the gateway itself: its timers. Nobody can be it
-	Customer  Kind = "CUSTOMER"  // a merchant's end user. No token names one yet
+	Staff     Kind = "STAFF"     // who works for a merchant, by an outside issuer's token
+	Customer  Kind = "CUSTOMER"  // a merchant's end user, by a session that the merchant's backend has made
 )
 
 // Principal is who makes a request. It is an explicit argument of every service call and is recorded in the events that the
@@ -26,26 +28,31 @@ type Principal struct {
 	Kind     Kind
 	Merchant answer.MerchantID // the tenant; empty for Anonymous
 	Customer string            // who it is, for Customer; else empty
-	Subject  string            // the credential's client id, or the gateway's command; empty for Anonymous
+	Payment  string            // the one payment that a Customer sees; empty: all of its own
+	Subject  string            // the credential's client id, of a Customer that of the backend, of Staff the issuer's name and sub, or the gateway's command; empty for Anonymous
 	Scopes   Scopes
 	Expires  time.Time // when the token ends; zero: never
+	MustSign []string  // mutations for which its requests must be signed, as its credential says now; AllMutations: for all
+
+	signedBy outsideKey // with which its token was signed, for Staff
 }
 
 // Nobody is the anonymous principal.
 var Nobody = Principal{Kind: Anonymous}
 
-// customersScopes is the most that a customer may do, whatever its token says: see what is its own. What is in the merchant's log is not: its
-// numbers tell how much the merchant does.
-var customersScopes = Scopes{AccountsRead, CustomersRead, PaymentsRead}
-
 // May says whether the principal may do what a scope allows.
 func (p *Principal) May(scope Scope) bool {
-	return p.Scopes.Has(scope) && (p.Kind != Customer || customersScopes.Has(scope))
+	return p.Scopes.Has(scope) && (p.Kind != Customer || CustomersScopes.Has(scope))
+}
+
+// MustSignFor says whether a request with a mutation must be signed.
+func (p *Principal) MustSignFor(mutation string) bool {
+	return slices.Contains(p.MustSign, mutation) || slices.Contains(p.MustSign, AllMutations)
 }
 
 // View names what a principal sees: two with the same view get the same answers.
 func (p *Principal) View() string {
-	return string(p.Kind) + " " + string(p.Merchant) + " " + p.Customer + " " + p.Scopes.String()
+	return string(p.Kind) + " " + string(p.Merchant) + " " + p.Customer + " " + p.Payment + " " + p.Scopes.String()
 }
 
 type contextKey struct{}

@@ -19,12 +19,17 @@ const (
 	LedgerAdjust   Scope = "ledger:adjust"
 	PaymentsRead   Scope = "payments:read"
 	PaymentsWrite  Scope = "payments:write"
+	SessionsWrite  Scope = "sessions:write"
 	TransfersWrite Scope = "transfers:write"
 )
 
 // AllScopes lists every scope in the order of the alphabet.
 var AllScopes = Scopes{AccountsRead, AccountsWrite, CustomersRead, CustomersWrite, EventsRead, LedgerAdjust, PaymentsRead,
-	PaymentsWrite, TransfersWrite}
+	PaymentsWrite, SessionsWrite, TransfersWrite}
+
+// CustomersScopes is the most that a customer may do, whatever its token says: see what is its own. What is in the merchant's log is not: its
+// numbers tell how much the merchant does.
+var CustomersScopes = Scopes{AccountsRead, CustomersRead, PaymentsRead}
 
 // Scopes is a set of scopes.
 type Scopes []Scope

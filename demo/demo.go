@@ -44,7 +44,7 @@ func Merchant(ctx context.Context, a Admin) (*merchant.Merchant, error) {
 }
 
 // Credential makes the demo's credential with all scopes, where it is missing. It says whether that is in force: somebody may have
-// revoked it, and then it stays so.
+// revoked it, and then it stays so. One that an older version has made lacks the scopes that are new: --fresh makes another.
 func Credential(ctx context.Context, a Admin, known auth.CredentialStore, m *merchant.Merchant) (bool, error) {
 	c, err := known.Credential(ctx, ClientID)
 	if !errors.Is(err, auth.ErrUnknownCredential) {

@@ -24,6 +24,7 @@ import (
 	"github.com/paygraph/paygraph/payment"
 	"github.com/paygraph/paygraph/resolvers/execution"
 	"github.com/paygraph/paygraph/resolvers/scalar"
+	"github.com/paygraph/paygraph/session"
 	gqlparser "github.com/vektah/gqlparser/v2"
 	"github.com/vektah/gqlparser/v2/ast"
 )
@@ -197,6 +198,13 @@ type ComplexityRoot struct {
 	ConfirmPaymentSuccess struct {
 		Payment  func(childComplexity int) int
 		Replayed func(childComplexity int) int
+	}
+
+	CreateCustomerSessionSuccess struct {
+		AccessToken func(childComplexity int) int
+		Customer    func(childComplexity int) int
+		ExpiresAt   func(childComplexity int) int
+		Scopes      func(childComplexity int) int
 	}
 
 	CreateCustomerSuccess struct {
@@ -409,19 +417,20 @@ type ComplexityRoot struct {
 	}
 
 	Mutation struct {
-		CancelPayment    func(childComplexity int, input payment.CancelInput) int
-		CapturePayment   func(childComplexity int, input payment.CaptureInput) int
-		ConfirmPayment   func(childComplexity int, input payment.ConfirmInput) int
-		CreateCustomer   func(childComplexity int, input merchant.CreateCustomerInput) int
-		CreatePayment    func(childComplexity int, input payment.CreateInput) int
-		DepositFunds     func(childComplexity int, input ledger.DepositFundsInput) int
-		OpenAccount      func(childComplexity int, input ledger.OpenAccountInput) int
-		PlaceHold        func(childComplexity int, input ledger.PlaceHoldInput) int
-		RefundPayment    func(childComplexity int, input payment.RefundInput) int
-		ReleaseHold      func(childComplexity int, input ledger.ReleaseHoldInput) int
-		ReverseTransfer  func(childComplexity int, input ledger.ReverseTransferInput) int
-		SetAccountStatus func(childComplexity int, input ledger.SetAccountStatusInput) int
-		TransferFunds    func(childComplexity int, input ledger.TransferFundsInput) int
+		CancelPayment         func(childComplexity int, input payment.CancelInput) int
+		CapturePayment        func(childComplexity int, input payment.CaptureInput) int
+		ConfirmPayment        func(childComplexity int, input payment.ConfirmInput) int
+		CreateCustomer        func(childComplexity int, input merchant.CreateCustomerInput) int
+		CreateCustomerSession func(childComplexity int, input session.CreateInput) int
+		CreatePayment         func(childComplexity int, input payment.CreateInput) int
+		DepositFunds          func(childComplexity int, input ledger.DepositFundsInput) int
+		OpenAccount           func(childComplexity int, input ledger.OpenAccountInput) int
+		PlaceHold             func(childComplexity int, input ledger.PlaceHoldInput) int
+		RefundPayment         func(childComplexity int, input payment.RefundInput) int
+		ReleaseHold           func(childComplexity int, input ledger.ReleaseHoldInput) int
+		ReverseTransfer       func(childComplexity int, input ledger.ReverseTransferInput) int
+		SetAccountStatus      func(childComplexity int, input ledger.SetAccountStatusInput) int
+		TransferFunds         func(childComplexity int, input ledger.TransferFundsInput) int
 	}
 
 	NotFound struct {
@@ -622,9 +631,11 @@ type ComplexityRoot struct {
 	}
 
 	Viewer struct {
+		Customer  func(childComplexity int) int
 		ExpiresAt func(childComplexity int) int
 		Kind      func(childComplexity int) int
 		Merchant  func(childComplexity int) int
+		Payment   func(childComplexity int) int
 		Scopes    func(childComplexity int) int
 	}
 
@@ -688,6 +699,7 @@ type IdempotentRequestResolver interface {
 }
 type MutationResolver interface {
 	CreateCustomer(ctx context.Context, input merchant.CreateCustomerInput) (answer.Outcome, error)
+	CreateCustomerSession(ctx context.Context, input session.CreateInput) (answer.Outcome, error)
 	OpenAccount(ctx context.Context, input ledger.OpenAccountInput) (answer.Outcome, error)
 	SetAccountStatus(ctx context.Context, input ledger.SetAccountStatusInput) (answer.Outcome, error)
 	DepositFunds(ctx context.Context, input ledger.DepositFundsInput) (answer.Outcome, error)
@@ -760,6 +772,8 @@ type TransactionResolver interface {
 }
 type ViewerResolver interface {
 	Merchant(ctx context.Context, obj *auth.Principal) (*merchant.Merchant, error)
+	Customer(ctx context.Context, obj *auth.Principal) (*merchant.Customer, error)
+	Payment(ctx context.Context, obj *auth.Principal) (*payment.Payment, error)
 	Scopes(ctx context.Context, obj *auth.Principal) ([]auth.Scope, error)
 }
 
@@ -1310,6 +1324,31 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.ConfirmPaymentSuccess.Replayed(childComplexity), true
+
+	case "CreateCustomerSessionSuccess.accessToken":
+		if e.ComplexityRoot.CreateCustomerSessionSuccess.AccessToken == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CreateCustomerSessionSuccess.AccessToken(childComplexity), true
+	case "CreateCustomerSessionSuccess.customer":
+		if e.ComplexityRoot.CreateCustomerSessionSuccess.Customer == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CreateCustomerSessionSuccess.Customer(childComplexity), true
+	case "CreateCustomerSessionSuccess.expiresAt":
+		if e.ComplexityRoot.CreateCustomerSessionSuccess.ExpiresAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CreateCustomerSessionSuccess.ExpiresAt(childComplexity), true
+	case "CreateCustomerSessionSuccess.scopes":
+		if e.ComplexityRoot.CreateCustomerSessionSuccess.Scopes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CreateCustomerSessionSuccess.Scopes(childComplexity), true
 
 	case "CreateCustomerSuccess.customer":
 		if e.ComplexityRoot.CreateCustomerSuccess.Customer == nil {
@@ -2155,6 +2194,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.CreateCustomer(childComplexity, args["input"].(merchant.CreateCustomerInput)), true
+	case "Mutation.createCustomerSession":
+		if e.ComplexityRoot.Mutation.CreateCustomerSession == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_createCustomerSession_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.CreateCustomerSession(childComplexity, args["input"].(session.CreateInput)), true
 	case "Mutation.createPayment":
 		if e.ComplexityRoot.Mutation.CreatePayment == nil {
 			break
@@ -3125,6 +3175,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.VersionConflict.Retryable(childComplexity), true
 
+	case "Viewer.customer":
+		if e.ComplexityRoot.Viewer.Customer == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Viewer.Customer(childComplexity), true
 	case "Viewer.expiresAt":
 		if e.ComplexityRoot.Viewer.ExpiresAt == nil {
 			break
@@ -3143,6 +3199,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Viewer.Merchant(childComplexity), true
+	case "Viewer.payment":
+		if e.ComplexityRoot.Viewer.Payment == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Viewer.Payment(childComplexity), true
 	case "Viewer.scopes":
 		if e.ComplexityRoot.Viewer.Scopes == nil {
 			break
@@ -3184,6 +3246,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("CapturePaymentInput", ec.unmarshalInputCapturePaymentInput),
 			graphql.NewInputUnmarshaler("ConfirmPaymentInput", ec.unmarshalInputConfirmPaymentInput),
 			graphql.NewInputUnmarshaler("CreateCustomerInput", ec.unmarshalInputCreateCustomerInput),
+			graphql.NewInputUnmarshaler("CreateCustomerSessionInput", ec.unmarshalInputCreateCustomerSessionInput),
 			graphql.NewInputUnmarshaler("CreatePaymentInput", ec.unmarshalInputCreatePaymentInput),
 			graphql.NewInputUnmarshaler("CustomerFilter", ec.unmarshalInputCustomerFilter),
 			graphql.NewInputUnmarshaler("DateTimeRange", ec.unmarshalInputDateTimeRange),
@@ -3328,6 +3391,8 @@ enum Scope {
   PAYMENTS_READ
   "Create, confirm, capture, cancel and refund payments."
   PAYMENTS_WRITE
+  "Give customers tokens of their own."
+  SESSIONS_WRITE
   "Move money between accounts, and set it aside."
   TRANSFERS_WRITE
 }
@@ -3403,6 +3468,10 @@ type Viewer {
   kind: PrincipalKind!
   "The merchant that the token acts for; null without a token."
   merchant: Merchant
+  "The customer whose token it is; null for all others."
+  customer: Customer
+  "The one payment that a customer's token is for; null where it is for all of the customer's."
+  payment: Payment
   "What the token may do."
   scopes: [Scope!]!
   "When the token ends; null without a token."
@@ -3415,6 +3484,10 @@ enum PrincipalKind {
   ANONYMOUS
   "A merchant's server."
   BACKEND
+  "Who works for a merchant, with a token of an outside OpenID Connect issuer."
+  STAFF
+  "A customer of a merchant's, with a token from ` + "`" + `createCustomerSession` + "`" + `."
+  CUSTOMER
 }
 
 "A merchant: the tenant to whom all other objects belong."
@@ -4363,6 +4436,14 @@ type Mutation {
     "The customer, and the key."
     input: CreateCustomerInput!
   ): CreateCustomerResult @requiresScope(scope: CUSTOMERS_WRITE)
+  """
+  Give a customer a token of its own, for its app or page: short, and for what is the customer's alone. It changes nothing, and so needs no key. It is for a
+  merchant's server alone, with whose credential the session ends.
+  """
+  createCustomerSession(
+    "Whose session, and what for."
+    input: CreateCustomerSessionInput!
+  ): CreateCustomerSessionResult @requiresScope(scope: SESSIONS_WRITE)
   "Open a wallet for a customer."
   openAccount(
     "The account, and the key."
@@ -4435,6 +4516,18 @@ input CreateCustomerInput {
   reference: String
   "What the merchant keeps with the customer."
   metadata: Metadata
+}
+
+"A session to be made."
+input CreateCustomerSessionInput {
+  "The customer."
+  customerId: ID!
+  "The one payment that the customer is to see, whatever accounts it is between; without it, all payments from or to the customer's accounts."
+  paymentId: ID
+  "What the customer may see, of ACCOUNTS_READ, CUSTOMERS_READ and PAYMENTS_READ; without it, all of these that your token has, and for one payment PAYMENTS_READ alone."
+  scopes: [Scope!]
+  "How long the token is good: 60 to 3,600 seconds. Only revoking your credential ends it before."
+  lifetimeSeconds: Int! = 600
 }
 
 "An account to be opened."
@@ -4611,6 +4704,24 @@ type CreateCustomerSuccess {
   customer: Customer
   "Whether the key was known: nothing was done again."
   replayed: Boolean!
+}
+
+"What ` + "`" + `createCustomerSession` + "`" + ` answers."
+union CreateCustomerSessionResult =
+  | CreateCustomerSessionSuccess
+  | ValidationFailed
+  | NotFound
+
+"The session was made."
+type CreateCustomerSessionSuccess {
+  "The token, for the header ` + "`" + `Authorization: Bearer …` + "`" + `, or for ` + "`" + `connection_init` + "`" + `. It is shown to the customer alone."
+  accessToken: String!
+  "When it ends."
+  expiresAt: DateTime!
+  "What it allows."
+  scopes: [Scope!]!
+  "The customer; null where your token may not see customers."
+  customer: Customer
 }
 
 "What ` + "`" + `openAccount` + "`" + ` answers."
@@ -5831,6 +5942,10 @@ func (ec *executionContext) childFields_Viewer(ctx context.Context, field graphq
 		return ec.fieldContext_Viewer_kind(ctx, field)
 	case "merchant":
 		return ec.fieldContext_Viewer_merchant(ctx, field)
+	case "customer":
+		return ec.fieldContext_Viewer_customer(ctx, field)
+	case "payment":
+		return ec.fieldContext_Viewer_payment(ctx, field)
 	case "scopes":
 		return ec.fieldContext_Viewer_scopes(ctx, field)
 	case "expiresAt":
@@ -6089,6 +6204,20 @@ func (ec *executionContext) field_Mutation_confirmPayment_args(ctx context.Conte
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
 		func(ctx context.Context, v any) (payment.ConfirmInput, error) {
 			return ec.unmarshalNConfirmPaymentInput2githubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐConfirmInput(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Mutation_createCustomerSession_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (session.CreateInput, error) {
+			return ec.unmarshalNCreateCustomerSessionInput2githubᚗcomᚋpaygraphᚋpaygraphᚋsessionᚐCreateInput(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -8065,6 +8194,75 @@ func (ec *executionContext) fieldContext_ConfirmPaymentSuccess_replayed(_ contex
 	return graphql.NewScalarFieldContext("ConfirmPaymentSuccess", field, false, false, "Boolean")
 }
 
+func (ec *executionContext) _CreateCustomerSessionSuccess_accessToken(ctx context.Context, field graphql.CollectedField, obj *session.CreateSuccess) (ret graphql.Marshaler) {
+	return ec.marshalNString2string(ctx, field.Selections, obj.AccessToken)
+}
+func (ec *executionContext) fieldContext_CreateCustomerSessionSuccess_accessToken(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("CreateCustomerSessionSuccess", field, false, false, "String")
+}
+
+func (ec *executionContext) _CreateCustomerSessionSuccess_expiresAt(ctx context.Context, field graphql.CollectedField, obj *session.CreateSuccess) (ret graphql.Marshaler) {
+	return ec.marshalNDateTime2timeᚐTime(ctx, field.Selections, obj.ExpiresAt)
+}
+func (ec *executionContext) fieldContext_CreateCustomerSessionSuccess_expiresAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("CreateCustomerSessionSuccess", field, false, false, "DateTime")
+}
+
+func (ec *executionContext) _CreateCustomerSessionSuccess_scopes(ctx context.Context, field graphql.CollectedField, obj *session.CreateSuccess) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_CreateCustomerSessionSuccess_scopes(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Scopes, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []auth.Scope) graphql.Marshaler {
+			return ec.marshalNScope2ᚕgithubᚗcomᚋpaygraphᚋpaygraphᚋauthᚐScopeᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_CreateCustomerSessionSuccess_scopes(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("CreateCustomerSessionSuccess", field, false, false, "Scope")
+}
+
+func (ec *executionContext) _CreateCustomerSessionSuccess_customer(ctx context.Context, field graphql.CollectedField, obj *session.CreateSuccess) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_CreateCustomerSessionSuccess_customer(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Customer, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *merchant.Customer) graphql.Marshaler {
+			return ec.marshalOCustomer2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋmerchantᚐCustomer(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_CreateCustomerSessionSuccess_customer(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "CreateCustomerSessionSuccess",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Customer(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _CreateCustomerSuccess_customer(ctx context.Context, field graphql.CollectedField, obj *merchant.CreateCustomerSuccess) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -9961,6 +10159,50 @@ func (ec *executionContext) fieldContext_Mutation_createCustomer(ctx context.Con
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
 	if fc.Args, err = ec.field_Mutation_createCustomer_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Mutation_createCustomerSession(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_createCustomerSession(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().CreateCustomerSession(ctx, fc.Args["input"].(session.CreateInput))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v answer.Outcome) graphql.Marshaler {
+			return ec.marshalOCreateCustomerSessionResult2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐOutcome(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_createCustomerSession(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return nil, errors.New("field of type CreateCustomerSessionResult does not have child fields")
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_createCustomerSession_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
@@ -13206,6 +13448,70 @@ func (ec *executionContext) fieldContext_Viewer_merchant(_ context.Context, fiel
 	return fc, nil
 }
 
+func (ec *executionContext) _Viewer_customer(ctx context.Context, field graphql.CollectedField, obj *auth.Principal) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Viewer_customer(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Viewer().Customer(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *merchant.Customer) graphql.Marshaler {
+			return ec.marshalOCustomer2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋmerchantᚐCustomer(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Viewer_customer(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Viewer",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Customer(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Viewer_payment(ctx context.Context, field graphql.CollectedField, obj *auth.Principal) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Viewer_payment(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Viewer().Payment(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *payment.Payment) graphql.Marshaler {
+			return ec.marshalOPayment2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐPayment(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Viewer_payment(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Viewer",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Payment(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Viewer_scopes(ctx context.Context, field graphql.CollectedField, obj *auth.Principal) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -14366,6 +14672,73 @@ func (ec *executionContext) unmarshalInputCreateCustomerInput(ctx context.Contex
 func UnmarshalCreateCustomerInput(ctx context.Context, raw any) (merchant.CreateCustomerInput, error) {
 	var out merchant.CreateCustomerInput
 	err := graphql.UnmarshalNamedInputFromContext(ctx, "CreateCustomerInput", raw, &out)
+	return out, err
+}
+
+func (ec *executionContext) unmarshalInputCreateCustomerSessionInput(ctx context.Context, obj any) (session.CreateInput, error) {
+	var it session.CreateInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	if _, present := asMap["lifetimeSeconds"]; !present {
+		asMap["lifetimeSeconds"] = 600
+	}
+
+	fieldsInOrder := [...]string{"customerId", "paymentId", "scopes", "lifetimeSeconds"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "customerId":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("customerId"))
+			data, err := ec.unmarshalNID2githubᚗcomᚋpaygraphᚋpaygraphᚋmerchantᚐCustomerID(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.CustomerID = data
+		case "paymentId":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("paymentId"))
+			data, err := ec.unmarshalOID2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐID(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.PaymentID = data
+		case "scopes":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("scopes"))
+			data, err := ec.unmarshalOScope2ᚕgithubᚗcomᚋpaygraphᚋpaygraphᚋauthᚐScopeᚄ(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Scopes = data
+		case "lifetimeSeconds":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("lifetimeSeconds"))
+			data, err := ec.unmarshalNInt2int32(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.LifetimeSeconds = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalCreateCustomerSessionInput unmarshals raw into the CreateCustomerSessionInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalCreateCustomerSessionInput(ctx context.Context, raw any) (session.CreateInput, error) {
+	var out session.CreateInput
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "CreateCustomerSessionInput", raw, &out)
 	return out, err
 }
 
@@ -15744,6 +16117,40 @@ func (ec *executionContext) _CreateCustomerResult(ctx context.Context, sel ast.S
 			return typedObj
 		} else {
 			panic(fmt.Errorf("unexpected type %T; non-generated variants of CreateCustomerResult must implement graphql.Marshaler", obj))
+		}
+	}
+}
+
+func (ec *executionContext) _CreateCustomerSessionResult(ctx context.Context, sel ast.SelectionSet, obj answer.Outcome) graphql.Marshaler {
+	switch obj := (obj).(type) {
+	case nil:
+		return graphql.Null
+	case answer.ValidationFailed:
+		return ec._ValidationFailed(ctx, sel, &obj)
+	case *answer.ValidationFailed:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._ValidationFailed(ctx, sel, obj)
+	case answer.NotFound:
+		return ec._NotFound(ctx, sel, &obj)
+	case *answer.NotFound:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._NotFound(ctx, sel, obj)
+	case session.CreateSuccess:
+		return ec._CreateCustomerSessionSuccess(ctx, sel, &obj)
+	case *session.CreateSuccess:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._CreateCustomerSessionSuccess(ctx, sel, obj)
+	default:
+		if typedObj, ok := obj.(graphql.Marshaler); ok {
+			return typedObj
+		} else {
+			panic(fmt.Errorf("unexpected type %T; non-generated variants of CreateCustomerSessionResult must implement graphql.Marshaler", obj))
 		}
 	}
 }
@@ -17626,6 +18033,54 @@ func (ec *executionContext) _ConfirmPaymentSuccess(ctx context.Context, sel ast.
 	return out
 }
 
+var createCustomerSessionSuccessImplementors = []string{"CreateCustomerSessionSuccess", "CreateCustomerSessionResult"}
+
+func (ec *executionContext) _CreateCustomerSessionSuccess(ctx context.Context, sel ast.SelectionSet, obj *session.CreateSuccess) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, createCustomerSessionSuccessImplementors)
+
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("CreateCustomerSessionSuccess")
+		case "accessToken":
+			out.Values[i] = ec._CreateCustomerSessionSuccess_accessToken(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "expiresAt":
+			out.Values[i] = ec._CreateCustomerSessionSuccess_expiresAt(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "scopes":
+			out.Values[i] = ec._CreateCustomerSessionSuccess_scopes(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "customer":
+			out.Values[i] = ec._CreateCustomerSessionSuccess_customer(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
 var createCustomerSuccessImplementors = []string{"CreateCustomerSuccess", "CreateCustomerResult"}
 
 func (ec *executionContext) _CreateCustomerSuccess(ctx context.Context, sel ast.SelectionSet, obj *merchant.CreateCustomerSuccess) graphql.Marshaler {
@@ -19060,6 +19515,13 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
+		case "createCustomerSession":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_createCustomerSession(ctx, field)
+			})
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
 		case "openAccount":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_openAccount(ctx, field)
@@ -19161,7 +19623,7 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 	return out
 }
 
-var notFoundImplementors = []string{"NotFound", "OpenAccountResult", "SetAccountStatusResult", "DepositFundsResult", "TransferFundsResult", "PlaceHoldResult", "ReleaseHoldResult", "CreatePaymentResult", "ConfirmPaymentResult", "CapturePaymentResult", "CancelPaymentResult", "RefundPaymentResult", "ReverseTransferResult", "UserError"}
+var notFoundImplementors = []string{"NotFound", "CreateCustomerSessionResult", "OpenAccountResult", "SetAccountStatusResult", "DepositFundsResult", "TransferFundsResult", "PlaceHoldResult", "ReleaseHoldResult", "CreatePaymentResult", "ConfirmPaymentResult", "CapturePaymentResult", "CancelPaymentResult", "RefundPaymentResult", "ReverseTransferResult", "UserError"}
 
 func (ec *executionContext) _NotFound(ctx context.Context, sel ast.SelectionSet, obj *answer.NotFound) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, notFoundImplementors)
@@ -20378,7 +20840,7 @@ func (ec *executionContext) _TransferFundsSuccess(ctx context.Context, sel ast.S
 	return out
 }
 
-var validationFailedImplementors = []string{"ValidationFailed", "CreateCustomerResult", "OpenAccountResult", "SetAccountStatusResult", "DepositFundsResult", "TransferFundsResult", "PlaceHoldResult", "ReleaseHoldResult", "CreatePaymentResult", "ConfirmPaymentResult", "CapturePaymentResult", "RefundPaymentResult", "ReverseTransferResult", "UserError"}
+var validationFailedImplementors = []string{"ValidationFailed", "CreateCustomerResult", "CreateCustomerSessionResult", "OpenAccountResult", "SetAccountStatusResult", "DepositFundsResult", "TransferFundsResult", "PlaceHoldResult", "ReleaseHoldResult", "CreatePaymentResult", "ConfirmPaymentResult", "CapturePaymentResult", "RefundPaymentResult", "ReverseTransferResult", "UserError"}
 
 func (ec *executionContext) _ValidationFailed(ctx context.Context, sel ast.SelectionSet, obj *answer.ValidationFailed) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, validationFailedImplementors)
@@ -20515,6 +20977,18 @@ func (ec *executionContext) _Viewer(ctx context.Context, sel ast.SelectionSet, o
 				true, false,
 				func(ctx context.Context) graphql.Marshaler {
 					return ec._Viewer_merchant(ctx, field, obj)
+				})
+		case "customer":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, false,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Viewer_customer(ctx, field, obj)
+				})
+		case "payment":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, false,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Viewer_payment(ctx, field, obj)
 				})
 		case "scopes":
 			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
@@ -21184,6 +21658,11 @@ func (ec *executionContext) unmarshalNConfirmPaymentInput2githubᚗcomᚋpaygrap
 
 func (ec *executionContext) unmarshalNCreateCustomerInput2githubᚗcomᚋpaygraphᚋpaygraphᚋmerchantᚐCreateCustomerInput(ctx context.Context, v any) (merchant.CreateCustomerInput, error) {
 	res, err := ec.unmarshalInputCreateCustomerInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) unmarshalNCreateCustomerSessionInput2githubᚗcomᚋpaygraphᚋpaygraphᚋsessionᚐCreateInput(ctx context.Context, v any) (session.CreateInput, error) {
+	res, err := ec.unmarshalInputCreateCustomerSessionInput(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
@@ -22540,6 +23019,13 @@ func (ec *executionContext) marshalOCreateCustomerResult2githubᚗcomᚋpaygraph
 	return ec._CreateCustomerResult(ctx, sel, v)
 }
 
+func (ec *executionContext) marshalOCreateCustomerSessionResult2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐOutcome(ctx context.Context, sel ast.SelectionSet, v answer.Outcome) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._CreateCustomerSessionResult(ctx, sel, v)
+}
+
 func (ec *executionContext) marshalOCreatePaymentResult2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐOutcome(ctx context.Context, sel ast.SelectionSet, v answer.Outcome) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
@@ -22782,6 +23268,25 @@ func (ec *executionContext) unmarshalOID2ᚖgithubᚗcomᚋpaygraphᚋpaygraph�
 }
 
 func (ec *executionContext) marshalOID2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋmerchantᚐCustomerID(ctx context.Context, sel ast.SelectionSet, v *merchant.CustomerID) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	_ = sel
+	_ = ctx
+	res := scalar.MarshalString(string(*v))
+	return res
+}
+
+func (ec *executionContext) unmarshalOID2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐID(ctx context.Context, v any) (*payment.ID, error) {
+	if v == nil {
+		return nil, nil
+	}
+	tmp, err := scalar.UnmarshalString(v)
+	res := payment.ID(tmp)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalOID2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐID(ctx context.Context, sel ast.SelectionSet, v *payment.ID) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
 	}
@@ -23048,6 +23553,42 @@ func (ec *executionContext) marshalOReverseTransferResult2githubᚗcomᚋpaygrap
 		return graphql.Null
 	}
 	return ec._ReverseTransferResult(ctx, sel, v)
+}
+
+func (ec *executionContext) unmarshalOScope2ᚕgithubᚗcomᚋpaygraphᚋpaygraphᚋauthᚐScopeᚄ(ctx context.Context, v any) ([]auth.Scope, error) {
+	if v == nil {
+		return nil, nil
+	}
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]auth.Scope, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = ec.unmarshalNScope2githubᚗcomᚋpaygraphᚋpaygraphᚋauthᚐScope(ctx, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
+}
+
+func (ec *executionContext) marshalOScope2ᚕgithubᚗcomᚋpaygraphᚋpaygraphᚋauthᚐScopeᚄ(ctx context.Context, sel ast.SelectionSet, v []auth.Scope) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	ret := execution.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNScope2githubᚗcomᚋpaygraphᚋpaygraphᚋauthᚐScope(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
 }
 
 func (ec *executionContext) marshalOSetAccountStatusResult2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐOutcome(ctx context.Context, sel ast.SelectionSet, v answer.Outcome) graphql.Marshaler {

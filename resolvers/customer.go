@@ -20,7 +20,7 @@ var ErrForbidden = errors.New("this is open to the merchant alone")
 // readsOf is the answers that a principal may have, of all that there are. Whatever a resolver reads, it reads through this.
 func readsOf(p auth.Principal, all Reads) Reads {
 	if p.Kind == auth.Customer {
-		return customerReads{all, merchant.CustomerID(p.Customer)}
+		return customerReads{all, merchant.CustomerID(p.Customer), payment.ID(p.Payment)}
 	}
 	return all
 }
@@ -29,9 +29,12 @@ func readsOf(p auth.Principal, all Reads) Reads {
 // sees these entries alone. All else is as if it was not there. What belongs to an object, such as an account's entries, is asked for by
 // those who have found the object, and is not looked at again. It embeds nothing, so that a new question does not compile before it is
 // said what a customer is answered.
+//
+// With a session for one payment it sees of payments this one alone, whatever accounts it is between: that is the merchant's word.
 type customerReads struct {
 	all      Reads
 	customer merchant.CustomerID
+	only     payment.ID // where the session is for one payment
 }
 
 func (r customerReads) Merchant(ctx context.Context, m merchant.ID) (*merchant.Merchant, error) {
@@ -139,6 +142,12 @@ func (r customerReads) Entries(ctx context.Context, m merchant.ID, ids []ledger.
 }
 
 func (r customerReads) Payments(ctx context.Context, m merchant.ID, ids []string) ([]*payment.Payment, error) {
+	if r.only != "" {
+		if !slices.Contains(ids, string(r.only)) {
+			return nil, nil
+		}
+		return r.all.Payments(ctx, m, []string{string(r.only)})
+	}
 	found, err := r.all.Payments(ctx, m, ids)
 	if err != nil {
 		return nil, err
@@ -160,6 +169,13 @@ func (r customerReads) CurrentPayments(ctx context.Context, m merchant.ID, ids [
 
 // currentPayments says, too, which of the payments' accounts are the customer's.
 func (r customerReads) currentPayments(ctx context.Context, m merchant.ID, ids []string) (found []payment.Current, own map[ledger.AccountID]bool, err error) {
+	if r.only != "" {
+		if !slices.Contains(ids, string(r.only)) {
+			return nil, nil, nil
+		}
+		found, err = r.all.CurrentPayments(ctx, m, []string{string(r.only)})
+		return found, nil, err
+	}
 	if found, err = r.all.CurrentPayments(ctx, m, ids); err != nil {
 		return nil, nil, err
 	}
@@ -175,6 +191,9 @@ func (r customerReads) currentPayments(ctx context.Context, m merchant.ID, ids [
 
 // ListPayments does not filter by others either, which would tell who the other side of a payment is.
 func (r customerReads) ListPayments(ctx context.Context, m merchant.ID, f payment.Filter, s answer.Slice) ([]*payment.Payment, error) {
+	if r.only != "" {
+		return nil, ErrForbidden // viewer { payment } is it
+	}
 	if f.CustomerID != nil && *f.CustomerID != r.customer {
 		return nil, nil
 	}

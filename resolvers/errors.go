@@ -12,6 +12,7 @@ import (
 	"github.com/paygraph/paygraph/command"
 	"github.com/paygraph/paygraph/event"
 	"github.com/paygraph/paygraph/resolvers/scalar"
+	"github.com/paygraph/paygraph/session"
 	"github.com/paygraph/paygraph/transport"
 )
 
@@ -24,10 +25,12 @@ var table = []struct {
 	code string
 }{
 	{auth.ErrUnauthenticated, transport.Unauthenticated},
+	{auth.ErrAway, "UNAVAILABLE"},
 	{auth.ErrCursorInvalid, "CURSOR_INVALID"},
 	{auth.ErrCursorExpired, "CURSOR_EXPIRED"},
 	{ErrNotFound, "NOT_FOUND"},
 	{ErrForbidden, transport.Forbidden},
+	{session.ErrNotABackend, transport.Forbidden},
 	{event.ErrStopping, "UNAVAILABLE"},
 	{ErrBadUserInput, transport.BadUserInput},
 	{command.ErrOutcomeUnknown, "OUTCOME_UNKNOWN"},

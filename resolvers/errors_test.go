@@ -25,11 +25,13 @@ import (
 	"github.com/paygraph/paygraph/event"
 	"github.com/paygraph/paygraph/payment"
 	"github.com/paygraph/paygraph/resolvers/scalar"
+	"github.com/paygraph/paygraph/session"
 )
 
 // mapped are the exported errors that stand in the table, by the names that the test finds in the sources.
 var mapped = map[string]error{
 	"auth.ErrUnauthenticated":   auth.ErrUnauthenticated,
+	"auth.ErrAway":              auth.ErrAway,
 	"auth.ErrCursorInvalid":     auth.ErrCursorInvalid,
 	"auth.ErrCursorExpired":     auth.ErrCursorExpired,
 	"event.ErrStopping":         event.ErrStopping,
@@ -38,6 +40,7 @@ var mapped = map[string]error{
 	"command.ErrOutcomeUnknown": command.ErrOutcomeUnknown,
 	"command.ErrUnavailable":    command.ErrUnavailable,
 	"resolvers.ErrForbidden":    ErrForbidden,
+	"session.ErrNotABackend":    session.ErrNotABackend,
 	"command.ErrRateLimited":    command.ErrRateLimited,
 	"command.ErrInternal":       command.ErrInternal,
 }
@@ -45,6 +48,14 @@ var mapped = map[string]error{
 // unmapped are the exported errors that never reach a client, with the reason.
 var unmapped = map[string]string{
 	"answer.ErrNotAnID":         "to a client such text is an identifier that never was: nil, or NotFound",
+	"auth.ErrClientKeys":        "the commands' for people at a terminal",
+	"auth.ErrOutside":           "the start's, before there are clients",
+	"auth.ErrRequestKeys":       "the commands' for people at a terminal",
+	"auth.ErrNoSuchKey":         "the commands' for people at a terminal",
+	"auth.ErrNoKeyToSign":       "the commands' for people at a terminal",
+	"auth.ErrSignature":         "the transport's: it refuses the request with SIGNATURE_INVALID",
+	"auth/httpsig.ErrSignature": "the transport's: it refuses the request with SIGNATURE_INVALID",
+	"store.ErrHasSecret":        "the commands' for people at a terminal",
 	"auth.ErrUnknownCredential": "the token endpoint's own: it answers invalid_client",
 	"event.ErrTooSlow":          "the transports': they close what the client then opens again",
 	"event.ErrLogChanged":       "the transports': they close what the client then opens again",

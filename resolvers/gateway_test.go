@@ -13,6 +13,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/vektah/gqlparser/v2"
 	"github.com/vektah/gqlparser/v2/ast"
@@ -20,6 +21,7 @@ import (
 	"github.com/paygraph/paygraph/auth"
 	"github.com/paygraph/paygraph/graph"
 	"github.com/paygraph/paygraph/resolvers"
+	"github.com/paygraph/paygraph/session"
 	"github.com/paygraph/paygraph/store/storetest"
 	"github.com/paygraph/paygraph/transport"
 )
@@ -68,7 +70,8 @@ func startAt(t *testing.T, house *storetest.House, changes ...func(*gateway)) *g
 	g.Server = httptest.NewServer(transport.New(transport.Config{
 		Schema: graph.NewExecutableSchema(graph.Config{Resolvers: &resolvers.Resolver{
 			Merchants: house.Merchants, Ledger: house.Ledger, Payments: house.Payments, Cursors: cursors,
-			Hub: house.Store.Hub, Now: resolvers.Gathered(g.operations.Now),
+			Sessions: &session.Service{Tokens: g, Customers: house.Store, Payments: house.Store},
+			Hub:      house.Store.Hub, Now: resolvers.Gathered(g.operations.Now),
 		}}),
 		Authenticate: g.authenticate,
 		PresentError: resolvers.PresentError,
@@ -76,6 +79,15 @@ func startAt(t *testing.T, house *storetest.House, changes ...func(*gateway)) *g
 	}))
 	t.Cleanup(g.Close)
 	return g
+}
+
+// Session makes a token of which the test knows the principal: what the issuer makes of one is package auth's.
+func (g *gateway) Session(
+	_ context.Context, by auth.Principal, customer, payment string, scopes auth.Scopes, lasts time.Duration,
+) (auth.Session, error) {
+	p := by
+	p.Kind, p.Customer, p.Payment, p.Scopes, p.Expires = auth.Customer, customer, payment, scopes, time.Now().Add(lasts)
+	return auth.Session{Token: g.as(p).token, Expires: p.Expires, Scopes: scopes}, nil
 }
 
 func (g *gateway) authenticate(_ context.Context, token string) (auth.Principal, error) {

@@ -88,7 +88,9 @@ func (s *scene) request(t *testing.T, at slot, id string) string {
 	case at.root == contract.Subscription:
 		return body(t, "subscription ($v: "+argument.Type.String()+") { field: "+field.Name+"("+argument.Name+": $v) { __typename } }", variables)
 	case at.root == contract.Mutation:
-		variables["v"].(map[string]any)["idempotencyKey"] = key()
+		if contract.Types[argument.Type.Name()].Fields.ForName("idempotencyKey") != nil {
+			variables["v"].(map[string]any)["idempotencyKey"] = key()
+		}
 		return body(t, "mutation ($v: "+argument.Type.String()+") { field: "+field.Name+"("+argument.Name+": $v) { __typename "+
 			userError+" ... on NotFound { resourceId } ... on UserError { path } } }", variables)
 	case strings.HasSuffix(field.Type.Name(), "Connection"):

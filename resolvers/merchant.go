@@ -7,6 +7,8 @@ import (
 	"github.com/paygraph/paygraph/auth"
 	"github.com/paygraph/paygraph/ledger"
 	"github.com/paygraph/paygraph/merchant"
+	"github.com/paygraph/paygraph/payment"
+	"github.com/paygraph/paygraph/session"
 )
 
 type merchantReads interface {
@@ -28,6 +30,20 @@ func (r viewerResolver) Merchant(ctx context.Context, p *auth.Principal) (*merch
 	return from(ctx).merchants.Load(ctx, string(p.Merchant))
 }
 
+func (r viewerResolver) Customer(ctx context.Context, p *auth.Principal) (*merchant.Customer, error) {
+	if p.Customer == "" || !p.May(auth.CustomersRead) {
+		return nil, nil
+	}
+	return from(ctx).customers.Load(ctx, p.Customer)
+}
+
+func (r viewerResolver) Payment(ctx context.Context, p *auth.Principal) (*payment.Payment, error) {
+	if p.Payment == "" || !p.May(auth.PaymentsRead) {
+		return nil, nil
+	}
+	return from(ctx).payments.Load(ctx, p.Payment)
+}
+
 func (r viewerResolver) Scopes(_ context.Context, p *auth.Principal) ([]auth.Scope, error) {
 	may := make([]auth.Scope, 0, len(p.Scopes))
 	for _, scope := range p.Scopes {
@@ -40,6 +56,12 @@ func (r viewerResolver) Scopes(_ context.Context, p *auth.Principal) ([]auth.Sco
 
 func (r mutationResolver) CreateCustomer(ctx context.Context, in merchant.CreateCustomerInput) (answer.Outcome, error) {
 	success, err := r.Merchants.CreateCustomer(ctx, auth.FromContext(ctx), in)
+	success.Customer = visible(ctx, success.Customer)
+	return outcome(ctx, success, err)
+}
+
+func (r mutationResolver) CreateCustomerSession(ctx context.Context, in session.CreateInput) (answer.Outcome, error) {
+	success, err := r.Sessions.Create(ctx, auth.FromContext(ctx), in)
 	success.Customer = visible(ctx, success.Customer)
 	return outcome(ctx, success, err)
 }

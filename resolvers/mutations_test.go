@@ -32,7 +32,10 @@ var refusalFields = map[string]string{
 	"IdempotencyKeyExpired":   `firstSeenAt`,
 }
 
-// objects are what the mutations' successes hold.
+// keyless is the one mutation that changes nothing, and has no key.
+const keyless = "createCustomerSession"
+
+// objects are what the other mutations' successes hold.
 var objects = map[string]string{
 	"createCustomer": "customer", "openAccount": "account", "setAccountStatus": "account", "depositFunds": "transaction",
 	"transferFunds": "transaction", "placeHold": "transaction", "releaseHold": "transaction", "createPayment": "payment", "confirmPayment": "payment",

@@ -8,6 +8,7 @@ import (
 	"github.com/paygraph/paygraph/ledger"
 	"github.com/paygraph/paygraph/merchant"
 	"github.com/paygraph/paygraph/payment"
+	"github.com/paygraph/paygraph/session"
 )
 
 //go:generate sh -c "cd .. && go run ./resolvers/gen"
@@ -17,6 +18,7 @@ type Resolver struct {
 	Merchants *merchant.Service
 	Ledger    *ledger.Service
 	Payments  *payment.Service
+	Sessions  *session.Service
 	Cursors   *auth.Sealer
 	Hub       *event.Hub
 	Now       Reads // all that there is; now gives it out

@@ -37,7 +37,7 @@ func (s *statusStream) stream() event.Stream {
 		Ends:   func(i *event.Item) bool { return isFinal(i.Event) },
 		Cursor: func(i *event.Item) string { return s.cursor(i.Event) },
 	}
-	if s.principal.Kind == auth.Customer {
+	if s.principal.Kind == auth.Customer && s.principal.Payment == "" {
 		stream.Foreign = s.foreign
 	}
 	return stream

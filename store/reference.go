@@ -113,8 +113,13 @@ func (a *Admin) CreateCredential(ctx context.Context, c auth.Credential) error {
 	for i, s := range c.Scopes {
 		scopes[i] = string(s)
 	}
-	_, err = a.db.ExecContext(ctx, `INSERT INTO credential (client_id, merchant_id, name, secret_hash, scopes, created_at)
-		VALUES ($1, $2, $3, $4, $5, $6)`, c.ClientID, id.String(), c.Name, c.SecretHash, pq.Array(scopes), c.CreatedAt)
+	keys, err := keysValue(c.Keys)
+	if err != nil {
+		return err
+	}
+	_, err = a.db.ExecContext(ctx, `INSERT INTO credential (client_id, merchant_id, name, secret_hash, keys, scopes, created_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7)`, c.ClientID, id.String(), c.Name, sql.Null[[]byte]{V: c.SecretHash, Valid: c.SecretHash != nil}, keys,
+		pq.Array(scopes), c.CreatedAt)
 	var answered *pq.Error
 	if errors.As(err, &answered) {
 		switch answered.Code.Name() {
@@ -127,10 +132,76 @@ func (a *Admin) CreateCredential(ctx context.Context, c auth.Credential) error {
 	return err
 }
 
+// keysValue is what is stored of a credential's keys: null where there are none.
+func keysValue(keys auth.ClientKeys) (value sql.NullString, err error) {
+	if keys.Empty() {
+		return value, nil
+	}
+	text, err := json.Marshal(keys)
+	return sql.NullString{String: string(text), Valid: true}, err
+}
+
+// SetCredentialKeys changes the keys of a credential that has some: what its client signs with others is refused from the next token on. Errors:
+// auth.ErrUnknownCredential, ErrHasSecret.
+func (a *Admin) SetCredentialKeys(ctx context.Context, clientID string, keys auth.ClientKeys) error {
+	value, err := keysValue(keys)
+	if err != nil {
+		return err
+	}
+	var hasSecret bool
+	err = a.db.QueryRowContext(ctx, `UPDATE credential SET keys = CASE WHEN secret_hash IS NULL THEN $2::jsonb ELSE keys END WHERE client_id = $1
+		RETURNING secret_hash IS NOT NULL`, clientID, value).Scan(&hasSecret)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return auth.ErrUnknownCredential
+	case hasSecret:
+		return ErrHasSecret
+	}
+	return err
+}
+
+// ChangeSigning changes with which keys a credential's client signs requests, and which mutations take a signed request. It counts within
+// auth.CredentialAge. Errors: auth.ErrUnknownCredential, or change's, with which nothing is changed.
+func (a *Admin) ChangeSigning(ctx context.Context, clientID string, change func(*auth.Signing) error) error {
+	tx, err := a.db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }()
+	var s auth.Signing
+	var text []byte
+	err = tx.QueryRowContext(ctx, `SELECT request_keys, signed_mutations FROM credential WHERE client_id = $1 FOR UPDATE`, clientID).
+		Scan(&text, (*pq.StringArray)(&s.Mutations))
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return auth.ErrUnknownCredential
+	case err == nil && text != nil:
+		err = json.Unmarshal(text, &s.Keys)
+	}
+	if err != nil {
+		return err
+	}
+	if err := change(&s); err != nil {
+		return err
+	}
+	if text, err = json.Marshal(s.Keys); err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `UPDATE credential SET request_keys = $2, signed_mutations = $3 WHERE client_id = $1`,
+		clientID, sql.NullString{String: string(text), Valid: len(s.Keys) > 0}, pq.Array(append([]string{}, s.Mutations...)))
+	if err != nil {
+		return err
+	}
+	return tx.Commit()
+}
+
+// ErrHasSecret says that a credential's client shows a secret, and not what it has signed.
+var ErrHasSecret = errors.New("this credential has a secret")
+
 // ErrClientIDTaken says that a credential with this client id exists, perhaps of another merchant.
 var ErrClientIDTaken = errors.New("this client id is taken")
 
-// RevokeCredential ends a credential; again does nothing more. Tokens that were issued end by themselves. Error:
+// RevokeCredential ends a credential; again does nothing more. Tokens that were issued end within auth.CredentialAge. Error:
 // auth.ErrUnknownCredential.
 func (a *Admin) RevokeCredential(ctx context.Context, clientID string) error {
 	result, err := a.db.ExecContext(ctx, `UPDATE credential SET revoked_at = COALESCE(revoked_at, clock_timestamp())
@@ -149,22 +220,35 @@ func (s *Store) Credential(ctx context.Context, clientID string) (auth.Credentia
 	c := auth.Credential{ClientID: clientID}
 	var id answer.UUID
 	var scopes pq.StringArray
-	err := s.readers.QueryRowContext(ctx, `SELECT merchant_id, name, secret_hash, scopes, created_at, revoked_at FROM credential
-		WHERE client_id = $1`, clientID).Scan(&id, &c.Name, &c.SecretHash, &scopes, &c.CreatedAt, &c.RevokedAt)
+	var keys, requestKeys []byte
+	err := s.readers.QueryRowContext(ctx, `SELECT merchant_id, name, secret_hash, keys, scopes, created_at, revoked_at, request_keys,
+		signed_mutations FROM credential WHERE client_id = $1`, clientID).Scan(&id, &c.Name, &c.SecretHash, &keys, &scopes, &c.CreatedAt, &c.RevokedAt,
+		&requestKeys, (*pq.StringArray)(&c.Signing.Mutations))
 	if errors.Is(err, sql.ErrNoRows) {
 		return c, auth.ErrUnknownCredential
+	}
+	if keys != nil && err == nil {
+		c.Keys, err = auth.ParseClientKeys(keys)
+	}
+	if requestKeys != nil && err == nil {
+		err = json.Unmarshal(requestKeys, &c.Signing.Keys)
 	}
 	c.Merchant = merchant.ID(answer.Encode(answer.MerchantPrefix, id))
 	for _, scope := range scopes {
 		c.Scopes = append(c.Scopes, auth.Scope(scope))
 	}
-	return c, err
+	return c, trouble(err)
 }
 
 // SigningKeys are all keys that sign tokens, the newest first.
-func (s *Store) SigningKeys(ctx context.Context) ([]auth.SigningKey, error) {
+func (a *Admin) SigningKeys(ctx context.Context) ([]auth.SigningKey, error) {
+	return Reads{source: pooled{a.db}}.SigningKeys(ctx)
+}
+
+// SigningKeys are all keys that sign tokens, the newest first.
+func (r Reads) SigningKeys(ctx context.Context) ([]auth.SigningKey, error) {
 	var keys []auth.SigningKey
-	err := s.query(ctx, `SELECT id, previous, format, private_key, created_at FROM signing_key ORDER BY created_at DESC, id`,
+	err := r.query(ctx, `SELECT id, previous, format, private_key, created_at FROM signing_key ORDER BY created_at DESC, id`,
 		func(scan scanner) error {
 			var k auth.SigningKey
 			err := scan(&k.ID, &k.Previous, &k.Format, &k.Private, &k.CreatedAt)
@@ -175,8 +259,17 @@ func (s *Store) SigningKeys(ctx context.Context) ([]auth.SigningKey, error) {
 }
 
 // AddSigningKey adds a key, unless another one already follows the same previous key.
+func (a *Admin) AddSigningKey(ctx context.Context, k auth.SigningKey) error {
+	return addSigningKey(ctx, a.db, k)
+}
+
+// AddSigningKey adds a key, unless another one already follows the same previous key.
 func (s *Store) AddSigningKey(ctx context.Context, k auth.SigningKey) error {
-	_, err := s.writers.ExecContext(ctx, `INSERT INTO signing_key (id, previous, format, private_key, created_at)
+	return addSigningKey(ctx, s.writers, k)
+}
+
+func addSigningKey(ctx context.Context, db *sql.DB, k auth.SigningKey) error {
+	_, err := db.ExecContext(ctx, `INSERT INTO signing_key (id, previous, format, private_key, created_at)
 		VALUES ($1, $2, $3, $4, $5) ON CONFLICT (previous) DO NOTHING`, k.ID, k.Previous, k.Format, k.Private, k.CreatedAt)
 	return err
 }

@@ -55,6 +55,7 @@ var rowKeys = map[string]struct {
 	"event":            {"sequence", func(key []string) string { return key[0] }},
 	"idempotency":      {"owner, key", func(key []string) string { return strings.TrimSpace(key[0] + " " + key[1]) }},
 	"credential":       {columns: "client_id"},
+	"used_once":        {columns: "client_id, value"},
 	"signing_key":      {columns: "id"},
 	"secret":           {columns: "purpose"},
 	"goose_db_version": {columns: "id"},

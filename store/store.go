@@ -58,6 +58,7 @@ type Store struct {
 	hints          *hints
 	writers        *sql.DB
 	readers        *sqlx.DB
+	once           *once
 	queue          *groupcommit.Queue[merchant.ID, *request, command.Result]
 	inFlight       inFlight
 	fingerprinters sync.Pool
@@ -206,21 +207,24 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(err, writers.Close())
 	}
+	once, err := newOnce(c.DSN, c.Log)
+	if err != nil {
+		return nil, errors.Join(err, writers.Close(), readers.Close())
+	}
 	s := &Store{
-		writers: writers, readers: sqlx.NewDb(readers, "postgres"), inFlight: inFlight{keys: map[scopedKey]int{}},
+		writers: writers, readers: sqlx.NewDb(readers, "postgres"), once: once,
+		inFlight: inFlight{keys: map[scopedKey]int{}},
 	}
 	s.Reads = Reads{pooled{readers}, codec{answer.NewCodec(c.Refusals)}, posted}
 	secret, err := s.Secret(ctx, "fingerprint")
 	if err != nil {
-		_ = writers.Close()
-		_ = readers.Close()
-		return nil, err
+		return nil, errors.Join(err, writers.Close(), readers.Close(), once.close())
 	}
 	s.Hub = event.NewHub(clock.Real, s.Reads, c.Log)
 	if !c.NoHints {
 		if s.hints, err = newHints(c.DSN, s.Hub, c.Log); err != nil {
 			s.Hub.Close()
-			return nil, errors.Join(err, writers.Close(), readers.Close())
+			return nil, errors.Join(err, writers.Close(), readers.Close(), once.close())
 		}
 	}
 	s.fingerprinters.New = func() any { return command.NewFingerprinter(secret) }
@@ -254,7 +258,7 @@ func (s *Store) Close() error {
 	}
 	s.Hub.Close()
 	defer s.posted.close()
-	return errors.Join(hints, s.writers.Close(), s.readers.Close())
+	return errors.Join(hints, s.writers.Close(), s.readers.Close(), s.once.close())
 }
 
 // A writer that dies holding a merchant's lock must not hold it for long: the server ends a session that waits, works or idles in a

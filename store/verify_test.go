@@ -33,6 +33,7 @@ var exceptions = map[string]exception{
 	"merchant.created_at":     {why: "reference data"},
 	"merchant.swapped":        {why: "only reference data is exchanged"},
 	"credential":              {why: "reference data: who may ask, not what happened"},
+	"used_once":               {why: "likewise"},
 	"signing_key":             {why: "reference data: without the right key no token is good"},
 	"secret":                  {why: "reference data: without the right one cursors and replays are refused, and nothing is done twice"},
 	"goose_db_version":        {why: "the migrations' own table"},
@@ -89,6 +90,8 @@ func story(t *testing.T) (dsn string) {
 			must(t, h.Admin.CreateCredential(t.Context(), auth.Credential{
 				ClientID: fmt.Sprint("client ", m, i), Merchant: p.Merchant, Name: "shop", SecretHash: []byte("hash"), CreatedAt: time.Now(),
 			}))
+			_, err = h.Store.UseOnce(t.Context(), fmt.Sprint("client ", m, i), []byte("value"), time.Now().Add(time.Hour))
+			must(t, err)
 		}
 		must(t, h.Store.AddSigningKey(t.Context(), auth.SigningKey{
 			ID: fmt.Sprint("key ", m), Previous: fmt.Sprint(m), Format: "none", Private: []byte("key"), CreatedAt: time.Now(),

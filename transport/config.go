@@ -11,6 +11,7 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
+	"net/http"
 	"time"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -28,6 +29,16 @@ type Config struct {
 	// the header, which is made by auth.Nobody. An error is answered with HTTP 401, or with 503 where PresentError says that it
 	// is UNAVAILABLE or NOT_READY. Where it is nil no token is accepted.
 	Authenticate func(ctx context.Context, token string) (auth.Principal, error)
+
+	// InForce is the principal as it may act now, once its token has been accepted. It is asked for each operation on a WebSocket, and now and then while a
+	// stream is open. An error that wraps auth.ErrUnauthenticated, and other scopes than before, end both as the end of the token does. After any other error
+	// the operation is refused as one whose token cannot be checked, and streams go on. Where it is nil a token counts until it ends.
+	InForce func(ctx context.Context, p auth.Principal) (auth.Principal, error)
+
+	// CheckSignature checks a request that has a signature (RFC 9421), with its body. Before a mutation is executed, use uses the signature up. An error of
+	// either that wraps auth.ErrSignature is shown as it is, with HTTP 401; any other one is the client's to try again later. Where it is nil no
+	// signature is accepted.
+	CheckSignature func(ctx context.Context, p auth.Principal, r *http.Request, body []byte) (use func(context.Context) error, err error)
 
 	// Limits bound every request; the zero value of each means its default.
 	Limits Limits
@@ -124,6 +135,14 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Authenticate == nil {
 		c.Authenticate = func(context.Context, string) (auth.Principal, error) { return auth.Nobody, errNoTokens }
+	}
+	if c.InForce == nil {
+		c.InForce = func(_ context.Context, p auth.Principal) (auth.Principal, error) { return p, nil }
+	}
+	if c.CheckSignature == nil {
+		c.CheckSignature = func(context.Context, auth.Principal, *http.Request, []byte) (func(context.Context) error, error) {
+			return nil, auth.ErrSignature
+		}
 	}
 	if c.Introspection == nil {
 		c.Introspection = func(auth.Principal) bool { return false }

@@ -22,6 +22,8 @@ const (
 	BadUserInput     = "BAD_USER_INPUT"            // the HTTP request, a variable or a literal
 	Unauthenticated  = "UNAUTHENTICATED"           // the credentials, or their absence
 	Forbidden        = "FORBIDDEN"                 // a scope that the principal lacks
+	SignatureWrong   = "SIGNATURE_INVALID"         // a request's signature
+	SignatureMissing = "SIGNATURE_REQUIRED"        // a mutation that the credential runs by signed requests only
 	TooComplex       = "QUERY_TOO_COMPLEX"         // one of Limits
 	Internal         = "INTERNAL"                  // a panic, or an error that has no place in the table
 )
@@ -90,9 +92,9 @@ func statusOf(errs gqlerror.List) int {
 		return http.StatusInternalServerError
 	}
 	switch errs[0].Extensions["code"] {
-	case Unauthenticated:
+	case Unauthenticated, SignatureWrong:
 		return http.StatusUnauthorized
-	case Forbidden:
+	case Forbidden, SignatureMissing:
 		return http.StatusForbidden
 	case rateLimited:
 		return http.StatusTooManyRequests

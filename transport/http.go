@@ -5,8 +5,11 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -17,6 +20,7 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"github.com/paygraph/paygraph/auth"
+	"github.com/paygraph/paygraph/auth/httpsig"
 )
 
 // challenge is the WWW-Authenticate header for who sent no credentials (RFC 6750, section 3).
@@ -126,10 +130,17 @@ func (h *Handler) prepare(ctx context.Context, w http.ResponseWriter, r *http.Re
 	if refused != nil {
 		return nil, refused
 	}
-	asked, refused := h.read(w, r)
+	var use func(context.Context) error // of a signature that is there and good
+	asked, refused := h.read(w, r, func(body []byte) (refused *requestError) {
+		if httpsig.Signed(r.Header) {
+			use, refused = h.engine.checkSignature(ctx, principal, r, body)
+		}
+		return refused
+	})
 	if refused != nil {
 		return nil, refused
 	}
+	asked.signed = use != nil
 	plan, refused := h.engine.plan(&asked)
 	if refused != nil {
 		return nil, refused
@@ -142,7 +153,13 @@ func (h *Handler) prepare(ctx context.Context, w http.ResponseWriter, r *http.Re
 		refused.allow = postOnly
 		return nil, refused
 	}
-	return h.engine.prepare(plan, principal, &asked, r.Header)
+	op, refused := h.engine.prepare(plan, principal, &asked, r.Header)
+	if refused == nil && use != nil && plan.kind() == ast.Mutation {
+		if err := use(ctx); err != nil {
+			return nil, h.engine.refuseSignature(ctx, err)
+		}
+	}
+	return op, refused
 }
 
 // execute runs a query or mutation, whatever transport brought it.
@@ -157,15 +174,45 @@ func (h *Handler) execute(ctx context.Context, op *operation) (response *graphql
 	return response, nil
 }
 
+// checkSignature checks a request's signature. A client that signs finds out what is wrong with it: it has shown a good token already.
+func (e *engine) checkSignature(ctx context.Context, p auth.Principal, r *http.Request, body []byte) (use func(context.Context) error, refused *requestError) {
+	if p.Kind == auth.Anonymous {
+		return nil, wrongCredentials()
+	}
+	use, err := e.config.CheckSignature(ctx, p, r, body)
+	if err != nil {
+		return nil, e.refuseSignature(ctx, err)
+	}
+	return use, nil
+}
+
+func (e *engine) refuseSignature(ctx context.Context, err error) *requestError {
+	if errors.Is(err, auth.ErrSignature) {
+		return &requestError{errors: gqlerror.List{newError(SignatureWrong, "%s", err)}, status: http.StatusUnauthorized, challenge: challenge}
+	}
+	return e.refuseUnknown(ctx, err)
+}
+
+// refuseUnknown is for what could not be found out.
+func (e *engine) refuseUnknown(ctx context.Context, err error) *requestError {
+	if shown := e.present(ctx, err); shown != nil {
+		return refuse(shown)
+	}
+	return refuse(newError(unavailable, "the credentials could not be checked: try again"))
+}
+
 // read takes the request from where the method has it.
-func (h *Handler) read(w http.ResponseWriter, r *http.Request) (request, *requestError) {
+func (h *Handler) read(w http.ResponseWriter, r *http.Request, check func(body []byte) *requestError) (request, *requestError) {
 	switch r.Method {
 	case http.MethodPost:
 		if refused := checkContentType(r.Header); refused != nil {
 			return request{}, refused
 		}
-		return readBody(w, r, &h.engine.config.Limits)
+		return readBody(w, r, &h.engine.config.Limits, check)
 	case http.MethodGet, http.MethodHead:
+		if refused := check(nil); refused != nil {
+			return request{}, refused
+		}
 		return readURL(r.URL)
 	}
 	refused := malformed(http.StatusMethodNotAllowed, "the method must be GET or POST")
@@ -206,6 +253,16 @@ func (e *engine) authenticate(ctx context.Context, credential string) (auth.Prin
 func (e *engine) authenticateSafely(ctx context.Context, credential string) (_ auth.Principal, refused *requestError) {
 	defer e.caught(ctx, &refused)
 	return e.authenticate(ctx, credential)
+}
+
+// still is a principal as it may act now. Errors: auth.ErrUnauthenticated, also where it may do other things than before, so that its client comes back as what
+// it is now; any other one says that this cannot be found out.
+func (e *engine) still(ctx context.Context, p auth.Principal) (auth.Principal, error) {
+	now, err := e.config.InForce(ctx, p)
+	if err == nil && !slices.Equal(now.Scopes, p.Scopes) {
+		err = fmt.Errorf("%w: its scopes have changed", auth.ErrUnauthenticated)
+	}
+	return now, err
 }
 
 // wrongCredentials does not say what is wrong with them.

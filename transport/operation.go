@@ -63,6 +63,9 @@ func (e *engine) prepare(p *plan, principal auth.Principal, r *request, headers 
 	if refused := p.permissions.check(principal, mayIntrospect); refused != nil {
 		return nil, refused
 	}
+	if refused := p.permissions.checkSigned(principal, r.signed); refused != nil {
+		return nil, refused
+	}
 	variables, bad := e.inputs.bind(p.operation.VariableDefinitions, r.variables)
 	if bad != nil {
 		return nil, refuse(bad)

@@ -20,6 +20,7 @@ type request struct {
 	operationName string
 	variables     map[string]any // as encoding/json decodes them with UseNumber
 	extensions    map[string]any
+	signed        bool // by the principal, and the signature is good
 }
 
 // parameters is a request in JSON. Its members may be null, and query must not.
@@ -42,8 +43,8 @@ func release(b *bytes.Buffer) {
 	}
 }
 
-// readBody reads the request from the body of a POST.
-func readBody(w http.ResponseWriter, r *http.Request, limits *Limits) (request, *requestError) {
+// readBody reads the request from the body of a POST, which check has to find good before it is looked at.
+func readBody(w http.ResponseWriter, r *http.Request, limits *Limits, check func(body []byte) *requestError) (request, *requestError) {
 	if r.ContentLength > limits.Body {
 		w.Header().Set("Connection", "close") // the rest is not worth reading
 		return request{}, tooLarge(limits)
@@ -66,6 +67,9 @@ func readBody(w http.ResponseWriter, r *http.Request, limits *Limits) (request, 
 		return request{}, malformed(http.StatusRequestTimeout, "the body did not arrive in time")
 	case err != nil:
 		return request{}, malformed(http.StatusBadRequest, "the body could not be read to its end")
+	}
+	if refused := check(body.Bytes()); refused != nil {
+		return request{}, refused
 	}
 	return decode(body.Bytes())
 }

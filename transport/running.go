@@ -13,6 +13,7 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
+	"github.com/paygraph/paygraph/auth"
 	"github.com/paygraph/paygraph/event"
 )
 
@@ -132,9 +133,16 @@ func (r *running) prepare(asked *request) (_ *operation, refused *requestError) 
 	if refused != nil {
 		return nil, refused
 	}
-	s.mu.Lock()
-	principal := s.principal
-	s.mu.Unlock()
+	ctx, cancel := context.WithTimeout(r.ctx, e.config.Limits.Deadline)
+	defer cancel()
+	principal, err := s.still(ctx)
+	switch {
+	case errors.Is(err, auth.ErrUnauthenticated):
+		s.retire(&tokenEnded)
+		return nil, refuse(newError(Unauthenticated, tokenHasEnded))
+	case err != nil:
+		return nil, e.refuseUnknown(ctx, err)
+	}
 	return e.prepare(plan, principal, asked, nil)
 }
 

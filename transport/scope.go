@@ -26,6 +26,7 @@ type need struct {
 type permissions struct {
 	needs      []need
 	introspect *ast.Field // the first __schema or __type
+	mutations  []*ast.Field
 }
 
 // gatherer collects the permissions of one operation.
@@ -81,6 +82,9 @@ func (g *gatherer) field(f *ast.Field) {
 
 // definition notes what one definition of a selected field asks for.
 func (g *gatherer) definition(f *ast.Field, parent *ast.Definition, def *ast.FieldDefinition) {
+	if parent == g.schema.Mutation {
+		g.found.mutations = append(g.found.mutations, f)
+	}
 	scopes := def.Directives.ForNames(scopeDirective)
 	for _, d := range scopes {
 		g.add(need{scope: auth.ScopeOfEnum(d.Arguments.ForName("scope").Value.Raw), field: f})
@@ -129,6 +133,19 @@ func (p *permissions) check(principal auth.Principal, mayIntrospect bool) *reque
 	refused := refuse(at(newError(Forbidden, "the access token lacks the scope %s", quoted(lacking)), field.Position))
 	refused.challenge = fmt.Sprintf(`%s, error="insufficient_scope", scope="%s"`, challenge, lacking)
 	return refused
+}
+
+// checkSigned refuses mutations that the principal runs by signed requests only, where the request was not signed.
+func (p *permissions) checkSigned(principal auth.Principal, signed bool) *requestError {
+	if signed || len(principal.MustSign) == 0 {
+		return nil
+	}
+	for _, f := range p.mutations {
+		if principal.MustSignFor(f.Name) {
+			return refuse(at(newError(SignatureMissing, "%s takes a request that is signed (RFC 9421), by POST", f.Name), f.Position))
+		}
+	}
+	return nil
 }
 
 func quoted(scopes auth.Scopes) string { return strings.ReplaceAll(scopes.String(), " ", ", ") }

@@ -280,6 +280,7 @@ func (s *socket) giveUp() {
 
 // beat is called by the timer: the client has not begun in time, has to be pinged, or has not answered.
 func (s *socket) beat() {
+	defer s.survive()
 	times := s.handler.engine.config.Sockets
 	s.mu.Lock()
 	began, awaits := s.initialised, s.awaitsPong
@@ -290,6 +291,8 @@ func (s *socket) beat() {
 		s.close(closeTimeout, initTimeout)
 	case awaits:
 		s.close(closeTimeout, noPong)
+	case !s.isStill():
+		s.retire(&tokenEnded)
 	case s.send([]byte(pingMessage)) == nil: // it may have waited for a client that reads slowly, whose time begins now
 		s.mu.Lock()
 		if s.awaitsPong && !s.line.isClosed() {
@@ -297,6 +300,26 @@ func (s *socket) beat() {
 		}
 		s.mu.Unlock()
 	}
+}
+
+// still is the socket's principal as it may act now. Errors: the engine's.
+func (s *socket) still(ctx context.Context) (auth.Principal, error) {
+	s.mu.Lock()
+	p := s.principal
+	s.mu.Unlock()
+	p, err := s.handler.engine.still(ctx, p)
+	if err == nil {
+		s.mu.Lock()
+		s.principal = p
+		s.mu.Unlock()
+	}
+	return p, err
+}
+
+// isStill says whether streams go on, as they do where that cannot be found out.
+func (s *socket) isStill() bool {
+	_, err := s.still(s.ctx)
+	return !errors.Is(err, auth.ErrUnauthenticated)
 }
 
 func (s *socket) pong() {

@@ -12,6 +12,7 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/ast"
 
+	"github.com/paygraph/paygraph/auth"
 	"github.com/paygraph/paygraph/event"
 )
 
@@ -26,6 +27,7 @@ type events struct {
 	w          http.ResponseWriter
 	controller *http.ResponseController
 	times      times
+	panicked   func(cause any) // is told of what goes wrong beside the stream; nil without comments
 
 	mu    sync.Mutex // one writer at a time: comments are written beside the others
 	text  bytes.Buffer
@@ -98,8 +100,17 @@ func (e *events) complete() {
 }
 
 // keepAlive writes a comment at once, so that the client sees that it is connected, and then at intervals, whatever the stream waits for, until
-// hush. A client that takes none ends what the stream waits for.
-func (e *events) keepAlive(end context.CancelFunc) {
+// hush. A client that takes none ends what the stream waits for, as one does that is no good any more, and a panic.
+func (e *events) keepAlive(end context.CancelFunc, good func() bool) {
+	defer func() { // nobody else would catch it
+		if cause := recover(); cause != nil {
+			e.panicked(cause)
+			end()
+		}
+	}()
+	if !good() {
+		return
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.quiet {
@@ -110,7 +121,7 @@ func (e *events) keepAlive(end context.CancelFunc) {
 		end()
 		return
 	}
-	e.beat = time.AfterFunc(e.times.keepAlive, func() { e.keepAlive(end) })
+	e.beat = time.AfterFunc(e.times.keepAlive, func() { e.keepAlive(end, good) })
 }
 
 // hush ends the comments: nothing is written by them after it has returned. The end of the answer, which follows, has its own time.
@@ -175,9 +186,19 @@ func (h *Handler) serveSubscription(ctx context.Context, w http.ResponseWriter, 
 		ctx, cancel = context.WithDeadlineCause(ctx, end, errTokenEnded)
 		defer cancel()
 	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	e := h.startEvents(w)
 	defer e.hush()
-	e.keepAlive(leave)
+	e.panicked = func(cause any) { h.engine.panicked(ctx, cause) }
+	e.keepAlive(leave, func() bool {
+		_, err := h.engine.still(ctx, op.principal)
+		if errors.Is(err, auth.ErrUnauthenticated) {
+			cancel(errTokenEnded)
+			return false
+		}
+		return true // also where that cannot be found out
+	})
 	sub, refused := h.engine.subscribe(ctx, op, after)
 	if refused == nil {
 		defer sub.Close()
