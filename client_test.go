@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -16,6 +17,7 @@ type client struct {
 	url   string
 	token string
 	http  *http.Client
+	tls   *tls.Config // for sockets; nil: in plain HTTP
 }
 
 // demoClient has a token for the demo's credential.
@@ -30,7 +32,11 @@ func clientOf(t *testing.T, p *program, id, secret string) *client {
 	if status != http.StatusOK {
 		t.Fatalf("no token for %s: %d", id, status)
 	}
-	return clientAt(p.url, token)
+	c := clientAt(p.url, token)
+	if p.tls != nil {
+		c.http, c.tls = p.client(), p.tls
+	}
+	return c
 }
 
 func clientAt(url, token string) *client {
@@ -52,7 +58,7 @@ func tokenBy(t *testing.T, p *program, form url.Values) (token string, status in
 		t.Fatal(err)
 	}
 	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	response, err := http.DefaultClient.Do(request)
+	response, err := p.client().Do(request)
 	if err != nil {
 		t.Fatal(err)
 	}

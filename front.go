@@ -2,12 +2,16 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
+	"net/url"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -34,7 +38,10 @@ const (
 // front is the HTTP server. It listens before there is anything behind it, and says so.
 type front struct {
 	listener net.Listener
+	log      *slog.Logger
+	scheme   string
 	server   *http.Server
+	plain    *http.Server // sends those who come over plain HTTP to where it is encrypted; nil: nobody does
 	ended    chan error
 	state    atomic.Pointer[state]
 	silent   silent
@@ -51,19 +58,75 @@ type state struct {
 // check says whether the database answers and takes writes, and whether it commits on a standby too before it answers.
 type check func(context.Context) (synchronous bool, err error)
 
-func newFront(listener net.Listener, log *slog.Logger) *front {
-	f := &front{listener: listener, ended: make(chan error, 1), silent: silent{connections: map[net.Conn]bool{}}}
+// newFront serves at once, over TLS where secure is not nil. strict is the header by which browsers learn to come by TLS alone; "": they do not.
+func newFront(listener net.Listener, secure *tls.Config, strict string, log *slog.Logger) *front {
+	f := &front{listener: listener, log: log, scheme: "http", ended: make(chan error, 2), silent: silent{connections: map[net.Conn]bool{}}}
 	f.starting("the gateway is starting")
 	mux := http.NewServeMux()
 	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { answerHealth(w, "", nil) })
 	mux.HandleFunc("/readyz", f.ready)
 	mux.HandleFunc("/", f.pass)
-	f.server = &http.Server{
-		Handler: mux, ReadHeaderTimeout: headerTime, WriteTimeout: writeTime, IdleTimeout: idleTime, MaxHeaderBytes: maxHeader,
-		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn), ConnState: f.silent.note,
+	f.server = f.newServer(mux, strict)
+	f.server.TLSConfig = secure
+	serve := func() error { return f.server.Serve(listener) }
+	if secure != nil {
+		f.scheme = "https"
+		serve = func() error { return f.server.ServeTLS(listener, "", "") }
 	}
-	go func() { f.ended <- f.server.Serve(listener) }()
+	go func() { f.ended <- serve() }()
 	return f
+}
+
+// newServer answers with h, and with the headers for browsers that are the same for all.
+func (f *front) newServer(h http.Handler, strict string) *http.Server {
+	headers := http.Header{"X-Content-Type-Options": {"nosniff"}, "Referrer-Policy": {"no-referrer"}} // the values are shared, and never changed
+	if strict != "" {
+		headers["Strict-Transport-Security"] = []string{strict}
+	}
+	return &http.Server{
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			maps.Copy(w.Header(), headers)
+			h.ServeHTTP(w, r)
+		}),
+		ReadHeaderTimeout: headerTime, WriteTimeout: writeTime, IdleTimeout: idleTime, MaxHeaderBytes: maxHeader, ConnState: f.silent.note,
+		ErrorLog: slog.NewLogLogger(quietHandshakes{f.log.Handler()}, slog.LevelWarn),
+	}
+}
+
+// quietHandshakes is a log in which TLS handshakes that fail are no warnings: strangers make as many as they like.
+type quietHandshakes struct{ slog.Handler }
+
+func (q quietHandshakes) Handle(ctx context.Context, r slog.Record) error {
+	if strings.HasPrefix(r.Message, "http: TLS handshake error") {
+		if r.Level = slog.LevelDebug; !q.Enabled(ctx, r.Level) {
+			return nil
+		}
+	}
+	return q.Handler.Handle(ctx, r)
+}
+
+// strictTransport is the Strict-Transport-Security header (RFC 6797) for a public URL: none for this machine, of which browsers would believe it for
+// whatever else runs there.
+func strictTransport(public string) string {
+	u, err := url.Parse(public)
+	if err != nil || u.Scheme != "https" || u.Hostname() == "localhost" || net.ParseIP(u.Hostname()) != nil {
+		return ""
+	}
+	return "max-age=63072000"
+}
+
+// redirect sends whoever comes over plain HTTP to the public URL. What has a body, and perhaps a token, has been read by others on the way already, and is
+// refused: its sender is to find out.
+func (f *front) redirect(from net.Listener, public string) {
+	f.plain = f.newServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		path := r.URL.RequestURI()
+		if r.Method != http.MethodGet && r.Method != http.MethodHead || !strings.HasPrefix(path, "/") { // without its slash it would name another host
+			http.Error(w, "this is not encrypted: use "+public, http.StatusForbidden)
+			return
+		}
+		http.Redirect(w, r, public+path, http.StatusPermanentRedirect)
+	}), "") // browsers believe Strict-Transport-Security only where it was encrypted (RFC 6797, section 7.2)
+	go func() { f.ended <- f.plain.Serve(from) }()
 }
 
 // starting says what is being done.
@@ -75,13 +138,13 @@ func (f *front) admit(handler http.Handler, c check, stop func(context.Context))
 }
 
 // serve returns when the context has ended and running requests are finished.
-func (f *front) serve(ctx context.Context, log *slog.Logger) error {
+func (f *front) serve(ctx context.Context) error {
 	select {
 	case err := <-f.ended:
 		return fmt.Errorf("serving ended: %w", err)
 	case <-ctx.Done():
 	}
-	log.Info("stopping: running requests are finished, new ones are not taken", "cause", context.Cause(ctx))
+	f.log.Info("stopping: running requests are finished, new ones are not taken", "cause", context.Cause(ctx))
 	was := f.state.Load()
 	f.state.Store(&state{reason: "the gateway is stopping", handler: was.handler, check: was.check, stop: was.stop})
 	drain, cancel := context.WithTimeout(context.Background(), drainTime)
@@ -89,15 +152,23 @@ func (f *front) serve(ctx context.Context, log *slog.Logger) error {
 	time.AfterFunc(silentTime, f.silent.close)
 	var opened sync.WaitGroup
 	opened.Go(func() { was.stop(drain) })
+	if f.plain != nil {
+		opened.Go(func() { _ = f.plain.Shutdown(drain) })
+	}
 	defer opened.Wait()
 	if err := f.server.Shutdown(drain); err != nil {
-		log.Warn("requests were still running when the time for stopping was up", "after", drainTime)
+		f.log.Warn("requests were still running when the time for stopping was up", "after", drainTime)
 	}
 	return nil
 }
 
 // close ends the server at once.
-func (f *front) close() { _ = f.server.Close() }
+func (f *front) close() {
+	_ = f.server.Close()
+	if f.plain != nil {
+		_ = f.plain.Close()
+	}
+}
 
 // pass hands a request on, or says that it is too early.
 func (f *front) pass(w http.ResponseWriter, r *http.Request) {
@@ -211,21 +282,24 @@ func bodyInTime(h http.Handler) http.Handler {
 func (f *front) url() string {
 	address := f.listener.Addr().(*net.TCPAddr)
 	if address.IP.IsUnspecified() {
-		return fmt.Sprintf("http://localhost:%d", address.Port)
+		return fmt.Sprintf("%s://localhost:%d", f.scheme, address.Port)
 	}
-	return "http://" + address.String()
+	return f.scheme + "://" + address.String()
 }
 
 // notListening says why the address cannot be had, and what to do.
-func (a *app) notListening(err error) error {
+func (a *app) notListening(err error, port int) error {
+	option := "--port"
+	if port != a.Port {
+		option = "--redirect-port"
+	}
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Errorf("port %d of %s is taken, perhaps by another paygraph: stop that, or choose another port with --port", a.Port,
-			a.Host)
+		return fmt.Errorf("port %d of %s is taken, perhaps by another paygraph: stop that, or choose another port with %s", port, a.Host, option)
 	case errors.Is(err, syscall.EACCES):
-		return fmt.Errorf("port %d of %s is not for this user: choose one above 1023 with --port", a.Port, a.Host)
+		return fmt.Errorf("port %d of %s is not for this user: choose one above 1023 with %s", port, a.Host, option)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
 		return fmt.Errorf("%s is not an address of this machine: choose another with --host", a.Host)
 	}
-	return fmt.Errorf("it cannot listen on %s, port %d: %w", a.Host, a.Port, err)
+	return fmt.Errorf("it cannot listen on %s, port %d: %w", a.Host, port, err)
 }

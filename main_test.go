@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -97,7 +98,7 @@ func usedFolder(t *testing.T) string {
 
 // environment is ours without what configures the program, and with more.
 func environment(more ...string) []string {
-	ours := regexp.MustCompile(`^(HOST|PORT|DATABASE_URL|PUBLIC_URL|TOKEN_TTL|LOG_LEVEL|LOG_FORMAT|XDG_STATE_HOME|PG[A-Z]+)=`)
+	ours := regexp.MustCompile(`^(HOST|PORT|DATABASE_URL|PUBLIC_URL|TOKEN_TTL|OUTSIDE_ISSUERS|TLS_[A-Z_]+|REDIRECT_PORT|WS_[A-Z_]+|LOG_LEVEL|LOG_FORMAT|XDG_STATE_HOME|PG[A-Z]+)=`)
 	var all []string
 	for _, variable := range os.Environ() {
 		if !ours.MatchString(variable) {
@@ -144,7 +145,8 @@ type program struct {
 	log   *record // standard error
 	ended chan struct{}
 	begun time.Time
-	url   string // once it is ready
+	url   string      // once it is ready
+	tls   *tls.Config // how clients speak to it; nil: in plain HTTP
 }
 
 // run starts the program. It is killed at the end of the test.

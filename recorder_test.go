@@ -158,7 +158,7 @@ func readSSE(ctx context.Context, c *client, s *subscription, give func([]byte, 
 
 // readSocket reads a WebSocket with subprotocol graphql-transport-ws, and resumes by the argument after.
 func readSocket(ctx context.Context, c *client, s *subscription, give func([]byte, string) error) error {
-	dialer := websocket.Dialer{Subprotocols: []string{"graphql-transport-ws"}, HandshakeTimeout: s.silence}
+	dialer := websocket.Dialer{Subprotocols: []string{"graphql-transport-ws"}, HandshakeTimeout: s.silence, TLSClientConfig: c.tls}
 	ws, response, err := dialer.DialContext(ctx, "ws"+strings.TrimPrefix(c.url, "http")+"/graphql", nil)
 	if response != nil {
 		defer response.Body.Close()

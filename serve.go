@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"net/http"
@@ -17,6 +18,7 @@ import (
 	"time"
 
 	"github.com/paygraph/paygraph/auth"
+	"github.com/paygraph/paygraph/certificate"
 	"github.com/paygraph/paygraph/clock"
 	"github.com/paygraph/paygraph/command"
 	"github.com/paygraph/paygraph/demo"
@@ -58,7 +60,7 @@ func (serveCommand) Run(ctx context.Context, a *app) error {
 	f.admit(g.handler, g.store.Synchronous, g.stop)
 	a.log.Info("ready", "address", f.url(), "after", time.Since(begin).Round(time.Millisecond))
 	_, _ = fmt.Fprint(a.stdout, a.banner(f, g))
-	return f.serve(ctx, a.log)
+	return f.serve(ctx)
 }
 
 // tuneCollector lets the heap grow to five times what is alive before it is collected, unless GOGC says otherwise: the gateway keeps
@@ -234,7 +236,11 @@ func (a *app) banner(f *front, g *gateway) string {
 	lines := []string{"", "Paygraph is ready.", "", "  GraphiQL  " + public + "/", "  GraphQL   " + public + "/graphql"}
 	switch {
 	case g.demo != nil:
-		lines = append(lines, "  A token   curl -u "+g.demo.ClientID+":"+g.demo.ClientSecret+" -d grant_type=client_credentials "+tokens)
+		curl := "curl"
+		if a.TLSSelfSigned {
+			curl += " --insecure"
+		}
+		lines = append(lines, "  A token   "+curl+" -u "+g.demo.ClientID+":"+g.demo.ClientSecret+" -d grant_type=client_credentials "+tokens)
 	case a.DatabaseURL == "" && !a.forThisMachine(f):
 		lines = append(lines, "  A token   "+tokens+", with a credential of paygraph credential create;",
 			"            there is no demo credential, since other machines can reach it")
@@ -285,9 +291,63 @@ func isOfGoRun(program string) bool {
 
 // listen takes the address, before anything that takes time is done.
 func (a *app) listen(ctx context.Context) (*front, error) {
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort(a.Host, strconv.Itoa(a.Port)))
+	secure, err := a.secure()
 	if err != nil {
-		return nil, a.notListening(err)
+		return nil, err
 	}
-	return newFront(listener, a.log), nil
+	listener, err := a.listenOn(ctx, a.Port)
+	if err != nil {
+		return nil, err
+	}
+	f := newFront(listener, secure, strictTransport(a.PublicURL), a.log)
+	if a.RedirectPort != 0 {
+		plain, err := a.listenOn(ctx, a.RedirectPort)
+		if err != nil {
+			f.close()
+			return nil, err
+		}
+		f.redirect(plain, a.PublicURL)
+	}
+	return f, nil
+}
+
+func (a *app) listenOn(ctx context.Context, port int) (net.Listener, error) {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort(a.Host, strconv.Itoa(port)))
+	if err != nil {
+		return nil, a.notListening(err, port)
+	}
+	return listener, nil
+}
+
+// secure is how the gateway speaks TLS, nil where something in front of it does.
+func (a *app) secure() (*tls.Config, error) {
+	var source certificate.Source
+	switch {
+	case a.TLSCert != "":
+		files, err := certificate.FromFiles(a.TLSCert, a.TLSKey, a.log)
+		if err != nil {
+			return nil, fmt.Errorf("the certificate for TLS: %w", err)
+		}
+		source = files.Get
+	case a.TLSSelfSigned:
+		public, err := url.Parse(cmp.Or(a.PublicURL, "//localhost"))
+		if err != nil {
+			return nil, err
+		}
+		made, err := certificate.SelfSigned("localhost", "127.0.0.1", "::1", a.Host, public.Hostname())
+		if err != nil {
+			return nil, err
+		}
+		source = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return made, nil }
+	default:
+		return nil, nil
+	}
+	if a.TLSClientCA == "" {
+		return certificate.Config(source, nil), nil
+	}
+	clients, err := certificate.Authorities(a.TLSClientCA)
+	if err != nil {
+		return nil, fmt.Errorf("the authorities of clients: %w", err)
+	}
+	return certificate.Config(source, clients), nil
 }

@@ -55,7 +55,12 @@ type Config struct {
 	DatabaseURL    string        `help:"PostgreSQL, as its owner. Without it the gateway runs a database of its own, with demo data." env:"DATABASE_URL" placeholder:"URL"`
 	DataDir        string        `help:"Folder of the gateway's own database." placeholder:"DIR"`
 	Fresh          bool          `help:"Forget the gateway's own database and begin with a new one."`
-	PublicURL      string        `help:"Scheme and host by which clients reach the gateway; without it http and where it listens." env:"PUBLIC_URL" placeholder:"URL"`
+	PublicURL      string        `help:"Scheme and host by which clients reach the gateway; without it where it listens." env:"PUBLIC_URL" placeholder:"URL"`
+	TLSCert        string        `help:"Certificate for TLS, in PEM, with those that lead to an authority. It is read again when it changes." env:"TLS_CERT" name:"tls-cert" placeholder:"FILE"`
+	TLSKey         string        `help:"The key of the certificate, in PEM." env:"TLS_KEY" name:"tls-key" placeholder:"FILE"`
+	TLSSelfSigned  bool          `help:"TLS with a certificate that is made at the start, for trying things out." env:"TLS_SELF_SIGNED" name:"tls-self-signed"`
+	TLSClientCA    string        `help:"Authorities, in PEM: only clients with a certificate by one of them get in." env:"TLS_CLIENT_CA" name:"tls-client-ca" placeholder:"FILE"`
+	RedirectPort   int           `help:"Port on which requests over plain HTTP are sent to the public URL; without it none." env:"REDIRECT_PORT" placeholder:"PORT"`
 	TokenTTL       time.Duration `help:"How long access tokens are good, in whole seconds." env:"TOKEN_TTL" default:"${ttl}"`
 	OutsideIssuers issuersFile   `help:"JSON of the OpenID Connect issuers whose tokens are taken as those of merchants' staff." env:"OUTSIDE_ISSUERS" placeholder:"FILE"`
 	WSInitTimeout  time.Duration `help:"How long a WebSocket may be open before connection_init." env:"WS_INIT_TIMEOUT" default:"10s"`
@@ -77,6 +82,13 @@ func (c *Config) check(serving bool) error {
 	wrong(c.Port < 0 || c.Port > 65535, "port %d does not exist: choose one from 1 to 65535, or 0 for a free one", c.Port)
 	wrong(c.TokenTTL < auth.MinTTL || c.TokenTTL > auth.MaxTTL || c.TokenTTL%time.Second != 0,
 		"tokens cannot be good for %s: choose whole seconds from %s to %s", c.TokenTTL, auth.MinTTL, auth.MaxTTL)
+	wrong((c.TLSCert == "") != (c.TLSKey == ""), "TLS_CERT and TLS_KEY go together: a certificate is good for nothing without its key")
+	wrong(c.TLSCert != "" && c.TLSSelfSigned, "TLS_CERT and TLS_SELF_SIGNED are two certificates: choose one")
+	wrong(c.TLSClientCA != "" && !c.encrypts(), "TLS_CLIENT_CA asks for certificates of clients, and needs TLS: say TLS_CERT and TLS_KEY")
+	wrong(c.encrypts() && strings.HasPrefix(c.PublicURL, "http:"), "the public URL %q says http, and this gateway speaks TLS", c.PublicURL)
+	wrong(c.RedirectPort < 0 || c.RedirectPort > 65535, "port %d does not exist: choose one from 1 to 65535 for REDIRECT_PORT", c.RedirectPort)
+	wrong(c.RedirectPort != 0 && c.RedirectPort == c.Port, "REDIRECT_PORT and PORT are the same: choose two")
+	wrong(c.RedirectPort != 0 && !strings.HasPrefix(c.PublicURL, "https:"), "REDIRECT_PORT sends to PUBLIC_URL, which must begin with https:// then")
 	for name, d := range map[string]time.Duration{
 		"WS_INIT_TIMEOUT": c.WSInitTimeout, "WS_PING_INTERVAL": c.WSPingInterval, "WS_PONG_TIMEOUT": c.WSPongTimeout,
 	} {
@@ -110,6 +122,9 @@ func (f *issuersFile) UnmarshalText(path []byte) error {
 	return err
 }
 
+// encrypts says whether the gateway speaks TLS itself.
+func (c *Config) encrypts() bool { return c.TLSCert != "" || c.TLSSelfSigned }
+
 // isOrigin says whether a URL is a scheme and a host, and nothing else.
 func isOrigin(text string) bool {
 	u, err := url.Parse(text)
@@ -127,7 +142,9 @@ func (c *Config) LogValue() slog.Value {
 	}
 	return slog.GroupValue(
 		slog.String("host", c.Host), slog.Int("port", c.Port), slog.String("databaseUrl", database), slog.String("dataDir", c.DataDir),
-		slog.Bool("fresh", c.Fresh), slog.String("publicUrl", c.PublicURL), slog.Duration("tokenTtl", c.TokenTTL), slog.String("outsideIssuers", c.OutsideIssuers.path),
+		slog.Bool("fresh", c.Fresh), slog.String("publicUrl", c.PublicURL), slog.String("tlsCert", c.TLSCert), slog.String("tlsKey", c.TLSKey),
+		slog.Bool("tlsSelfSigned", c.TLSSelfSigned), slog.String("tlsClientCa", c.TLSClientCA), slog.Int("redirectPort", c.RedirectPort),
+		slog.Duration("tokenTtl", c.TokenTTL), slog.String("outsideIssuers", c.OutsideIssuers.path),
 		slog.Duration("wsInitTimeout", c.WSInitTimeout), slog.Duration("wsPingInterval", c.WSPingInterval),
 		slog.Duration("wsPongTimeout", c.WSPongTimeout),
 		slog.String("logLevel", c.LogLevel), slog.String("logFormat", c.LogFormat),

@@ -166,13 +166,22 @@ func (f *follower) await(t *testing.T, sequence string) {
 // dial opens a WebSocket on which nothing is said yet.
 func dial(t *testing.T, p *program) *websocket.Conn {
 	t.Helper()
-	dialer := websocket.Dialer{Subprotocols: []string{"graphql-transport-ws"}}
-	ws, response, err := dialer.DialContext(t.Context(), "ws"+strings.TrimPrefix(p.url, "http")+"/graphql", nil)
+	ws, err := (&client{url: p.url, tls: p.tls}).dial(t)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = ws.Close(); _ = response.Body.Close() })
 	return ws
+}
+
+func (c *client) dial(t *testing.T) (*websocket.Conn, error) {
+	t.Helper()
+	dialer := websocket.Dialer{Subprotocols: []string{"graphql-transport-ws"}, TLSClientConfig: c.tls, HandshakeTimeout: patience}
+	ws, response, err := dialer.DialContext(t.Context(), "ws"+strings.TrimPrefix(c.url, "http")+"/graphql", nil)
+	if err != nil {
+		return nil, err
+	}
+	t.Cleanup(func() { _ = ws.Close(); _ = response.Body.Close() })
+	return ws, nil
 }
 
 // TestTheEnvironmentSaysHowLongASocketMayBeSilent has one client who does not begin, and one who answers the first ping and not the second. The

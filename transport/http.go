@@ -64,7 +64,6 @@ func New(c Config) *Handler {
 // Values of headers that answers share; they are never changed.
 var (
 	noStore      = []string{"no-store"}
-	noSniff      = []string{"nosniff"}
 	contentTypes = map[string][]string{legacyJSON: {legacyJSON}, graphqlJSON: {graphqlJSON}, eventStream: {eventStream}}
 )
 
@@ -77,7 +76,6 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
 	id := SetRequestID(header, r.Header)
 	header["Cache-Control"] = noStore
-	header["X-Content-Type-Options"] = noSniff
 	if r.Method == http.MethodOptions {
 		header.Set("Allow", allMethods)
 		w.WriteHeader(http.StatusNoContent)

@@ -53,12 +53,14 @@ func (e *events) flush() error {
 	return e.send()
 }
 
-// send is flush for who has the lock.
+// send is flush for who has the lock. While nothing is sent there is no deadline: over HTTP/2 it would end a stream that is silent.
 func (e *events) send() error {
 	_ = e.controller.SetWriteDeadline(time.Now().Add(e.times.write)) // a recorder in a test has none
 	_, err := e.w.Write(e.text.Bytes())
 	e.text.Reset()
-	return errors.Join(err, e.controller.Flush())
+	err = errors.Join(err, e.controller.Flush())
+	_ = e.controller.SetWriteDeadline(time.Time{})
+	return err
 }
 
 // next writes a result, to be sent by flush, or at once where others have waited too long. id is the place of a durable item, for

@@ -221,22 +221,29 @@ func TestHeadOfAStream(t *testing.T) {
 	}
 }
 
-// TestKeepAlive: a stream on which nothing happens outlives the server's time for an answer, and says that it is there.
+// TestKeepAlive: a stream on which nothing happens outlives the server's time for an answer, and the client's for taking something, and says that it is
+// there.
 func TestKeepAlive(t *testing.T) {
 	t.Parallel()
-	g := start(t)
-	g.handler.SetTimes(time.Second, 50*time.Millisecond)
-	server := httptest.NewUnstartedServer(g.handler)
-	server.Config.WriteTimeout = 200 * time.Millisecond
-	server.Start()
-	defer server.Close()
-	s := (&gateway{Server: server}).listen(t, http.MethodGet, ticks, onlyStream).opened()
-	for range 10 {
-		s.want(":")
+	for protocol, begin := range map[string]func(*httptest.Server){"HTTP/1.1": (*httptest.Server).Start, "HTTP/2.0": (*httptest.Server).StartTLS} {
+		t.Run(protocol, func(t *testing.T) {
+			t.Parallel()
+			g := start(t)
+			g.handler.SetTimes(500*time.Millisecond, 700*time.Millisecond)
+			server := httptest.NewUnstartedServer(g.handler)
+			server.Config.WriteTimeout, server.EnableHTTP2 = 200*time.Millisecond, true
+			begin(server)
+			defer server.Close()
+			s := (&gateway{Server: server}).listen(t, http.MethodGet, ticks, onlyStream).opened()
+			if s.answer.Proto != protocol {
+				t.Error(s.answer.Proto)
+			}
+			s.want(":", ":", ":")
+			g.events.Publish(1)
+			s.want(item("after-1", `{"ticks":1}`))
+			s.leave()
+		})
 	}
-	g.events.Publish(1)
-	s.want(item("after-1", `{"ticks":1}`))
-	s.leave()
 }
 
 // A proxy would take a stream for dead that is silent while the log cannot be read.

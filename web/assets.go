@@ -97,9 +97,7 @@ func compress(body []byte) []byte {
 func (a assets) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
 	header.Set("Content-Security-Policy", Policy)
-	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("X-Frame-Options", "DENY")
-	header.Set("Referrer-Policy", "no-referrer")
 	found, ok := a[r.URL.Path]
 	switch {
 	case !ok:
