@@ -20,7 +20,8 @@ const (
 	nameNeighbour    = "another merchant's load"
 	nameLeft         = "left behind"
 
-	disturbedRounds = 2                // with a disturbance, one after the other, between one round without it before and one after
+	disturbedRounds = 3                // with a disturbance, each between two without it
+	neighbourRounds = 2                // with the load of another merchant, and as many without it
 	neighbours      = 100              // subscribers of payments of the other merchant
 	otherFiles      = 1000             // open files that are neither half-open sockets nor clients' connections, in the bench or in the gateway
 	calmTime        = 12 * time.Second // after which nothing may be left of those who have gone
@@ -126,7 +127,8 @@ func (b *bench) undisturbed(g *gateway, t *tenant) load {
 	return load{traffic: uniform(t.but(stormAccounts)), address: g.address, clients: b.Clients[0], lead: b.lead(), length: b.length()}
 }
 
-// disturb measures payments without a disturbance, with it, and without again, so that a machine that becomes slower falls on both.
+// disturb measures payments without a disturbance, with it, without again, and so on. What comes once in a while, such as PostgreSQL's vacuum, falls on both;
+// in rounds with it that follow each other it fell on those.
 func (b *bench) disturb(ctx context.Context, all *results, d disturbance, f *disturbanceFigure) error {
 	if err := b.prepare(ctx); err != nil {
 		return err
@@ -146,17 +148,26 @@ func (b *bench) disturb(ctx context.Context, all *results, d disturbance, f *dis
 	if err != nil {
 		return err
 	}
-	if f.With, err = b.disturbed(ctx, all, g, t, d, f); err != nil {
-		return err
+	for range disturbedRounds {
+		with, err := b.disturbed(ctx, all, g, t, d, f)
+		if err != nil {
+			return err
+		}
+		after, err := b.paid(ctx, all, "without "+d.name, b.undisturbed(g, t))
+		if err != nil {
+			return err
+		}
+		f.With += with / disturbedRounds
+		f.Without += (before + after) / 2 / disturbedRounds
+		before = after
 	}
-	after, err := b.paid(ctx, all, "without "+d.name, b.undisturbed(g, t))
-	f.Without = (before + after) / 2
+	f.DonePerSecond /= disturbedRounds
 	f.Ratio = quotient(f.With, f.Without)
 	b.progress("%s: %.3f × payments without; %s", d.name, f.Ratio, f)
-	return err
+	return nil
 }
 
-// disturbed is payments a second with a disturbance.
+// disturbed is payments a second with a disturbance, which adds to what is known of it.
 func (b *bench) disturbed(ctx context.Context, all *results, g *gateway, t *tenant, d disturbance, f *disturbanceFigure) (perSecond float64, err error) {
 	b.progress("%s: beginning", d.name)
 	clients, err := d.begin(ctx, b, g.address, t)
@@ -165,18 +176,12 @@ func (b *bench) disturbed(ctx context.Context, all *results, g *gateway, t *tena
 		return 0, err
 	}
 	begin, did := time.Now(), clients.did()
-	for i := range disturbedRounds {
-		l := b.undisturbed(g, t)
-		if i == 0 {
-			l.lead += min(d.tells, b.length())
-		}
-		n, err := b.paid(ctx, all, "with "+d.name, l)
-		if err != nil {
-			return 0, err
-		}
-		perSecond += n / disturbedRounds
+	l := b.undisturbed(g, t)
+	l.lead += min(d.tells, b.length())
+	if perSecond, err = b.paid(ctx, all, "with "+d.name, l); err != nil {
+		return 0, err
 	}
-	f.DonePerSecond = float64(clients.did()-did) / time.Since(begin).Seconds()
+	f.DonePerSecond += float64(clients.did()-did) / time.Since(begin).Seconds()
 	clients.end()
 	clients.tell(f)
 	b.blame(all, d.name, clients.faults())
@@ -189,7 +194,7 @@ func (b *bench) besideNeighbours(ctx context.Context, all *results) (f neighbour
 		return f, err
 	}
 	latency := [2]*tally{newTally(), newTally()}
-	for i := range 2 * disturbedRounds {
+	for i := range 2 * neighbourRounds {
 		with := (i + 1) / 2 % 2 // without, with, with, without
 		if err := b.besideNeighbour(ctx, all, with*b.Clients[0], latency[with]); err != nil {
 			return f, err

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -144,9 +143,10 @@ func (s *storm) end() {
 // tell adds what has reached the subscribers.
 func (s *storm) tell(f *disturbanceFigure) {
 	s.clients.tell(f)
-	f.Due, f.Delivered = float64(s.due), float64(s.delivered.Load())
-	if len(s.allBack) > 0 {
-		f.AllBackMs = millis(slices.Max(s.allBack))
+	f.Due += float64(s.due)
+	f.Delivered += float64(s.delivered.Load())
+	for _, took := range s.allBack {
+		f.AllBackMs = max(f.AllBackMs, millis(took))
 	}
 }
 

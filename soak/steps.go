@@ -92,8 +92,12 @@ func loadStep(x faultproxy.Exchange) *step {
 	return s
 }
 
-// strikeWithin is how long is waited for a message to pass.
-const strikeWithin = 20 * time.Second
+// strikeWithin is how long is waited for a message to pass. A world that is patient waits for strikeShort as many times as it is, where that is longer: three
+// tries are to fit into a soak of minutes.
+const (
+	strikeWithin = 20 * time.Second
+	strikeShort  = 8 * time.Second
+)
 
 // arm lies in wait for a step at a node, and returns when all faults have struck.
 func (w *world) arm(ctx context.Context, node int, s *step, f faultproxy.Fault, then ...faultproxy.Fault) error {
@@ -104,7 +108,7 @@ func (w *world) arm(ctx context.Context, node int, s *step, f faultproxy.Fault, 
 	struck := w.proxies[node].Arm(f, then...)
 	again := time.NewTicker(time.Second)
 	defer again.Stop()
-	late := time.After(w.limit(strikeWithin))
+	late := time.After(max(strikeWithin, w.limit(strikeShort)))
 	for {
 		if s.prepares {
 			if err := w.terminateWriters(ctx); err != nil {
