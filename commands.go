@@ -204,15 +204,14 @@ func (c credentialKeys) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	return a.administer(ctx, func(admin *store.Admin) error {
-		switch err := admin.SetCredentialKeys(ctx, c.ClientID, keys); {
-		case errors.Is(err, auth.ErrUnknownCredential):
-			return fmt.Errorf("there is no credential %s", c.ClientID)
-		case errors.Is(err, store.ErrHasSecret):
+		err := admin.SetCredentialKeys(ctx, c.ClientID, keys)
+		if errors.Is(err, store.ErrHasSecret) {
 			return fmt.Errorf("%s has a secret: make a credential with --keys, and revoke this one", c.ClientID)
-		case err != nil:
-			return err
 		}
-		_, err := fmt.Fprintf(a.stdout, "%s signs in with %s.\n", c.ClientID, strings.Join(keys.IDs(), " "))
+		if err != nil {
+			return ofCredential(c.ClientID, err)
+		}
+		_, err = fmt.Fprintf(a.stdout, "%s signs in with %s.\n", c.ClientID, strings.Join(keys.IDs(), " "))
 		return err
 	})
 }
@@ -285,15 +284,19 @@ func (c signRequire) Run(ctx context.Context, a *app) error {
 // changeSigning changes how a credential's client signs, and tells.
 func (a *app) changeSigning(ctx context.Context, clientID string, change func(*auth.Signing) error, tell func() error) error {
 	return a.administer(ctx, func(admin *store.Admin) error {
-		err := admin.ChangeSigning(ctx, clientID, change)
-		switch {
-		case errors.Is(err, auth.ErrUnknownCredential):
-			return fmt.Errorf("there is no credential %s", clientID)
-		case err != nil:
-			return err
+		if err := admin.ChangeSigning(ctx, clientID, change); err != nil {
+			return ofCredential(clientID, err)
 		}
 		return tell()
 	})
+}
+
+// ofCredential says to people which credential there is not.
+func ofCredential(clientID string, err error) error {
+	if errors.Is(err, auth.ErrUnknownCredential) {
+		return fmt.Errorf("there is no credential %s", clientID)
+	}
+	return err
 }
 
 type requestKeyJSON struct {
@@ -308,10 +311,8 @@ type credentialRevoke struct {
 // Run ends a credential.
 func (c credentialRevoke) Run(ctx context.Context, a *app) error {
 	return a.administer(ctx, func(admin *store.Admin) error {
-		if err := admin.RevokeCredential(ctx, c.ClientID); errors.Is(err, auth.ErrUnknownCredential) {
-			return fmt.Errorf("there is no credential %s", c.ClientID)
-		} else if err != nil {
-			return err
+		if err := admin.RevokeCredential(ctx, c.ClientID); err != nil {
+			return ofCredential(c.ClientID, err)
 		}
 		_, err := fmt.Fprintf(a.stdout, "%s gets no more tokens; those that it has are refused within seconds.\n", c.ClientID)
 		return err

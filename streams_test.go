@@ -42,18 +42,7 @@ func TestSIGTERMEndsWhatWaits(t *testing.T) {
 			wantAfter(t, time.Now(), 0, "connection_ack", asking)
 		}
 	}
-	streams := map[*protocol]*follower{}
-	for _, connect := range protocols {
-		streams[connect] = c.follow(t, connect, begin.Cursor)
-	}
-	for n := range 2 { // the second payment finds the subscribers there
-		if status, err := c.pay(fmt.Sprintf("paid-before-the-stop-%d", n), from, to); status != "SUCCEEDED" {
-			t.Fatalf("a payment is %s, %v", status, err)
-		}
-		for _, f := range streams {
-			f.await(t, c.head(t).Sequence)
-		}
-	}
+	streams := c.followedByAll(t, begin.Cursor, "paid-before-the-stop", from, to)
 	if len(answered) > 0 {
 		t.Fatalf("the query does not wait: %+v", <-answered)
 	}
@@ -82,6 +71,24 @@ func TestSIGTERMEndsWhatWaits(t *testing.T) {
 	for _, want := range []string{nothing, `{"id":"1","type":"complete"}`, "close 1012"} {
 		wantAfter(t, time.Now(), 0, want, asking)
 	}
+}
+
+// followedByAll has a subscriber over each protocol, who hear of two payments.
+func (c *client) followedByAll(t *testing.T, after, key, from, to string) map[*protocol]*follower {
+	t.Helper()
+	streams := map[*protocol]*follower{}
+	for _, connect := range protocols {
+		streams[connect] = c.follow(t, connect, after)
+	}
+	for n := range 2 { // the second payment finds the subscribers there
+		if status, err := c.pay(fmt.Sprintf("%s-%d", key, n), from, to); status != "SUCCEEDED" {
+			t.Fatalf("a payment is %s, %v", status, err)
+		}
+		for _, f := range streams {
+			f.await(t, c.head(t).Sequence)
+		}
+	}
+	return streams
 }
 
 // aDeposit is a query that waits for one after a cursor.

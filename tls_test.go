@@ -3,16 +3,11 @@ package main
 import (
 	"bufio"
 	"cmp"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
-	"math/big"
 	"net"
 	"net/http"
 	"net/url"
@@ -23,42 +18,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/paygraph/paygraph/certificate"
+	"github.com/paygraph/paygraph/certificate/certificatetest"
 	"github.com/paygraph/paygraph/store/storetest"
 )
-
-// certificateFiles are a certificate for this machine and its key, which can be made anew.
-type certificateFiles struct{ certificate, key string }
-
-func newCertificateFiles(t *testing.T) (f certificateFiles, clients *tls.Config) {
-	t.Helper()
-	dir := t.TempDir()
-	f = certificateFiles{filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key")}
-	return f, f.write(t)
-}
-
-// write makes a new certificate. Clients of the config trust nobody else.
-func (f certificateFiles) write(t *testing.T) (clients *tls.Config) {
-	t.Helper()
-	made, err := certificate.SelfSigned("127.0.0.1")
-	if err != nil {
-		t.Fatal(err)
-	}
-	key, err := x509.MarshalPKCS8PrivateKey(made.PrivateKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	writePEM(t, f.certificate, "CERTIFICATE", made.Certificate[0])
-	writePEM(t, f.key, "PRIVATE KEY", key)
-	return trusting(made.Leaf)
-}
-
-func writePEM(t *testing.T, file, kind string, text []byte) {
-	t.Helper()
-	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: text}), 0o600); err != nil {
-		t.Fatal(err)
-	}
-}
 
 func trusting(c *x509.Certificate) *tls.Config {
 	pool := x509.NewCertPool()
@@ -89,15 +51,16 @@ func (o overHTTP2) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // serveTLS has a gateway that speaks TLS with a certificate from files, and says where it sends those who come over plain HTTP.
-func serveTLS(t *testing.T, variables ...string) (p *program, files certificateFiles, plain string) {
+func serveTLS(t *testing.T, variables ...string) (p *program, files certificatetest.Files, plain string) {
 	t.Helper()
-	files, clients := newCertificateFiles(t)
+	files = certificatetest.NewFiles(t)
+	own := files.Write(t, "127.0.0.1")
 	port, from := freePort(t), freePort(t)
 	p = run(t, append([]string{
 		"DATABASE_URL=" + storetest.Empty(t), fmt.Sprintf("PUBLIC_URL=https://127.0.0.1:%d", port), fmt.Sprintf("PORT=%d", port),
-		fmt.Sprintf("REDIRECT_PORT=%d", from), "TLS_CERT=" + files.certificate, "TLS_KEY=" + files.key,
+		fmt.Sprintf("REDIRECT_PORT=%d", from), "TLS_CERT=" + files.Certificate, "TLS_KEY=" + files.Key,
 	}, variables...)).awaitReady()
-	p.tls = clients
+	p.tls = trusting(own.Leaf)
 	return p, files, fmt.Sprintf("127.0.0.1:%d", from)
 }
 
@@ -108,7 +71,7 @@ func TestOverTLS(t *testing.T) {
 	(&client{url: p.url, http: p.client()}).must(t, `{ __typename }`, nil, nil)
 	wantRedirects(t, plain, p.url)
 
-	p.tls = files.write(t)
+	p.tls = trusting(files.Write(t, "127.0.0.1").Leaf)
 	for end := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
 		answer, err := p.client().Get(p.url + "/healthz")
 		if err == nil {
@@ -170,18 +133,7 @@ func TestTLSWithoutFiles(t *testing.T) {
 	c := demoClient(t, p)
 	from, to := c.twoWallets(t)
 	begin := c.head(t)
-	streams := map[*protocol]*follower{}
-	for _, connect := range protocols {
-		streams[connect] = c.follow(t, connect, begin.Cursor)
-	}
-	for n := range 2 { // the second payment finds the subscribers there
-		if status, err := c.pay(fmt.Sprintf("a-payment-over-tls-%d", n), from, to); status != "SUCCEEDED" {
-			t.Fatalf("a payment is %s, %v", status, err)
-		}
-		for _, f := range streams {
-			f.await(t, c.head(t).Sequence)
-		}
-	}
+	c.followedByAll(t, begin.Cursor, "a-payment-over-tls", from, to)
 	asked := time.Now()
 	p.stop()
 	if took := time.Since(asked); took > stopsWithin {
@@ -218,11 +170,11 @@ func TestForWhomACertificateIsMade(t *testing.T) {
 // TestWhoShowsACertificate gets in, where clients need one by an authority: with requests and with sockets.
 func TestWhoShowsACertificate(t *testing.T) {
 	t.Parallel()
-	one, other := clientCertificate(t), clientCertificate(t)
+	one, other := certificatetest.Client(t), certificatetest.Client(t)
 	authorities := filepath.Join(t.TempDir(), "clients.pem")
-	writePEM(t, authorities, "CERTIFICATE", one.Certificate[0])
+	certificatetest.WritePEM(t, authorities, "CERTIFICATE", one.Certificate[0])
 	p, files, _ := serveTLS(t, "TLS_CLIENT_CA="+authorities)
-	own, err := tls.LoadX509KeyPair(files.certificate, files.key)
+	own, err := tls.LoadX509KeyPair(files.Certificate, files.Key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -250,23 +202,6 @@ func TestWhoShowsACertificate(t *testing.T) {
 			wantAfter(t, time.Now(), 0, "connection_ack", ws)
 		}
 	}
-}
-
-// clientCertificate is a client's, and its own authority.
-func clientCertificate(t *testing.T) *tls.Certificate {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), NotAfter: time.Now().Add(time.Hour), ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
 // endsWithin is how long a stop may take that waits for no connection. One on which nothing has come yet would keep it for 5 s.
@@ -352,8 +287,9 @@ func TestTheRedirectEndsWithTheGateway(t *testing.T) {
 
 func TestTLSThatIsRefused(t *testing.T) {
 	t.Parallel()
-	files, _ := newCertificateFiles(t)
-	certificate, key := "--tls-cert="+files.certificate, "--tls-key="+files.key
+	files := certificatetest.NewFiles(t)
+	files.Write(t, "127.0.0.1")
+	certificate, key := "--tls-cert="+files.Certificate, "--tls-key="+files.Key
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -363,9 +299,9 @@ func TestTLSThatIsRefused(t *testing.T) {
 		"go together":               {certificate},
 		"two certificates":          {certificate, key, "--tls-self-signed"},
 		"says http":                 {certificate, key, "--public-url=http://pay.example"},
-		"certificate for TLS":       {"--tls-cert=" + files.key, key},
-		"needs TLS":                 {"--tls-client-ca=" + files.certificate},
-		"authorities of clients":    {certificate, key, "--tls-client-ca=" + files.key},
+		"certificate for TLS":       {"--tls-cert=" + files.Key, key},
+		"needs TLS":                 {"--tls-client-ca=" + files.Certificate},
+		"authorities of clients":    {certificate, key, "--tls-client-ca=" + files.Key},
 		"must begin with https":     {"--redirect-port=8081"},
 		"are the same":              {"--redirect-port=8080", "--port=8080", "--public-url=https://pay.example"},
 		"port 99999 does not exist": {"--redirect-port=99999", "--public-url=https://pay.example"},

@@ -61,14 +61,7 @@ func ParseClientKeys(text []byte) (ClientKeys, error) {
 
 // clientKey checks a key, and makes one of it that has nothing but what is needed.
 func clientKey(given jwk.Key) (jwk.Key, error) {
-	if private, err := jwk.IsPrivateKey(given); err != nil || private {
-		return nil, errors.New("it is not a public key; a private one is shown to nobody")
-	}
-	var raw any
-	if err := jwk.Export(given, &raw); err != nil {
-		return nil, errors.New("it is no RSA, EC or Ed25519 key")
-	}
-	possible, err := algorithmsOf(raw)
+	raw, possible, err := publicKey(given)
 	if err != nil {
 		return nil, err
 	}
@@ -77,9 +70,6 @@ func clientKey(given jwk.Key) (jwk.Key, error) {
 		if chosen, ok = find(possible, named.String()); !ok {
 			return nil, fmt.Errorf("its algorithm is %s, and want %s", named, possible)
 		}
-	}
-	if use, ok := given.KeyUsage(); ok && use != jwk.ForSignature.String() {
-		return nil, errors.New("it is not for signatures")
 	}
 	key, err := jwk.Import(raw)
 	if err != nil {
@@ -97,6 +87,21 @@ func clientKey(given jwk.Key) (jwk.Key, error) {
 		return nil, fmt.Errorf("its identifier has other than 1 to %d of ASCII's printable characters", MaxClientID)
 	}
 	return key, errors.Join(key.Set(jwk.KeyIDKey, kid), key.Set(jwk.AlgorithmKey, chosen))
+}
+
+// publicKey is somebody else's key to check signatures with, and the algorithms that it may be for, its usual one first.
+func publicKey(given jwk.Key) (raw any, possible []jwa.SignatureAlgorithm, err error) {
+	if private, err := jwk.IsPrivateKey(given); err != nil || private {
+		return nil, nil, errors.New("it is not a public key; a private one is shown to nobody")
+	}
+	if use, ok := given.KeyUsage(); ok && use != jwk.ForSignature.String() {
+		return nil, nil, errors.New("it is not for signatures")
+	}
+	if err := jwk.Export(given, &raw); err != nil {
+		return nil, nil, errors.New("it is no RSA, EC or Ed25519 key")
+	}
+	possible, err = algorithmsOf(raw)
+	return raw, possible, err
 }
 
 // algorithmsOf are those with which a key can sign, its usual one first.
@@ -123,16 +128,6 @@ const (
 	minRSA = 2048
 	maxRSA = 8192
 )
-
-// sound says whether somebody else's public key is of a kind and size to check with.
-func sound(key jwk.Key) bool {
-	var raw any
-	if jwk.Export(key, &raw) != nil {
-		return false
-	}
-	_, err := algorithmsOf(raw)
-	return err == nil
-}
 
 func find(all []jwa.SignatureAlgorithm, name string) (jwa.SignatureAlgorithm, bool) {
 	for _, a := range all {

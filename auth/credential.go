@@ -103,6 +103,11 @@ func (i *Issuer) credential(clientID string) *remembered[*Credential] {
 	return r
 }
 
+// inForce says whether a credential, nil where there is none, lets its client act for a merchant.
+func (c *Credential) inForce(m answer.MerchantID) bool {
+	return c != nil && c.RevokedAt == nil && c.Merchant == m
+}
+
 // InForce holds a principal that came by a credential against the credential as it is now: a token says what that was when it was issued; and one that came by
 // an outside issuer's token against the issuer's keys. Authenticate has done so; who keeps a principal does it again from time to time. Errors:
 // ErrUnauthenticated, ErrAway, or the store's.
@@ -121,7 +126,7 @@ func (i *Issuer) InForce(ctx context.Context, p Principal) (Principal, error) {
 	switch {
 	case err != nil:
 		return Principal{}, err
-	case c == nil || c.RevokedAt != nil || c.Merchant != p.Merchant:
+	case !c.inForce(p.Merchant):
 		return Principal{}, unauthenticated("its credential was revoked")
 	case !p.Scopes.within(c.Scopes):
 		p.Scopes = p.Scopes.and(c.Scopes)

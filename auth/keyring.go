@@ -91,16 +91,18 @@ func (r *keyring) get(ctx context.Context) (*keys, error) { return r.copy.get(ct
 // find returns the public key of a token. A kid that is not known may be another node's new key: then the keys are read again, but
 // no more often than keysRetry, since strangers can invent kids. Errors: ErrUnauthenticated, or the store's.
 func (r *keyring) find(ctx context.Context, kid string) (jwk.Key, error) {
-	for _, read := range []func(context.Context) (*keys, error){r.copy.get, r.copy.missing} {
-		k, err := read(ctx)
-		if err != nil {
-			return nil, err
-		}
-		if key, ok := k.public[kid]; ok {
-			return key, nil
-		}
+	var key jwk.Key
+	found, err := r.copy.search(ctx, func(k *keys) (is bool) {
+		key, is = k.public[kid]
+		return is
+	})
+	switch {
+	case err != nil:
+		return nil, err
+	case !found:
+		return nil, unauthenticated("its key is not known")
 	}
-	return nil, unauthenticated("its key is not known")
+	return key, nil
 }
 
 // choose sorts out which keys sign and verify at a time. Of stored, newest first, a key is over when its successor is old enough.

@@ -195,9 +195,7 @@ func (p *provider) read(ctx context.Context) (jwk.Set, error) {
 	set := jwk.NewSet()
 	for n := range given.Len() {
 		key, _ := given.Key(n)
-		private, err := jwk.IsPrivateKey(key)
-		use, named := key.KeyUsage()
-		if err != nil || private || named && use != jwk.ForSignature.String() || !sound(key) { // a secret that both sides know is no public key
+		if _, _, err := publicKey(key); err != nil { // a secret that both sides know is none
 			continue
 		}
 		if err := set.AddKey(key); err != nil {
@@ -326,16 +324,18 @@ func (p *provider) verify(ctx context.Context, token string) (Principal, error) 
 
 // find returns the key of a token. One that is not known may be new.
 func (p *provider) find(ctx context.Context, kid string) (jwk.Key, error) {
-	for _, read := range []func(context.Context) (jwk.Set, error){p.keys.get, p.keys.missing} {
-		set, err := read(ctx)
-		if err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrAway, err)
-		}
-		if key, ok := set.LookupKeyID(kid); ok && kid != "" {
-			return key, nil
-		}
+	var key jwk.Key
+	found, err := p.keys.search(ctx, func(set jwk.Set) (is bool) {
+		key, is = set.LookupKeyID(kid)
+		return is && kid != ""
+	})
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%w: %w", ErrAway, err)
+	case !found:
+		return nil, unauthenticated("its key is not known")
 	}
-	return nil, unauthenticated("its key is not known")
+	return key, nil
 }
 
 // outsideKey names a key of an outside issuer's.

@@ -88,6 +88,20 @@ func (r *remembered[T]) missing(ctx context.Context) (value T, err error) {
 	return r.current.Load().value, nil
 }
 
+// search says whether has is true of the copy, or of one that is read again: what somebody misses may be new. Errors: get's, and missing's.
+func (r *remembered[T]) search(ctx context.Context, has func(T) bool) (found bool, err error) {
+	for _, read := range []func(context.Context) (T, error){r.get, r.missing} {
+		value, err := read(ctx)
+		if err != nil {
+			return false, err
+		}
+		if has(value) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
 // read is the one reading that is under way, which it begins where there is none, or one that has ended within r.retry. All wait for it who need it, so that
 // it ends neither with the request that happened to begin it, nor later than r.timeout.
 func (r *remembered[T]) read(ctx context.Context) *attempt {

@@ -178,18 +178,18 @@ func (i *Issuer) requestKey(ctx context.Context, p Principal, id string) (httpsi
 	if p.Kind != Backend {
 		return httpsig.Key{}, unsigned("there are no keys but of a backend's credential")
 	}
-	copy := i.credential(p.Subject)
-	for _, read := range []func(context.Context) (*Credential, error){copy.get, copy.missing} {
-		c, err := read(ctx)
-		switch {
-		case err != nil:
-			return httpsig.Key{}, err
-		case c == nil || c.RevokedAt != nil || c.Merchant != p.Merchant:
-			return httpsig.Key{}, unsigned("the credential was revoked")
-		}
-		if n := c.Signing.find(id); n >= 0 {
-			return c.Signing.Keys[n].key(), nil
-		}
+	var c *Credential
+	found, err := i.credential(p.Subject).search(ctx, func(now *Credential) bool {
+		c = now
+		return !c.inForce(p.Merchant) || c.Signing.find(id) >= 0 // of one that was revoked nothing is new
+	})
+	switch {
+	case err != nil:
+		return httpsig.Key{}, err
+	case !found:
+		return httpsig.Key{}, unsigned("the credential has no key %q", id)
+	case !c.inForce(p.Merchant):
+		return httpsig.Key{}, unsigned("the credential was revoked")
 	}
-	return httpsig.Key{}, unsigned("the credential has no key %q", id)
+	return c.Signing.Keys[c.Signing.find(id)].key(), nil
 }

@@ -2,16 +2,11 @@ package certificate_test
 
 import (
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"io"
 	"log/slog"
-	"math/big"
 	"net"
 	"net/http"
 	"os"
@@ -23,39 +18,18 @@ import (
 	"time"
 
 	"github.com/paygraph/paygraph/certificate"
+	"github.com/paygraph/paygraph/certificate/certificatetest"
 )
 
-// files are a certificate for a host and its key, in a folder of their own.
-type files struct{ certificate, key string }
-
-func newFiles(t *testing.T) files {
-	t.Helper()
-	dir := t.TempDir()
-	return files{filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key")}
-}
-
-// write puts a new certificate for a host there.
-func (f files) write(t *testing.T, host string) *tls.Certificate {
-	t.Helper()
-	c := selfSigned(t, host)
-	key, err := x509.MarshalPKCS8PrivateKey(c.PrivateKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	put(t, f.certificate, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Certificate[0]}))
-	put(t, f.key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}))
-	return c
-}
-
 // hide makes the key unreadable, as a wrong owner would, and returns what it was and when it was written.
-func (f files) hide(t *testing.T) (key []byte, written time.Time) {
+func hide(t *testing.T, f certificatetest.Files) (key []byte, written time.Time) {
 	t.Helper()
-	key, err := os.ReadFile(f.key)
+	key, err := os.ReadFile(f.Key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	put(t, f.key, bytes.Repeat([]byte("-"), len(key)))
-	info, err := os.Stat(f.key)
+	put(t, f.Key, bytes.Repeat([]byte("-"), len(key)))
+	info, err := os.Stat(f.Key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,11 +55,11 @@ func selfSigned(t *testing.T, hosts ...string) *tls.Certificate {
 // TestFilesThatChange are read again, and only good ones count.
 func TestFilesThatChange(t *testing.T) {
 	t.Parallel()
-	f := newFiles(t)
+	f := certificatetest.NewFiles(t)
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
-		first := f.write(t, "one.example")
-		source, err := certificate.FromFiles(f.certificate, f.key, slog.New(slog.NewTextHandler(&log, nil)))
+		first := f.Write(t, "one.example")
+		source, err := certificate.FromFiles(f.Certificate, f.Key, slog.New(slog.NewTextHandler(&log, nil)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -96,33 +70,33 @@ func TestFilesThatChange(t *testing.T) {
 			}
 		}
 		shows("at first", first)
-		second := f.write(t, "two.example.org") // of another length, since times in here stand still
+		second := f.Write(t, "two.example.org") // of another length, since times in here stand still
 		shows("at once", first)
 		time.Sleep(6 * time.Second)
 		shows("after six seconds", second)
-		put(t, f.key, []byte("no key"))
+		put(t, f.Key, []byte("no key"))
 		time.Sleep(6 * time.Second)
 		shows("with a key that is none", second)
 		if !strings.Contains(log.String(), "level=ERROR") || strings.Contains(log.String(), "no key") {
 			t.Errorf("the log says %s", &log)
 		}
-		if err := os.Remove(f.certificate); err != nil {
+		if err := os.Remove(f.Certificate); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(6 * time.Second)
 		shows("without a file", second)
-		third := f.write(t, "the-third.example")
+		third := f.Write(t, "the-third.example")
 		time.Sleep(6 * time.Second)
 		shows("when they are good again", third)
-		fourth := f.write(t, "four.example")
+		fourth := f.Write(t, "four.example")
 		time.Sleep(6 * time.Second)
 		shows("as long as they are good", fourth)
-		fifth := f.write(t, "the-fifth.example")
-		key, seen := f.hide(t)
+		fifth := f.Write(t, "the-fifth.example")
+		key, seen := hide(t, f)
 		time.Sleep(6 * time.Second)
 		shows("with a key that may not be read", fourth)
-		put(t, f.key, key)
-		if err := os.Chtimes(f.key, seen, seen); err != nil {
+		put(t, f.Key, key)
+		if err := os.Chtimes(f.Key, seen, seen); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(6 * time.Second)
@@ -137,19 +111,19 @@ func TestFilesThatChange(t *testing.T) {
 
 func TestFilesThatAreNotGood(t *testing.T) {
 	t.Parallel()
-	good, other := newFiles(t), newFiles(t)
-	good.write(t, "one.example")
-	other.write(t, "one.example")
+	good, other := certificatetest.NewFiles(t), certificatetest.NewFiles(t)
+	good.Write(t, "one.example")
+	other.Write(t, "one.example")
 	nothing := filepath.Join(t.TempDir(), "nothing")
 	put(t, nothing, nil)
-	for name, f := range map[string]files{
-		"no certificate":  {nothing, good.key},
-		"no key":          {good.certificate, nothing},
-		"another's key":   {good.certificate, other.key},
-		"no such file":    {good.certificate + "x", good.key},
-		"the wrong order": {good.key, good.certificate},
+	for name, f := range map[string]certificatetest.Files{
+		"no certificate":  {Certificate: nothing, Key: good.Key},
+		"no key":          {Certificate: good.Certificate, Key: nothing},
+		"another's key":   {Certificate: good.Certificate, Key: other.Key},
+		"no such file":    {Certificate: good.Certificate + "x", Key: good.Key},
+		"the wrong order": {Certificate: good.Key, Key: good.Certificate},
 	} {
-		if _, err := certificate.FromFiles(f.certificate, f.key, slog.New(slog.DiscardHandler)); err == nil {
+		if _, err := certificate.FromFiles(f.Certificate, f.Key, slog.New(slog.DiscardHandler)); err == nil {
 			t.Errorf("%s is taken", name)
 		}
 	}
@@ -162,8 +136,8 @@ func TestFilesThatAreNotGood(t *testing.T) {
 func TestWhoGetsIn(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "authorities.pem")
-	client, stranger := newClient(t), newClient(t)
-	put(t, file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: client.Certificate[0]}))
+	client, stranger := certificatetest.Client(t), certificatetest.Client(t)
+	certificatetest.WritePEM(t, file, "CERTIFICATE", client.Certificate[0])
 	authorities, err := certificate.Authorities(file)
 	if err != nil {
 		t.Fatal(err)
@@ -218,23 +192,6 @@ func serve(t *testing.T, config *tls.Config) (url string) {
 	go func() { _ = server.ServeTLS(listener, "", "") }()
 	t.Cleanup(func() { _ = server.Close() })
 	return "https://" + listener.Addr().String()
-}
-
-// newClient is a certificate that is its own authority.
-func newClient(t *testing.T) *tls.Certificate {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), NotAfter: time.Now().Add(time.Hour), ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
 func get(url string, config *tls.Config) (string, error) {

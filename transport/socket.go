@@ -307,13 +307,7 @@ func (s *socket) still(ctx context.Context) (auth.Principal, error) {
 	s.mu.Lock()
 	p := s.principal
 	s.mu.Unlock()
-	p, err := s.handler.engine.still(ctx, p)
-	if err == nil {
-		s.mu.Lock()
-		s.principal = p
-		s.mu.Unlock()
-	}
-	return p, err
+	return s.handler.engine.still(ctx, p)
 }
 
 // isStill says whether streams go on, as they do where that cannot be found out.

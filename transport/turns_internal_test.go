@@ -32,14 +32,7 @@ func TestTurnsAreShared(t *testing.T) {
 		begun := make(chan answer.MerchantID, many+2)
 		over := make(chan struct{}, many+2)
 		read := func(m answer.MerchantID) {
-			done, err := turns.take(t.Context(), m)
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			begun <- m
-			time.Sleep(time.Millisecond)
-			done()
+			turns.read(t, m, time.Millisecond, func() { begun <- m })
 			over <- struct{}{}
 		}
 		for range many {
@@ -110,16 +103,7 @@ func TestAStormOfOneMerchantLeavesTurnsToOthers(t *testing.T) {
 		const many, reads = 2000, 10 * time.Millisecond
 		turns := newTurnsOfOneEach(1) // as on two cores
 		begun := make(chan answer.MerchantID, many+1)
-		read := func(m answer.MerchantID) {
-			done, err := turns.take(t.Context(), m)
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			begun <- m
-			time.Sleep(reads)
-			done()
-		}
+		read := func(m answer.MerchantID) { turns.read(t, m, reads, func() { begun <- m }) }
 		for range many {
 			go read("mer_storm")
 		}
@@ -160,13 +144,7 @@ func TestRestsAreForACrowd(t *testing.T) {
 				start, left := time.Now(), make(chan struct{}, want.together)
 				for range want.together {
 					go func() {
-						done, err := turns.take(t.Context(), "mer_1")
-						if err != nil {
-							t.Error(err)
-							return
-						}
-						time.Sleep(time.Millisecond)
-						done()
+						turns.read(t, "mer_1", time.Millisecond)
 						left <- struct{}{}
 					}()
 				}
@@ -192,16 +170,7 @@ func TestMerchantsComeInTurn(t *testing.T) {
 		}
 		var order []answer.MerchantID
 		for _, m := range []answer.MerchantID{"A", "A", "A", "A", "B", "B", "C"} {
-			go func() {
-				done, err := turns.take(t.Context(), m)
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				order = append(order, m)
-				time.Sleep(time.Millisecond) // meanwhile the next of the merchant stands in the queue of all
-				done()
-			}()
+			go turns.read(t, m, time.Millisecond, func() { order = append(order, m) }) // meanwhile the next of the merchant waits
 			synctest.Wait()
 		}
 		done()
@@ -346,13 +315,16 @@ func TestAMerchantWhoseReadsAreSlowHoldsUpItself(t *testing.T) {
 	})
 }
 
-// read has a turn that takes so long.
-func (t *turns) read(tb testing.TB, m answer.MerchantID, takes time.Duration) {
+// read has a turn that takes so long. What is given is done when it has begun.
+func (t *turns) read(tb testing.TB, m answer.MerchantID, takes time.Duration, begun ...func()) {
 	tb.Helper()
 	done, err := t.take(tb.Context(), m)
 	if err != nil {
 		tb.Error(err)
 		return
+	}
+	for _, do := range begun {
+		do()
 	}
 	time.Sleep(takes)
 	done()
