@@ -199,6 +199,7 @@ func (a *app) handler(ctx context.Context, address string, g *gateway, services 
 		Begin:          operations.Begin,
 		Origins:        []string{public},
 		Sockets:        transport.Sockets{InitTimeout: a.WSInitTimeout, PingInterval: a.WSPingInterval, PongTimeout: a.WSPongTimeout},
+		Busy:           g.store.Busy,
 		Log:            a.log,
 	})
 	g.stop = func(ctx context.Context) {

@@ -81,6 +81,12 @@ func (c committer[B]) Commit(ctx context.Context, cmd command.Command[B]) (comma
 	})
 }
 
+// busyFor is how long payments count as busy after many have waited.
+const busyFor = 500 * time.Millisecond
+
+// Busy says whether commands come as fast as they can be written.
+func (s *Store) Busy() bool { return s.queue.Busy(busyFor) }
+
 func (s *Store) commit(ctx context.Context, r *request) (command.Result, error) {
 	r.fingerprint = s.fingerprint(r.Input)
 	m := r.Principal.Merchant

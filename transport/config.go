@@ -61,6 +61,9 @@ type Config struct {
 	// Sockets says how WebSockets are kept; the zero value of each of its fields means its default.
 	Sockets Sockets
 
+	// Busy says whether payments keep the machine busy: then those who open WebSockets at once come in one after the other. Where it is nil they never do.
+	Busy func() bool
+
 	// Log gets panics, with the request's id. Where it is nil slog.Default is used.
 	Log *slog.Logger
 }
@@ -143,6 +146,9 @@ func (c Config) withDefaults() Config {
 		c.CheckSignature = func(context.Context, auth.Principal, *http.Request, []byte) (func(context.Context) error, error) {
 			return nil, auth.ErrSignature
 		}
+	}
+	if c.Busy == nil {
+		c.Busy = func() bool { return false }
 	}
 	if c.Introspection == nil {
 		c.Introspection = func(auth.Principal) bool { return false }

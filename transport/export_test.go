@@ -1,6 +1,16 @@
 package transport
 
-import "time"
+import (
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// SetArrivals is the pace at which WebSockets open while payments keep the machine busy: so many a second, and one at once. It is called before the handler
+// serves.
+func (h *Handler) SetArrivals(perSecond int) {
+	h.arrivals.pace = rate.NewLimiter(rate.Limit(perSecond), 1)
+}
 
 // SetTimes says how long a client may take nothing, and how long a stream of events says nothing, where a test cannot wait for the defaults.
 // It is called before the handler serves.

@@ -37,6 +37,7 @@ type Handler struct {
 	upgrader websocket.Upgrader
 	open     *connections
 	writers  *writers
+	arrivals *arrivals
 	times    times
 }
 
@@ -58,7 +59,9 @@ var defaultTimes = times{write: 10 * time.Second, keepAlive: 15 * time.Second}
 func New(c Config) *Handler {
 	open := newConnections()
 	e := newEngine(open.stopping, c)
-	return &Handler{engine: e, upgrader: upgrader(e.config.Origins), open: open, writers: newWriters(), times: defaultTimes}
+	return &Handler{
+		engine: e, upgrader: upgrader(e.config.Origins), open: open, writers: newWriters(), arrivals: newArrivals(e.config.Busy), times: defaultTimes,
+	}
 }
 
 // Values of headers that answers share; they are never changed.

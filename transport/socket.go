@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
+	"github.com/vektah/gqlparser/v2/gqlerror"
 	"golang.org/x/time/rate"
 
 	"github.com/paygraph/paygraph/auth"
@@ -116,6 +117,13 @@ type socket struct {
 // serveSocket takes a WebSocket. The request's own goroutine and buffers go, and the socket's reader stays.
 func (h *Handler) serveSocket(w http.ResponseWriter, r *http.Request) {
 	id := SetRequestID(w.Header(), r.Header)
+	ctx, leave := h.open.enter(r.Context())
+	comesIn := h.arrivals.wait(ctx)
+	leave()
+	if !comesIn {
+		writeRefusal(w, &requestError{errors: gqlerror.List{newError(unavailable, arrivalsAreLate)}, status: http.StatusServiceUnavailable}, legacyJSON, id)
+		return
+	}
 	conn := &lineWriter{ResponseWriter: w, patience: h.times.write}
 	ws, err := h.upgrader.Upgrade(conn, r, http.Header{requestIDHeader: {id}})
 	if err != nil {
