@@ -20,7 +20,7 @@ func (r Reads) Heads(ctx context.Context, merchants []merchant.ID) (map[merchant
 		ids[i] = uuidOf(m)
 	}
 	heads := make(map[merchant.ID]event.Head, len(merchants))
-	err := r.query(ctx, `SELECT merchant_id, sequence, hash FROM head WHERE merchant_id = ANY($1::uuid[])`, func(scan scanner) error {
+	err := r.queryShared(ctx, `SELECT merchant_id, sequence, hash FROM head WHERE merchant_id = ANY($1::uuid[])`, func(scan scanner) error {
 		var id answer.UUID
 		var head event.Head
 		var hash []byte
@@ -34,8 +34,13 @@ func (r Reads) Heads(ctx context.Context, merchants []merchant.ID) (map[merchant
 
 // Head is the end of a merchant's log.
 func (r Reads) Head(ctx context.Context, m merchant.ID) (*event.Head, error) {
-	heads, err := r.Heads(ctx, []merchant.ID{m})
-	head := heads[m]
+	var head event.Head
+	err := r.query(ctx, m, `SELECT h.sequence, h.hash FROM head h WHERE h.merchant_id = $1`, func(scan scanner) error {
+		var hash []byte
+		err := scan(&head.Sequence, &hash)
+		copy(head.Hash[:], hash)
+		return err
+	})
 	return &head, err
 }
 

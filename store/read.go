@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"database/sql/driver"
@@ -27,32 +28,60 @@ type Reads struct {
 	posted *posted
 }
 
-// source runs a query of one column, bytea, and visits its values. They are good until the visit ends.
+// source runs a query of one column, bytea, that sees the rows of one merchant, by its UUID, or of none, and visits its values. They are good until
+// the visit ends.
 type source interface {
-	values(ctx context.Context, text string, visit func([]byte) error, arguments ...any) error
+	values(ctx context.Context, merchant, text string, visit func([]byte) error, arguments ...any) error
 }
 
-// query runs a query and visits its rows.
-func (r Reads) query(ctx context.Context, text string, visit func(scanner) error, arguments ...any) error {
-	return r.source.values(ctx, packed(text), func(value []byte) error { return unpack(value, visit) }, arguments...)
+// values runs a query about a merchant, who is $1, and visits its values.
+func (r Reads) values(ctx context.Context, m merchant.ID, text string, visit func([]byte) error, arguments ...any) error {
+	id := uuidOf(m)
+	return r.source.values(ctx, id, text, visit, append([]any{id}, arguments...)...)
+}
+
+// query runs a query about a merchant, who is $1, and visits its rows.
+func (r Reads) query(ctx context.Context, m merchant.ID, text string, visit func(scanner) error, arguments ...any) error {
+	return r.values(ctx, m, packed(text), func(value []byte) error { return unpack(value, visit) }, arguments...)
+}
+
+// queryShared runs a query about what is no merchant's, and visits its rows.
+func (r Reads) queryShared(ctx context.Context, text string, visit func(scanner) error, arguments ...any) error {
+	return r.source.values(ctx, "", packed(text), func(value []byte) error { return unpack(value, visit) }, arguments...)
+}
+
+// see has a session see the rows of one merchant from the next request on: row-level security goes by the setting. For "" it stays as it is.
+func see(ctx context.Context, conn *sql.Conn, merchant string) error {
+	if merchant == "" {
+		return nil
+	}
+	return connector.Set(ctx, conn, "paygraph.merchant", merchant)
 }
 
 // pooled asks on any connection: each question sees everything that was committed before it.
 type pooled struct{ db *sql.DB }
 
-func (p pooled) values(ctx context.Context, text string, visit func([]byte) error, arguments ...any) error {
+func (p pooled) values(ctx context.Context, merchant, text string, visit func([]byte) error, arguments ...any) error {
+	err := p.ask(ctx, merchant, text, visit, arguments...)
+	for others := p.db.Stats().OpenConnections; errors.Is(err, driver.ErrBadConn) && others >= 0; others-- { // it ended while it was idle
+		err = p.ask(ctx, merchant, text, visit, arguments...)
+	}
+	return trouble(err)
+}
+
+func (p pooled) ask(ctx context.Context, merchant, text string, visit func([]byte) error, arguments ...any) error {
 	conn, err := p.db.Conn(ctx)
 	if err != nil {
-		return trouble(err)
+		return err
 	}
 	defer func() { _ = conn.Close() }()
 	ctx, done := toTheEnd(ctx)
 	defer done()
-	rows, err := conn.QueryContext(ctx, text, arguments...)
-	if errors.Is(err, driver.ErrBadConn) { // it ended while it was idle: database/sql tries others
-		rows, err = p.db.QueryContext(ctx, text, arguments...)
+	if err := see(ctx, conn, merchant); err != nil {
+		return err
 	}
-	return trouble(visitValues(rows, err, visit))
+	rows, err := conn.QueryContext(ctx, text, arguments...)
+	return visitValues(rows, err, visit)
 }
 
 // toTheEnd is a context for one question, whose deadline counts, and which does not end when the caller goes: to break a question off costs a
@@ -117,13 +146,15 @@ type Snapshot struct {
 	view *view
 }
 
-// view is a read-only transaction that begins with the first question. The pool's sessions begin transactions as REPEATABLE READ.
+// view is a read-only transaction that begins with the first question, and sees that one's merchant. The pool's sessions begin transactions as
+// REPEATABLE READ.
 type view struct {
-	db     *sql.DB
-	mu     sync.Mutex
-	conn   *sql.Conn // in the transaction
-	failed error     // a question that failed has ended the view: all later ones fail likewise
-	closed bool
+	db       *sql.DB
+	mu       sync.Mutex
+	conn     *sql.Conn // in the transaction
+	merchant string    // whose rows it sees
+	failed   error     // a question that failed has ended the view: all later ones fail likewise
+	closed   bool
 }
 
 // Snapshot opens a view of the database for one query operation.
@@ -151,19 +182,19 @@ func (s *Snapshot) Close() {
 
 const rollbackDeadline = 2 * time.Second
 
-func (v *view) values(ctx context.Context, text string, visit func([]byte) error, arguments ...any) error {
+func (v *view) values(ctx context.Context, merchant, text string, visit func([]byte) error, arguments ...any) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	switch {
 	case v.closed:
 		return sql.ErrTxDone
 	case v.failed == nil:
-		v.failed = trouble(v.ask(ctx, text, visit, arguments...))
+		v.failed = trouble(v.ask(ctx, merchant, text, visit, arguments...))
 	}
 	return v.failed
 }
 
-func (v *view) ask(ctx context.Context, text string, visit func([]byte) error, arguments ...any) (err error) {
+func (v *view) ask(ctx context.Context, merchant, text string, visit func([]byte) error, arguments ...any) (err error) {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -171,15 +202,21 @@ func (v *view) ask(ctx context.Context, text string, visit func([]byte) error, a
 		if v.conn, err = v.db.Conn(ctx); err != nil {
 			return err
 		}
-		if err := connector.BeginReadOnly(ctx, v.conn); err != nil {
+		v.merchant = merchant
+		if err := cmp.Or(see(ctx, v.conn, merchant), connector.BeginReadOnly(ctx, v.conn)); err != nil {
 			return err
 		}
+	}
+	if merchant != v.merchant {
+		return errOtherMerchant
 	}
 	ctx, done := toTheEnd(ctx)
 	defer done()
 	rows, err := v.conn.QueryContext(ctx, text, arguments...)
 	return visitValues(rows, err, visit)
 }
+
+var errOtherMerchant = errors.New("a snapshot is asked about two merchants")
 
 // some finds objects by their identifiers, in any order.
 func some[T any](ctx context.Context, r Reads, m merchant.ID, prefix answer.Prefix, ids []string, text string, scan func(scanner) (*T, error)) ([]*T, error) {
@@ -188,7 +225,7 @@ func some[T any](ctx context.Context, r Reads, m merchant.ID, prefix answer.Pref
 		return nil, nil
 	}
 	var found []*T
-	err := r.query(ctx, text, collect(&found, scan), uuidOf(m), wanted.wire())
+	err := r.query(ctx, m, text, collect(&found, scan), wanted.wire())
 	return found, err
 }
 

@@ -20,13 +20,13 @@ func children[T any](ctx context.Context, r Reads, m merchant.ID, prefix answer.
 		u, _ := answer.Decode(prefix, id) // one that is none is all zeros, and finds nothing
 		wanted.uuid(u)
 	}
-	return collectEach(ctx, r, packedForEach(query, each), read, append([]any{uuidOf(m), wanted.wire()}, arguments...))
+	return collectEach(ctx, r, m, packedForEach(query, each), read, append([]any{wanted.wire()}, arguments...)...)
 }
 
 // collectEach collects the rows of each of the values that a query has: one for each parent.
-func collectEach[T any](ctx context.Context, r Reads, text string, read func(scanner) (*T, error), arguments []any) ([][]*T, error) {
+func collectEach[T any](ctx context.Context, r Reads, m merchant.ID, text string, read func(scanner) (*T, error), arguments ...any) ([][]*T, error) {
 	var found [][]*T
-	err := r.source.values(ctx, text, func(value []byte) error {
+	err := r.values(ctx, m, text, func(value []byte) error {
 		var of []*T
 		err := unpack(value, collect(&of, read))
 		found = append(found, of)

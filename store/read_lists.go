@@ -18,23 +18,27 @@ import (
 
 // list is a query in the making: a keyset over identifiers, which are in the order of creation.
 type list struct {
+	merchant  merchant.ID // $1
 	text      strings.Builder
-	arguments []any
+	arguments []any // from $2 on
 	nothing   bool // a condition cannot hold
 }
 
-// newList begins with the merchant as $1.
 func newList(m merchant.ID, selectFrom string) *list {
-	l := &list{}
+	l := &list{merchant: m}
 	l.text.WriteString(selectFrom)
-	l.arguments = []any{uuidOf(m)}
 	return l
+}
+
+// argument adds an argument, and is what stands for it.
+func (l *list) argument(value any) string {
+	l.arguments = append(l.arguments, value)
+	return "$" + strconv.Itoa(1+len(l.arguments))
 }
 
 // where adds a condition, in which ? stands for the argument.
 func (l *list) where(condition string, argument any) {
-	l.arguments = append(l.arguments, argument)
-	l.text.WriteString(" AND " + strings.ReplaceAll(condition, "?", "$"+strconv.Itoa(len(l.arguments))))
+	l.text.WriteString(" AND " + strings.ReplaceAll(condition, "?", l.argument(argument)))
 }
 
 // id adds a condition on an identifier; one that is none finds nothing.
@@ -123,8 +127,7 @@ func descending(s answer.Slice) string {
 }
 
 func (l *list) limit(n int) {
-	l.arguments = append(l.arguments, n)
-	l.text.WriteString(" LIMIT $" + strconv.Itoa(len(l.arguments)))
+	l.text.WriteString(" LIMIT " + l.argument(n))
 }
 
 // gather runs the query. scan returns nil where the row is part of the object before.
@@ -133,7 +136,7 @@ func gather[T any](ctx context.Context, r Reads, l *list, scan func(scanner) (*T
 		return nil, nil
 	}
 	var found []*T
-	err := r.query(ctx, l.text.String(), collect(&found, scan), l.arguments...)
+	err := r.query(ctx, l.merchant, l.text.String(), collect(&found, scan), l.arguments...)
 	return found, err
 }
 

@@ -15,15 +15,14 @@ import (
 
 // Merchant finds the merchant itself.
 func (r Reads) Merchant(ctx context.Context, m merchant.ID) (*merchant.Merchant, error) {
-	id, err := answer.Decode(answer.MerchantPrefix, string(m))
-	if err != nil {
+	if _, err := answer.Decode(answer.MerchantPrefix, string(m)); err != nil {
 		return nil, nil //nolint:nilerr // an identifier that is none finds nothing
 	}
 	var found *merchant.Merchant
-	err = r.query(ctx, `SELECT id, name, created_at FROM merchant WHERE id = $1`, func(scan scanner) (err error) {
+	err := r.query(ctx, m, `SELECT id, name, created_at FROM merchant WHERE id = $1`, func(scan scanner) (err error) {
 		found, err = scanMerchant(scan)
 		return err
-	}, id.String())
+	})
 	return found, err
 }
 
@@ -53,7 +52,7 @@ func (r Reads) CurrentPayments(ctx context.Context, m merchant.ID, ids []string)
 	if wanted.count == 0 {
 		return nil, nil
 	}
-	err = r.source.values(ctx, currentPayments, func(value []byte) (err error) {
+	err = r.values(ctx, m, currentPayments, func(value []byte) (err error) {
 		var c payment.Current
 		rows := packedRows{value}
 		if c.Payment, err = scanPayment(rows.scan); err == nil && len(rows.rest) > 0 { // verify finds an event that is not there
@@ -61,7 +60,7 @@ func (r Reads) CurrentPayments(ctx context.Context, m merchant.ID, ids []string)
 		}
 		found = append(found, c)
 		return err
-	}, uuidOf(m), wanted.wire())
+	}, wanted.wire())
 	return found, err
 }
 
@@ -94,11 +93,11 @@ func (r Reads) Record(ctx context.Context, m merchant.ID, k string) (*command.Re
 	var found *record
 	var clock time.Time
 	var outcomeVersion *int32
-	err := r.query(ctx, `SELECT clock_timestamp(), i.operation, i.object_id, i.outcome_version, i.refusal, i.refusal_values, i.result_version, i.created_at
+	err := r.query(ctx, m, `SELECT clock_timestamp(), i.operation, i.object_id, i.outcome_version, i.refusal, i.refusal_values, i.result_version, i.created_at
 		FROM idempotency i WHERE i.merchant_id = $1 AND `+atPlace(`''`, `$2`), func(scan scanner) error {
 		found = &record{key: k}
 		return scan(&clock, &found.operation, &found.objectID, &outcomeVersion, &found.refusalCode, &found.refusalValues, &found.version, &found.createdAt)
-	}, uuidOf(m), k)
+	}, k)
 	if found == nil || err != nil {
 		return nil, err
 	}

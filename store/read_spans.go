@@ -23,7 +23,7 @@ func spans[T any](ctx context.Context, r Reads, m merchant.ID, of []ledger.Span,
 		after.int8(s.After)
 		before.int8(s.Before)
 	}
-	return collectEach(ctx, r, packedForEach(query, eachSpan), read, append([]any{uuidOf(m), accounts.wire(), after.wire(), before.wire()}, arguments...))
+	return collectEach(ctx, r, m, packedForEach(query, eachSpan), read, append([]any{accounts.wire(), after.wire(), before.wire()}, arguments...)...)
 }
 
 // inSpan is the condition on the numbers of entries.

@@ -248,7 +248,7 @@ func (a *Admin) SigningKeys(ctx context.Context) ([]auth.SigningKey, error) {
 // SigningKeys are all keys that sign tokens, the newest first.
 func (r Reads) SigningKeys(ctx context.Context) ([]auth.SigningKey, error) {
 	var keys []auth.SigningKey
-	err := r.query(ctx, `SELECT id, previous, format, private_key, created_at FROM signing_key ORDER BY created_at DESC, id`,
+	err := r.queryShared(ctx, `SELECT id, previous, format, private_key, created_at FROM signing_key ORDER BY created_at DESC, id`,
 		func(scan scanner) error {
 			var k auth.SigningKey
 			err := scan(&k.ID, &k.Previous, &k.Format, &k.Private, &k.CreatedAt)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 
+	"github.com/paygraph/paygraph/merchant"
 	"github.com/paygraph/paygraph/store/connector"
 )
 
@@ -20,10 +21,11 @@ func newSession(pool *sql.DB) *session {
 	return &session{pool: pool, texts: map[shape]string{}, columns: map[int][]array{}}
 }
 
-// connect takes a connection and prepares what each batch needs.
-func (s *session) connect(ctx context.Context) error {
+// connect takes a connection, if there is none, and prepares what each batch needs. It sees the rows of a merchant.
+func (s *session) connect(ctx context.Context, m merchant.ID) error {
+	id := uuidOf(m)
 	if s.conn != nil {
-		return nil
+		return see(ctx, s.conn, id)
 	}
 	ctx, cancel := context.WithTimeout(ctx, commitDeadline)
 	defer cancel()
@@ -32,8 +34,10 @@ func (s *session) connect(ctx context.Context) error {
 		return err
 	}
 	s.conn = conn
-	_, err = conn.ExecContext(ctx, prepareLock)
-	return err
+	if _, err = conn.ExecContext(ctx, prepareLock); err != nil {
+		return err
+	}
+	return see(ctx, s.conn, id)
 }
 
 func (s *session) rollback() {

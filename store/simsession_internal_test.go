@@ -27,7 +27,7 @@ type simSession struct {
 
 var _ database = (*simSession)(nil)
 
-func (s *simSession) connect(context.Context) error {
+func (s *simSession) connect(context.Context, merchant.ID) error {
 	if s.open {
 		return nil
 	}

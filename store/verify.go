@@ -68,10 +68,10 @@ func (a *Admin) Verify(ctx context.Context, expect *Expectation, visit func(Veri
 	return nil
 }
 
-// inTransaction asks within one transaction.
+// inTransaction asks within one transaction, as the owner, who sees all rows.
 type inTransaction struct{ tx *sql.Tx }
 
-func (t inTransaction) values(ctx context.Context, text string, visit func([]byte) error, arguments ...any) error {
+func (t inTransaction) values(ctx context.Context, _, text string, visit func([]byte) error, arguments ...any) error {
 	rows, err := t.tx.QueryContext(ctx, text, arguments...)
 	return visitValues(rows, err, visit)
 }
@@ -85,7 +85,7 @@ type merchantHead struct {
 // has events is missed, and a head that has none should not be there.
 func (r Reads) heads(ctx context.Context) ([]merchantHead, error) {
 	var all []merchantHead
-	err := r.query(ctx, `SELECT m.id, h.merchant_id, h.sequence, h.hash, h.at,
+	err := r.queryShared(ctx, `SELECT m.id, h.merchant_id, h.sequence, h.hash, h.at,
 			EXISTS (SELECT FROM event e WHERE e.merchant_id = h.merchant_id)
 		FROM merchant m FULL JOIN head h ON h.merchant_id = m.id ORDER BY m.id IS NOT NULL, COALESCE(m.id, h.merchant_id)`, func(scan scanner) error {
 		var id, headID nullUUID
@@ -138,8 +138,6 @@ func (v *verification) run(ctx context.Context) error {
 func (v *verification) wrong(table string, row any, format string, args ...any) error {
 	return Discrepancy{v.merchant, table, fmt.Sprint(row), fmt.Sprintf(format, args...)}
 }
-
-func (v *verification) id() string { return uuidOf(v.merchant) }
 
 // bits is a set of small numbers.
 type bits []uint64

@@ -77,7 +77,7 @@ func (v *verification) explained(ctx context.Context, holds []*ledger.Hold) erro
 
 // missingHolds finds an entry that makes a hold, or ends one, of which no hold knows.
 func (v *verification) missingHolds(ctx context.Context) error {
-	return v.query(ctx, `SELECT e.hold_id, e.transaction_id FROM entry e WHERE e.merchant_id = $1 AND e.hold_id IS NOT NULL
+	return v.query(ctx, v.merchant, `SELECT e.hold_id, e.transaction_id FROM entry e WHERE e.merchant_id = $1 AND e.hold_id IS NOT NULL
 		AND NOT EXISTS (SELECT FROM hold h WHERE h.merchant_id = $1 AND h.id = e.hold_id
 			AND CASE WHEN e.pending > 0 THEN h.id ELSE h.ended_by END = e.transaction_id)
 		ORDER BY e.transaction_id LIMIT 1`, func(scan scanner) error {
@@ -87,5 +87,5 @@ func (v *verification) missingHolds(ctx context.Context) error {
 		}
 		return v.wrong("hold", answer.Encode(answer.HoldPrefix, hold), "%s has made or ended it, and it does not say so",
 			answer.Encode(answer.TransactionPrefix, transaction))
-	}, v.id())
+	})
 }

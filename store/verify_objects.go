@@ -20,7 +20,7 @@ type sums struct {
 // accountSums checks that running balances, entry numbers and balances follow from the entries, account by account.
 func (v *verification) accountSums(ctx context.Context) error {
 	var current sums
-	err := v.query(ctx, `SELECT COALESCE(a.id, b.account_id, e.account_id), a.kind, b.debits_posted, b.credits_posted, b.debits_pending, b.credits_pending, b.sequence,
+	err := v.query(ctx, v.merchant, `SELECT COALESCE(a.id, b.account_id, e.account_id), a.kind, b.debits_posted, b.credits_posted, b.debits_pending, b.credits_pending, b.sequence,
 			e.transaction_id, e.leg, e.sequence, e.direction, e.posted, e.posted_after, e.pending, e.available_after
 		FROM (SELECT id, kind FROM account WHERE merchant_id = $1) a
 		FULL JOIN (SELECT account_id, debits_posted, credits_posted, debits_pending, credits_pending, sequence FROM balance WHERE merchant_id = $1) b ON b.account_id = a.id
@@ -65,7 +65,7 @@ func (v *verification) accountSums(ctx context.Context) error {
 				sequence.Int64, name, after.Int64, available.Int64, current.Sequence, current.Posted(), current.Available(), sums)
 		}
 		return nil
-	}, v.id())
+	})
 	if err != nil {
 		return err
 	}
@@ -118,7 +118,7 @@ var statedTables = []stated{
 func (v *verification) objects(ctx context.Context) error {
 	for _, of := range statedTables {
 		alias := of.table[:1]
-		err := v.query(ctx, `SELECT last.payload, `+of.columns+` FROM `+of.table+` `+alias+` LEFT JOIN LATERAL (SELECT e.payload FROM event e
+		err := v.query(ctx, v.merchant, `SELECT last.payload, `+of.columns+` FROM `+of.table+` `+alias+` LEFT JOIN LATERAL (SELECT e.payload FROM event e
 			WHERE e.merchant_id = `+alias+`.merchant_id AND e.object_id = `+alias+`.id ORDER BY e.object_version DESC LIMIT 1) last ON true
 			WHERE `+alias+`.merchant_id = $1`, func(scan scanner) error {
 			var last []byte
@@ -133,7 +133,7 @@ func (v *verification) objects(ctx context.Context) error {
 				return v.wrong(of.table, object.NodeID(), "its salt does not belong to it")
 			}
 			return nil
-		}, v.id())
+		})
 		if err != nil {
 			return err
 		}
@@ -162,9 +162,9 @@ func (v *verification) missingObjects(ctx context.Context) error {
 		by    event.Type
 	}{{"customer", event.CustomerCreated}, {"account", event.AccountOpened}, {"payment", event.PaymentCreated}, {"payment", event.PaymentAuthorized},
 		{"payment", event.PaymentSucceeded}, {"capture", event.CaptureSucceeded}, {"refund", event.RefundSucceeded}} {
-		err := v.query(ctx, `SELECT e.object_id FROM event e WHERE e.merchant_id = $1 AND e.type = $2
+		err := v.query(ctx, v.merchant, `SELECT e.object_id FROM event e WHERE e.merchant_id = $1 AND e.type = $2
 			AND NOT EXISTS (SELECT FROM `+made.table+` o WHERE o.merchant_id = $1 AND o.id = e.object_id) ORDER BY e.sequence LIMIT 1`,
-			v.wrongOf(made.table, made.by.Object(), "an event has made it, and it is not there"), v.id(), string(made.by))
+			v.wrongOf(made.table, made.by.Object(), "an event has made it, and it is not there"), string(made.by))
 		if err != nil {
 			return err
 		}

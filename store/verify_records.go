@@ -48,7 +48,7 @@ func (v *verification) records(ctx context.Context) error {
 // recordsAfter reads the next records in the order of their places, and moves place to the last one's.
 func (v *verification) recordsAfter(ctx context.Context, place *answer.UUID) ([]*record, error) {
 	var found []*record
-	err := v.query(ctx, `SELECT idempotency_place(i.owner, i.key), i.owner, i.key, i.operation, i.fingerprint, i.object_id,
+	err := v.query(ctx, v.merchant, `SELECT idempotency_place(i.owner, i.key), i.owner, i.key, i.operation, i.fingerprint, i.object_id,
 			COALESCE(i.outcome_version, 0), i.refusal, i.refusal_values, i.result_version, i.created_at
 		FROM idempotency i WHERE i.merchant_id = $1 AND idempotency_place(i.owner, i.key) > $2
 			AND (i.refusal IS NULL OR i.object_id IS NOT NULL OR i.outcome_version IS NOT NULL)
@@ -61,7 +61,7 @@ func (v *verification) recordsAfter(ctx context.Context, place *answer.UUID) ([]
 		}
 		found = append(found, &r)
 		return err
-	}, v.id(), place.String())
+	}, place.String())
 	return found, err
 }
 
@@ -77,7 +77,7 @@ func (v *verification) eventsOf(ctx context.Context, records []*record) error {
 		objects.uuid(id)
 	}
 	matched, isObject := make([]bool, len(records)), make([]bool, len(records))
-	err := v.query(ctx, `SELECT u.place, `+eventColumns+each+lateral(eventColumns, `event`, `e`, `e.object_id = u.id`, `OFFSET 0`),
+	err := v.query(ctx, v.merchant, `SELECT u.place, `+eventColumns+each+lateral(eventColumns, `event`, `e`, `e.object_id = u.id`, `OFFSET 0`),
 		func(scan scanner) error {
 			var place int
 			e, err := scanEvent(func(columns ...any) error { return scan(append([]any{&place}, columns...)...) })
@@ -90,7 +90,7 @@ func (v *verification) eventsOf(ctx context.Context, records []*record) error {
 				v.recorded.set(e.Sequence)
 			}
 			return nil
-		}, v.id(), objects.wire())
+		}, objects.wire())
 	for i, r := range records {
 		if err == nil && !matched[i] && (!isObject[i] || !r.isOfTimer()) {
 			return v.wrong("idempotency", r.row(), "no event is of its request")

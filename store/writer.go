@@ -48,8 +48,8 @@ type writer struct {
 
 // database is a writer's own way to the database: a session of PostgreSQL's, or a simulated one.
 type database interface {
-	// connect makes a session, if there is none.
-	connect(context.Context) error
+	// connect makes a session, if there is none, which sees the rows of a merchant.
+	connect(context.Context, merchant.ID) error
 	// lock begins a transaction, locks the merchant's head, which is the only lock in the system, reads the clock, and finds which of the
 	// commands' keys have a record already.
 	lock(context.Context, merchant.ID, []*item) (*batch, map[key]*record, error)
@@ -141,7 +141,7 @@ func (w *writer) attempt(m merchant.ID, items []*item) (err error) {
 	// A command that was taken is not taken back. This deadline is for a server that acknowledges, and never answers.
 	ctx, cancel := context.WithTimeout(context.Background(), attemptDeadline)
 	defer cancel()
-	if err := w.connect(ctx); err != nil {
+	if err := w.connect(ctx, m); err != nil {
 		return err
 	}
 	if refuted, err := w.assume(m, items); !refuted {

@@ -194,6 +194,7 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 	}
 	s := &session{
 		pq: conn.(pqConn), wire: tap.last.Load(), kept: newKept(c.statements), noCancel: c.noCancel, plain: c.cfg.SSLMode == pq.SSLModeDisable,
+		settings: map[string]string{},
 	}
 	if err := c.begin(ctx, s); err != nil {
 		_ = s.Close()

@@ -25,7 +25,7 @@ var (
 func BeginReadOnly(ctx context.Context, conn *sql.Conn) error {
 	return onSession(conn, func(s *session) error {
 		if s.plain {
-			s.wire.ahead = beginMessage
+			s.wire.goAhead(beginMessage, beginAnswer)
 			return nil
 		}
 		_, err := s.ExecContext(ctx, "BEGIN READ ONLY", nil)
@@ -37,8 +37,9 @@ func BeginReadOnly(ctx context.Context, conn *sql.Conn) error {
 // does, and the session is over if it is not the usual one. Errors: as the package's comment says. After one, [Discard] the connection.
 func EndReadOnly(ctx context.Context, conn *sql.Conn) error {
 	return onSession(conn, func(s *session) error {
-		if s.wire.ahead != nil { // BEGIN has not gone out
-			s.wire.ahead = nil
+		if s.wire.ahead != nil { // BEGIN has not gone out, nor what Set has put before it
+			s.wire.ahead, s.wire.usual = nil, nil
+			clear(s.settings)
 			return nil
 		}
 		s.wire.presumes = s.plain
@@ -48,7 +49,7 @@ func EndReadOnly(ctx context.Context, conn *sql.Conn) error {
 	})
 }
 
-var errUnusual = errors.New("connector: the server's answer to BEGIN or ROLLBACK was not the usual one")
+var errUnusual = errors.New("connector: the server's answer to SET, BEGIN or ROLLBACK was not the usual one")
 
 // settle reads the answers that are owed into a buffer that has room for them. What it has read of the next answer stays in the
 // buffer, and more says how much that is.

@@ -36,6 +36,8 @@ type session struct {
 	plain    bool // without TLS
 	commits  bool // COMMIT goes with the statement in hand
 
+	settings map[string]string // which Set has given values
+
 	arguments []driver.NamedValue // of the last ExecAndCommit or ExecAlone
 }
 

@@ -33,7 +33,8 @@ type wire struct {
 	merges bool   // the next read is of the answer to such a request
 	tag    string // the tag of the last command in that answer
 
-	ahead    []byte // BEGIN READ ONLY, which goes out with the next write, before it; nil when it has
+	ahead    []byte // what goes out with the next write, before it; nil when it has
+	usual    []byte // the usual answer to that
 	presumes bool   // the next write is ROLLBACK, whose usual answer is presumed
 	given    []byte // what the next read gets, before anything from the socket
 	owed     []byte // answers that lib/pq is not to see, or has seen already, and that are to come in next
@@ -143,10 +144,8 @@ func (w *wire) send(b []byte) (n int, err error) {
 		}
 		all, err = (&net.Buffers{w.ahead, body, w.behind}).WriteTo(w.Conn)
 		n = max(0, min(int(all)-len(w.ahead), len(b)))
-		if w.ahead != nil {
-			w.owed = append(w.owed, beginAnswer...)
-		}
-		w.ahead, w.behind = nil, nil
+		w.owed = append(w.owed, w.usual...)
+		w.ahead, w.usual, w.behind = nil, nil, nil
 		sent = all > 0
 	}
 	if sent {
