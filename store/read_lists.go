@@ -21,7 +21,7 @@ type list struct {
 	merchant  merchant.ID // $1
 	text      strings.Builder
 	arguments []any // from $2 on
-	nothing   bool // a condition cannot hold
+	nothing   bool  // a condition cannot hold
 }
 
 func newList(m merchant.ID, selectFrom string) *list {

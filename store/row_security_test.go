@@ -171,6 +171,22 @@ func codeOf(err error) string {
 	return ""
 }
 
+// TestAServingSessionWithoutAMerchantSeesNothing has a session that has not said whose rows it is to see: that is an error, not an empty answer.
+func TestAServingSessionWithoutAMerchantSeesNothing(t *testing.T) {
+	t.Parallel()
+	dsn := story(t)
+	conn := serving(t, dsn)
+	for _, table := range tenants(t, dsn) {
+		if slices.Contains(seenOfAll, table) {
+			continue
+		}
+		var n int
+		if err := conn.GetContext(t.Context(), &n, `SELECT count(*) FROM `+table); codeOf(err) != "42704" {
+			t.Errorf("%s has %d rows: %v", table, n, err)
+		}
+	}
+}
+
 // TestReadersSeeWhoAsks has one connection serve two merchants in turns, and a snapshot that is asked about both.
 func TestReadersSeeWhoAsks(t *testing.T) {
 	t.Parallel()
