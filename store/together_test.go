@@ -6,6 +6,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/lib/pq"
+
 	"github.com/paygraph/paygraph/answer"
 	"github.com/paygraph/paygraph/auth"
 	"github.com/paygraph/paygraph/store/connector"
@@ -38,12 +40,20 @@ func owner(t *testing.T, dsn string) *sql.DB {
 	return db
 }
 
-// endWriters ends all sessions that write to a database, and says how many they were.
-func endWriters(t *testing.T, db *sql.DB) (n int64) {
+// endWriters ends all sessions that write to a database, but for some, and says how many they were.
+func endWriters(t *testing.T, db *sql.DB, but ...int64) (n int64) {
 	t.Helper()
 	must(t, db.QueryRow(`SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
-		WHERE datname = current_database() AND application_name = 'paygraph writer'`).Scan(&n))
+		WHERE datname = current_database() AND application_name = 'paygraph writer' AND NOT pid = ANY(coalesce($1::int[], '{}'))`, pq.Array(but)).Scan(&n))
 	return n
+}
+
+// writersOf are the processes of the sessions that write to a database.
+func writersOf(t *testing.T, db *sql.DB) (pids []int64) {
+	t.Helper()
+	must(t, db.QueryRow(`SELECT array_agg(pid) FROM pg_stat_activity
+		WHERE datname = current_database() AND application_name = 'paygraph writer'`).Scan(pq.Array(&pids)))
+	return pids
 }
 
 // queue runs calls at the same time, and makes sure that their commands wait in the queue in the order of the calls. While the head of
