@@ -130,7 +130,7 @@ type pair struct {
 }
 
 // withoutDisk is for clusters whose processes die, and not their machine.
-var withoutDisk = map[string]string{"fsync": "off", "full_page_writes": "off"}
+var withoutDisk = map[string]string{"fsync": "off", "full_page_writes": "off", "shared_buffers": "128MB"}
 
 // startCluster runs a cluster for the time of a test.
 func startCluster(t *testing.T, c embedded.Config) *embedded.Cluster {

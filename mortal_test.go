@@ -39,7 +39,7 @@ type mortal struct {
 func newMortal(t *testing.T) *mortal {
 	t.Helper()
 	m := &mortal{t: t, config: embedded.Config{
-		Dir: embeddedtest.Folder(t), DieWithParent: true, Settings: map[string]string{"fsync": "off", "full_page_writes": "off"},
+		Dir: embeddedtest.Folder(t), DieWithParent: true, Settings: withoutDisk,
 	}}
 	m.start()
 	t.Cleanup(func() { _ = m.running.Stop(context.Background()) })

@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"database/sql"
 	"errors"
 	"fmt"
 	"strings"
@@ -25,13 +26,14 @@ type era struct {
 	*storetest.House
 	p        auth.Principal
 	from, to ledger.AccountID
+	db       *sql.DB
 	forward  func(time.Duration)
 }
 
 func newEra(t *testing.T) *era {
 	t.Helper()
 	dsn := storetest.DSN(t)
-	e := &era{T: t, forward: storetest.Clock(t, dsn)}
+	e := &era{T: t, db: owner(t, dsn), forward: storetest.Clock(t, dsn)}
 	e.House = storetest.At(t, dsn)
 	e.p = e.Merchant(t)
 	e.from, e.to = wallet(t, e.House, e.p, "100.00"), wallet(t, e.House, e.p, "")
@@ -89,7 +91,7 @@ func (e *era) want(when string, d *done, expired bool) {
 func (e *era) records() string {
 	e.Helper()
 	var rows string
-	must(e.T, owner(e.T, e.DSN).QueryRow(`SELECT (SELECT count(*) FROM idempotency) || ' ' || string_agg(stamp::text, ' ') FROM head`).Scan(&rows))
+	must(e.T, e.db.QueryRow(`SELECT (SELECT count(*) FROM idempotency) || ' ' || string_agg(stamp::text, ' ') FROM head`).Scan(&rows))
 	return rows
 }
 

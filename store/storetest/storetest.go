@@ -69,7 +69,10 @@ func start() {
 	ctx := context.Background()
 	cluster.running, cluster.err = embedded.Start(ctx, embedded.Config{
 		Dir: cluster.dir, DieWithParent: true,
-		Settings: map[string]string{"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "max_connections": "400"},
+		Settings: map[string]string{
+			"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "max_connections": "400",
+			"shared_buffers": "128MB", // each database that is dropped is looked for in all of them, and by default they are an eighth of the memory
+		},
 	})
 	if cluster.err != nil {
 		return
