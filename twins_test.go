@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,6 +19,7 @@ type twins struct {
 	database []string
 	clients  []*client
 	merchant string
+	answers  atomic.Int64 // that came to the clients
 }
 
 func newTwins(t *testing.T) *twins {
@@ -30,12 +32,29 @@ func newTwins(t *testing.T) *twins {
 	made := makeMerchant(t, p.database)
 	p.merchant = made.MerchantID
 	for _, process := range processes {
-		p.clients = append(p.clients, clientOf(t, process, made.ClientID, made.ClientSecret))
+		c := clientOf(t, process, made.ClientID, made.ClientSecret)
+		c.http.Transport = counting{c.http.Transport, &p.answers}
+		p.clients = append(p.clients, c)
 	}
 	return p
 }
 
-// endBackends ends sessions of the database again and again, and counts them, until it is enough, or the test is over.
+// counting counts answers.
+type counting struct {
+	next    http.RoundTripper
+	answers *atomic.Int64
+}
+
+func (c counting) RoundTrip(r *http.Request) (*http.Response, error) {
+	response, err := c.next.RoundTrip(r)
+	if err == nil {
+		c.answers.Add(1)
+	}
+	return response, err
+}
+
+// endBackends ends sessions of the database again and again, and counts them, until it is enough, or the test is over. It waits for an answer each
+// time: on a busy machine a session would be ended before it has done anything, and so would the next.
 func (p *twins) endBackends() (all *atomic.Int64, enough func()) {
 	db, err := connector.Open(strings.TrimPrefix(p.database[0], "DATABASE_URL="), connector.Options{})
 	if err != nil {
@@ -44,12 +63,17 @@ func (p *twins) endBackends() (all *atomic.Int64, enough func()) {
 	stop, ended, all := make(chan struct{}), make(chan struct{}), &atomic.Int64{}
 	go func() {
 		defer close(ended)
-		for {
+		for answers := int64(-1); ; {
 			select {
 			case <-stop:
 				return
 			case <-time.After(150 * time.Millisecond):
 			}
+			now := p.answers.Load()
+			if now == answers {
+				continue
+			}
+			answers = now
 			var n int64
 			if err := db.QueryRow(`SELECT count(pg_terminate_backend(pid)) FROM (SELECT pid FROM pg_stat_activity
 				WHERE datname = current_database() AND application_name IN ('paygraph writer', 'paygraph reader')
