@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/tls"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net/http"
@@ -25,7 +26,14 @@ import (
 // These tests build the program once and run it as a person does. patience is what they wait for something on a busy machine.
 const patience = 30 * time.Second
 
+// parallelTests run at once unless -parallel says otherwise: some wait for time-outs, or for PostgreSQL.
+const parallelTests = "4"
+
 func TestMain(m *testing.M) {
+	flag.Parse()
+	if p := flag.Lookup("test.parallel"); p.Value.String() == p.DefValue {
+		_ = p.Value.Set(parallelTests)
+	}
 	code := m.Run()
 	storetest.Stop()
 	for _, undo := range atTheEnd {
