@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -16,13 +17,32 @@ import (
 	"github.com/paygraph/paygraph/store/embedded/embeddedtest"
 )
 
-// program builds the gateway.
+func TestMain(m *testing.M) {
+	code := m.Run()
+	_ = os.RemoveAll(builtIn)
+	os.Exit(code)
+}
+
+var builtIn string // the folder of the gateway
+
+// built is the gateway, which is built once.
+var built = sync.OnceValues(func() (path string, err error) {
+	if builtIn, err = embeddedtest.NewFolder(); err != nil {
+		return "", err
+	}
+	path = filepath.Join(builtIn, "paygraph")
+	output, err := exec.Command("go", "build", "-buildvcs=false", "-o", path, "github.com/paygraph/paygraph").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("%w: %s", err, output)
+	}
+	return path, nil
+})
+
 func program(t *testing.T) string {
 	t.Helper()
-	path := filepath.Join(embeddedtest.Folder(t), "paygraph")
-	output, err := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", path, "github.com/paygraph/paygraph").CombinedOutput()
+	path, err := built()
 	if err != nil {
-		t.Fatalf("%v: %s", err, output)
+		t.Fatal(err)
 	}
 	return path
 }
