@@ -11,12 +11,17 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
 
+	"github.com/rs/cors"
+
+	"github.com/paygraph/paygraph/auth"
+	"github.com/paygraph/paygraph/certificate"
 	"github.com/paygraph/paygraph/transport"
 )
 
@@ -41,7 +46,8 @@ type front struct {
 	log      *slog.Logger
 	scheme   string
 	server   *http.Server
-	plain    *http.Server // sends those who come over plain HTTP to where it is encrypted; nil: nobody does
+	acme     *certificate.ACME // nil: the certificate is none of an authority's that it asks itself
+	plain    *http.Server      // sends those who come over plain HTTP to where it is encrypted; nil: nobody does
 	ended    chan error
 	state    atomic.Pointer[state]
 	silent   silent
@@ -58,13 +64,16 @@ type state struct {
 // check says whether the database answers and takes writes, and whether it commits on a standby too before it answers.
 type check func(context.Context) (synchronous bool, err error)
 
-// newFront serves at once, over TLS where secure is not nil. strict is the header by which browsers learn to come by TLS alone; "": they do not.
-func newFront(listener net.Listener, secure *tls.Config, strict string, log *slog.Logger) *front {
+// newFront serves at once, over TLS where secure is not nil. Pages of origins may use the API. strict is the header by which browsers learn to come by TLS alone; "": they do not.
+func newFront(listener net.Listener, secure *tls.Config, origins []string, strict string, log *slog.Logger) *front {
 	f := &front{listener: listener, log: log, scheme: "http", ended: make(chan error, 2), silent: silent{connections: map[net.Conn]bool{}}}
 	f.starting("the gateway is starting")
 	mux := http.NewServeMux()
 	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { answerHealth(w, "", nil) })
 	mux.HandleFunc("/readyz", f.ready)
+	for _, path := range []string{"/graphql", auth.TokenPath} {
+		mux.Handle(path, forPagesOf(origins, http.HandlerFunc(f.pass)))
+	}
 	mux.HandleFunc("/", f.pass)
 	f.server = f.newServer(mux, strict)
 	f.server.TLSConfig = secure
@@ -75,6 +84,23 @@ func newFront(listener net.Listener, secure *tls.Config, strict string, log *slo
 	}
 	go func() { f.ended <- serve() }()
 	return f
+}
+
+// preflightAge is for how many seconds a browser remembers what a page may do: two hours, the longest that Chromium does.
+const preflightAge = 7200
+
+// forPagesOf has browsers let the scripts of pages elsewhere use a handler (Fetch, section 3.3). They may send any header, and no cookie: there is none.
+func forPagesOf(origins []string, h http.Handler) http.Handler {
+	if len(origins) == 0 {
+		return h
+	}
+	return cors.New(cors.Options{
+		AllowOriginFunc: func(origin string) bool { return slices.Contains(origins, origin) },
+		AllowedMethods:  []string{http.MethodGet, http.MethodHead, http.MethodPost},
+		AllowedHeaders:  []string{"*"},
+		ExposedHeaders:  []string{"X-Request-Id", "RateLimit", "RateLimit-Policy", "Retry-After"},
+		MaxAge:          preflightAge,
+	}).Handler(h)
 }
 
 // newServer answers with h, and with the headers for browsers that are the same for all.
@@ -118,14 +144,18 @@ func strictTransport(public string) string {
 // redirect sends whoever comes over plain HTTP to the public URL. What has a body, and perhaps a token, has been read by others on the way already, and is
 // refused: its sender is to find out.
 func (f *front) redirect(from net.Listener, public string) {
-	f.plain = f.newServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	var handler http.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		path := r.URL.RequestURI()
 		if r.Method != http.MethodGet && r.Method != http.MethodHead || !strings.HasPrefix(path, "/") { // without its slash it would name another host
 			http.Error(w, "this is not encrypted: use "+public, http.StatusForbidden)
 			return
 		}
 		http.Redirect(w, r, public+path, http.StatusPermanentRedirect)
-	}), "") // browsers believe Strict-Transport-Security only where it was encrypted (RFC 6797, section 7.2)
+	})
+	if f.acme != nil {
+		handler = f.acme.Handler(handler)
+	}
+	f.plain = f.newServer(handler, "") // browsers believe Strict-Transport-Security only where it was encrypted (RFC 6797, section 7.2)
 	go func() { f.ended <- f.plain.Serve(from) }()
 }
 

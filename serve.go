@@ -76,6 +76,7 @@ type gateway struct {
 	store        *store.Store
 	stopTimers   func()
 	stopDatabase func()
+	stopACME     func()
 	demo         *web.Demo // the credential that everybody knows, or nil
 	handler      http.Handler
 	stop         func(context.Context) // ends what stays open
@@ -83,7 +84,7 @@ type gateway struct {
 
 // build starts or reaches the database and puts the gateway on it. What was started is stopped again if it fails.
 func (a *app) build(ctx context.Context, f *front) (_ *gateway, err error) {
-	g := &gateway{stopTimers: func() {}, stopDatabase: func() {}}
+	g := &gateway{stopTimers: func() {}, stopDatabase: func() {}, stopACME: func() {}}
 	defer func() {
 		if err != nil {
 			g.close()
@@ -100,6 +101,11 @@ func (a *app) build(ctx context.Context, f *front) (_ *gateway, err error) {
 	}
 	if g.store, err = store.Open(ctx, store.Config{DSN: dsn, Refusals: payment.Refusals, Log: a.log}); err != nil {
 		return nil, err
+	}
+	if f.acme != nil {
+		if err := f.startACME(ctx, g); err != nil {
+			return nil, err
+		}
 	}
 	services := demo.Services{
 		Merchants: &merchant.Service{Committer: store.Committer[merchant.Batch](g.store), Reader: g.store},
@@ -119,6 +125,16 @@ func (a *app) build(ctx context.Context, f *front) (_ *gateway, err error) {
 	g.stopTimers = timers.Start()
 	g.handler, err = a.handler(ctx, f.url(), g, services)
 	return g, err
+}
+
+// startACME has the certificate asked for, or taken from the database that the nodes share.
+func (f *front) startACME(ctx context.Context, g *gateway) error {
+	secret, err := g.store.Secret(ctx, "certificate")
+	if err != nil {
+		return err
+	}
+	g.stopACME = f.acme.Stop
+	return f.acme.Start(g.store, secret)
 }
 
 // seed makes the demo's data, and its credential if nobody but this machine can use it.
@@ -155,6 +171,7 @@ func (a *app) forThisMachine(f *front) bool {
 
 // close lets the writers finish what they were given, and stops the database if it is the gateway's own.
 func (g *gateway) close() {
+	g.stopACME()
 	g.stopTimers()
 	if g.store != nil {
 		_ = g.store.Close()
@@ -197,7 +214,7 @@ func (a *app) handler(ctx context.Context, address string, g *gateway, services 
 		Introspection:  func(p auth.Principal) bool { return g.demo != nil || p.Kind != auth.Anonymous },
 		PresentError:   resolvers.PresentError,
 		Begin:          operations.Begin,
-		Origins:        []string{public},
+		Origins:        append([]string{public}, a.Origins...),
 		Sockets:        transport.Sockets{InitTimeout: a.WSInitTimeout, PingInterval: a.WSPingInterval, PongTimeout: a.WSPongTimeout},
 		Busy:           g.store.Busy,
 		Log:            a.log,
@@ -296,11 +313,16 @@ func (a *app) listen(ctx context.Context) (*front, error) {
 	if err != nil {
 		return nil, err
 	}
+	acme := a.authority()
+	if acme != nil {
+		secure = acme.Config()
+	}
 	listener, err := a.listenOn(ctx, a.Port)
 	if err != nil {
 		return nil, err
 	}
-	f := newFront(listener, secure, strictTransport(a.PublicURL), a.log)
+	f := newFront(listener, secure, a.Origins, strictTransport(a.PublicURL), a.log)
+	f.acme = acme
 	if a.RedirectPort != 0 {
 		plain, err := a.listenOn(ctx, a.RedirectPort)
 		if err != nil {
@@ -320,7 +342,18 @@ func (a *app) listenOn(ctx context.Context, port int) (net.Listener, error) {
 	return listener, nil
 }
 
-// secure is how the gateway speaks TLS, nil where something in front of it does.
+// authority gets a certificate for the public URL's host; nil where that is not asked for.
+func (a *app) authority() *certificate.ACME {
+	public, err := url.Parse(a.PublicURL)
+	if !a.ACME || err != nil {
+		return nil
+	}
+	return certificate.NewACME(certificate.ACMEConfig{
+		Host: strings.ToLower(public.Hostname()), Directory: a.ACMEDirectory, Email: a.ACMEEmail, Log: a.log,
+	})
+}
+
+// secure is how the gateway speaks TLS with a certificate of its own, nil where it has none.
 func (a *app) secure() (*tls.Config, error) {
 	var source certificate.Source
 	switch {

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"os/signal"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -19,6 +20,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/paygraph/paygraph/auth"
+	"github.com/paygraph/paygraph/certificate"
 )
 
 func main() {
@@ -56,9 +58,13 @@ type Config struct {
 	DataDir        string        `help:"Folder of the gateway's own database." placeholder:"DIR"`
 	Fresh          bool          `help:"Forget the gateway's own database and begin with a new one."`
 	PublicURL      string        `help:"Scheme and host by which clients reach the gateway; without it where it listens." env:"PUBLIC_URL" placeholder:"URL"`
+	Origins        []string      `help:"Pages that may use the API from a browser besides the gateway's own, by scheme, host and port; commas between them." env:"ORIGINS" placeholder:"https://shop.example"`
 	TLSCert        string        `help:"Certificate for TLS, in PEM, with those that lead to an authority. It is read again when it changes." env:"TLS_CERT" name:"tls-cert" placeholder:"FILE"`
 	TLSKey         string        `help:"The key of the certificate, in PEM." env:"TLS_KEY" name:"tls-key" placeholder:"FILE"`
 	TLSSelfSigned  bool          `help:"TLS with a certificate that is made at the start, for trying things out." env:"TLS_SELF_SIGNED" name:"tls-self-signed"`
+	ACME           bool          `help:"TLS with a certificate for the host of the public URL, by an authority (RFC 8555). By this you agree to the terms of that authority." env:"ACME" name:"acme"`
+	ACMEDirectory  string        `help:"URL of the authority's directory." env:"ACME_DIRECTORY" name:"acme-directory" default:"${acme}" placeholder:"URL"`
+	ACMEEmail      string        `help:"Where the authority can write to." env:"ACME_EMAIL" name:"acme-email" placeholder:"ADDRESS"`
 	TLSClientCA    string        `help:"Authorities, in PEM: only clients with a certificate by one of them get in." env:"TLS_CLIENT_CA" name:"tls-client-ca" placeholder:"FILE"`
 	RedirectPort   int           `help:"Port on which requests over plain HTTP are sent to the public URL; without it none." env:"REDIRECT_PORT" placeholder:"PORT"`
 	TokenTTL       time.Duration `help:"How long access tokens are good, in whole seconds." env:"TOKEN_TTL" default:"${ttl}"`
@@ -84,6 +90,10 @@ func (c *Config) check(serving bool) error {
 		"tokens cannot be good for %s: choose whole seconds from %s to %s", c.TokenTTL, auth.MinTTL, auth.MaxTTL)
 	wrong((c.TLSCert == "") != (c.TLSKey == ""), "TLS_CERT and TLS_KEY go together: a certificate is good for nothing without its key")
 	wrong(c.TLSCert != "" && c.TLSSelfSigned, "TLS_CERT and TLS_SELF_SIGNED are two certificates: choose one")
+	wrong(c.ACME && (c.TLSCert != "" || c.TLSSelfSigned), "ACME gets a certificate, and there is another one: choose one of ACME, TLS_CERT and TLS_SELF_SIGNED")
+	wrong(c.ACME && !hasName(c.PublicURL), "ACME gets a certificate for the host of PUBLIC_URL: say one such as https://pay.example, with a name in DNS")
+	wrong(c.ACME && !isHTTPS(c.ACMEDirectory), "ACME_DIRECTORY %q must begin with https://", c.ACMEDirectory)
+	wrong(c.ACME && c.TLSClientCA != "", "TLS_CLIENT_CA keeps the authority of ACME out, too: say TLS_CERT and TLS_KEY")
 	wrong(c.TLSClientCA != "" && !c.encrypts(), "TLS_CLIENT_CA asks for certificates of clients, and needs TLS: say TLS_CERT and TLS_KEY")
 	wrong(c.encrypts() && strings.HasPrefix(c.PublicURL, "http:"), "the public URL %q says http, and this gateway speaks TLS", c.PublicURL)
 	wrong(c.RedirectPort < 0 || c.RedirectPort > 65535, "port %d does not exist: choose one from 1 to 65535 for REDIRECT_PORT", c.RedirectPort)
@@ -96,6 +106,9 @@ func (c *Config) check(serving bool) error {
 	}
 	wrong(c.PublicURL != "" && !isOrigin(c.PublicURL), "the public URL %q must be scheme and host only, such as https://pay.example",
 		c.PublicURL)
+	for _, origin := range c.Origins {
+		wrong(!isBrowsersOrigin(origin), "ORIGINS has %q: say scheme, host and port as browsers do, such as https://shop.example or http://localhost:3000", origin)
+	}
 	scheme, _, isURL := strings.Cut(c.DatabaseURL, "://")
 	wrong(isURL && !strings.Contains(scheme, "=") && scheme != "postgres" && scheme != "postgresql",
 		"DATABASE_URL must begin with postgres://, or be key=value pairs")
@@ -123,12 +136,34 @@ func (f *issuersFile) UnmarshalText(path []byte) error {
 }
 
 // encrypts says whether the gateway speaks TLS itself.
-func (c *Config) encrypts() bool { return c.TLSCert != "" || c.TLSSelfSigned }
+func (c *Config) encrypts() bool { return c.TLSCert != "" || c.TLSSelfSigned || c.ACME }
+
+// isHTTPS says whether a URL is one of a host that encrypts.
+func isHTTPS(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && u.Scheme == "https" && u.Host != ""
+}
+
+// dnsName is a name of two labels or more (RFC 1123, section 2.1), and no address.
+var dnsName = regexp.MustCompile(`(?i)^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]$`)
+
+// hasName says whether an https URL has a host that an authority can know.
+func hasName(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && u.Scheme == "https" && dnsName.MatchString(u.Hostname())
+}
 
 // isOrigin says whether a URL is a scheme and a host, and nothing else.
 func isOrigin(text string) bool {
 	u, err := url.Parse(text)
 	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Hostname() != "" && text == u.Scheme+"://"+u.Host
+}
+
+// isBrowsersOrigin says whether a text is an origin as browsers write it (Fetch, section 3.2): in small letters, without the port that goes without saying, and
+// with no part left open.
+func isBrowsersOrigin(text string) bool {
+	return isOrigin(text) && text == strings.ToLower(text) && !strings.ContainsAny(text, "*@") &&
+		!(strings.HasPrefix(text, "https:") && strings.HasSuffix(text, ":443")) && !(strings.HasPrefix(text, "http:") && strings.HasSuffix(text, ":80"))
 }
 
 // LogValue shows all but secrets: of DATABASE_URL neither the password nor the parameters, which may hold another.
@@ -142,8 +177,10 @@ func (c *Config) LogValue() slog.Value {
 	}
 	return slog.GroupValue(
 		slog.String("host", c.Host), slog.Int("port", c.Port), slog.String("databaseUrl", database), slog.String("dataDir", c.DataDir),
-		slog.Bool("fresh", c.Fresh), slog.String("publicUrl", c.PublicURL), slog.String("tlsCert", c.TLSCert), slog.String("tlsKey", c.TLSKey),
-		slog.Bool("tlsSelfSigned", c.TLSSelfSigned), slog.String("tlsClientCa", c.TLSClientCA), slog.Int("redirectPort", c.RedirectPort),
+		slog.Bool("fresh", c.Fresh), slog.String("publicUrl", c.PublicURL), slog.Any("origins", c.Origins),
+		slog.String("tlsCert", c.TLSCert), slog.String("tlsKey", c.TLSKey),
+		slog.Bool("tlsSelfSigned", c.TLSSelfSigned), slog.Bool("acme", c.ACME),
+		slog.String("acmeDirectory", c.ACMEDirectory), slog.String("acmeEmail", c.ACMEEmail), slog.String("tlsClientCa", c.TLSClientCA), slog.Int("redirectPort", c.RedirectPort),
 		slog.Duration("tokenTtl", c.TokenTTL), slog.String("outsideIssuers", c.OutsideIssuers.path),
 		slog.Duration("wsInitTimeout", c.WSInitTimeout), slog.Duration("wsPingInterval", c.WSPingInterval),
 		slog.Duration("wsPongTimeout", c.WSPongTimeout),
@@ -191,7 +228,7 @@ func realMain(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 	var c commands
 	parser, err := kong.New(&c, kong.Name("paygraph"), kong.Description("A GraphQL payment gateway on PostgreSQL."),
 		kong.Writers(stdout, stderr), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
-		kong.Vars{"ttl": auth.DefaultTTL.String()})
+		kong.Vars{"ttl": auth.DefaultTTL.String(), "acme": certificate.DefaultDirectory})
 	if err != nil {
 		return err
 	}

@@ -304,6 +304,10 @@ func TestTLSThatIsRefused(t *testing.T) {
 		"authorities of clients":    {certificate, key, "--tls-client-ca=" + files.Key},
 		"must begin with https":     {"--redirect-port=8081"},
 		"are the same":              {"--redirect-port=8080", "--port=8080", "--public-url=https://pay.example"},
+		"choose one of ACME":        {certificate, key, "--acme", "--public-url=https://pay.example"},
+		"a name in DNS":             {"--acme", "--public-url=https://192.0.2.1"},
+		"ACME_DIRECTORY":            {"--acme", "--public-url=https://pay.example", "--acme-directory=http://ca.example/dir"},
+		"keeps the authority":       {"--acme", "--public-url=https://pay.example", "--tls-client-ca=" + files.Certificate},
 		"port 99999 does not exist": {"--redirect-port=99999", "--public-url=https://pay.example"},
 		"with --redirect-port":      {"--port=0", fmt.Sprintf("--redirect-port=%d", taken.Addr().(*net.TCPAddr).Port), "--public-url=https://pay.example"},
 	} {
