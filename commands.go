@@ -126,10 +126,11 @@ func (c merchantList) Run(ctx context.Context, a *app) error {
 }
 
 type credentialCommand struct {
-	Create credentialCreate `cmd:"" help:"Add a credential to a merchant. Its secret is shown once."`
-	Keys   credentialKeys   `cmd:"" help:"Change the public keys of a credential that has some."`
-	Sign   credentialSign   `cmd:"" help:"Say how a credential's client signs its requests, and which mutations take a signed one."`
-	Revoke credentialRevoke `cmd:"" help:"End a credential: it gets no more tokens, and those it has are refused within seconds."`
+	Create    credentialCreate    `cmd:"" help:"Add a credential to a merchant. Its secret is shown once."`
+	Keys      credentialKeys      `cmd:"" help:"Change the public keys of a credential that has some."`
+	Sign      credentialSign      `cmd:"" help:"Say how a credential's client signs its requests, and which mutations take a signed one."`
+	Documents credentialDocuments `cmd:"" help:"Say which documents a credential's clients may run: any, or those that the merchant trusts."`
+	Revoke    credentialRevoke    `cmd:"" help:"End a credential: it gets no more tokens, and those it has are refused within seconds."`
 }
 
 type credentialCreate struct {

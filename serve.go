@@ -211,6 +211,7 @@ func (a *app) handler(ctx context.Context, address string, g *gateway, services 
 		},
 		InForce:        issuer.InForce,
 		CheckSignature: issuer.CheckSignature,
+		Documents:      g.store.Document,
 		Introspection:  func(p auth.Principal) bool { return g.demo != nil || p.Kind != auth.Anonymous },
 		PresentError:   resolvers.PresentError,
 		Begin:          operations.Begin,

@@ -205,7 +205,8 @@ type commands struct {
 	Serve      serveCommand      `cmd:"" default:"withargs" help:"Run the gateway. This is the default."`
 	Migrate    migrateCommand    `cmd:"" help:"Bring the database to the shape that this version needs."`
 	Merchant   merchantCommand   `cmd:"" help:"Merchants: create, list."`
-	Credential credentialCommand `cmd:"" help:"Merchants' credentials: create, keys, sign, revoke."`
+	Credential credentialCommand `cmd:"" help:"Merchants' credentials: create, keys, sign, documents, revoke."`
+	Documents  documentsCommand  `cmd:"" help:"Documents that merchants trust their clients to run: upload, list, retire."`
 	SigningKey signingKeyCommand `cmd:"" help:"The keys that sign access tokens: rotate."`
 	Verify     verifyCommand     `cmd:"" help:"Hold the whole database against the log."`
 	Soak       soakCommand       `cmd:"" help:"Have a gateway on a database of its own survive kills, freezes, cuts and full disks under load."`

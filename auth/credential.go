@@ -23,6 +23,7 @@ type Credential struct {
 	SecretHash []byte // HashSecret of the secret; nil: it has keys
 	Keys       ClientKeys
 	Signing    Signing
+	Documents  Documents
 	Scopes     Scopes // the most that a token for it may allow
 	CreatedAt  time.Time
 	RevokedAt  *time.Time // nil: in force. Once it is set there are no new tokens, and those that exist are good at no node after CredentialAge
@@ -131,6 +132,7 @@ func (i *Issuer) InForce(ctx context.Context, p Principal) (Principal, error) {
 	case !p.Scopes.within(c.Scopes):
 		p.Scopes = p.Scopes.and(c.Scopes)
 	}
+	p.Documents = c.Documents
 	if p.Kind == Backend {
 		p.MustSign = c.Signing.Mutations
 	}

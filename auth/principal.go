@@ -34,8 +34,21 @@ type Principal struct {
 	Expires  time.Time // when the token ends; zero: never
 	MustSign []string  // mutations for which its requests must be signed, as its credential says now; AllMutations: for all
 
+	// Documents it may run, as its credential says now; the zero value: any.
+	Documents Documents
+
 	signedBy outsideKey // with which its token was signed, for Staff
 }
+
+// Documents says which GraphQL documents may be run.
+type Documents string
+
+// What a credential says of documents. Its customers' sessions follow it.
+const (
+	AnyDocument Documents = "any"
+	LogDocument Documents = "log"  // any, and those that the merchant does not trust are in the log
+	OnlyTrusted Documents = "only" // those that the merchant trusts
+)
 
 // Nobody is the anonymous principal.
 var Nobody = Principal{Kind: Anonymous}

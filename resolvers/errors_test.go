@@ -73,6 +73,8 @@ var unmapped = map[string]string{
 	"money.ErrParts":            "a defect of a caller of Allocate",
 
 	"store.ErrNoMerchant":               "the commands' for people at a terminal",
+	"store.ErrDocumentTaken":            "the commands' for people at a terminal",
+	"store.ErrNoDocument":               "the commands' for people at a terminal",
 	"store.ErrClientIDTaken":            "the commands' for people at a terminal",
 	"store/connector.ErrConnect":        "store makes command.ErrUnavailable of it",
 	"store/connector.ErrOutcomeUnknown": "store makes command.ErrOutcomeUnknown or command.ErrUnavailable of it",

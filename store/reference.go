@@ -222,8 +222,8 @@ func (s *Store) Credential(ctx context.Context, clientID string) (auth.Credentia
 	var scopes pq.StringArray
 	var keys, requestKeys []byte
 	err := s.readers.QueryRowContext(ctx, `SELECT merchant_id, name, secret_hash, keys, scopes, created_at, revoked_at, request_keys,
-		signed_mutations FROM credential WHERE client_id = $1`, clientID).Scan(&id, &c.Name, &c.SecretHash, &keys, &scopes, &c.CreatedAt, &c.RevokedAt,
-		&requestKeys, (*pq.StringArray)(&c.Signing.Mutations))
+		signed_mutations, documents FROM credential WHERE client_id = $1`, clientID).Scan(&id, &c.Name, &c.SecretHash, &keys, &scopes, &c.CreatedAt, &c.RevokedAt,
+		&requestKeys, (*pq.StringArray)(&c.Signing.Mutations), &c.Documents)
 	if errors.Is(err, sql.ErrNoRows) {
 		return c, auth.ErrUnknownCredential
 	}

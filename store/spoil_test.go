@@ -56,6 +56,8 @@ var rowKeys = map[string]struct {
 	"idempotency":      {"owner, key", func(key []string) string { return strings.TrimSpace(key[0] + " " + key[1]) }},
 	"credential":       {columns: "client_id"},
 	"used_once":        {columns: "client_id, value"},
+	"certificate":      {columns: "name"},
+	"document":         {columns: "id"},
 	"signing_key":      {columns: "id"},
 	"secret":           {columns: "purpose"},
 	"goose_db_version": {columns: "id"},

@@ -34,6 +34,8 @@ var exceptions = map[string]exception{
 	"merchant.swapped":        {why: "only reference data is exchanged"},
 	"credential":              {why: "reference data: who may ask, not what happened"},
 	"used_once":               {why: "likewise"},
+	"certificate":             {why: "likewise: what the authority has given can be asked for again"},
+	"document":                {why: "likewise: what a merchant trusts its clients to ask"},
 	"signing_key":             {why: "reference data: without the right key no token is good"},
 	"secret":                  {why: "reference data: without the right one cursors and replays are refused, and nothing is done twice"},
 	"goose_db_version":        {why: "the migrations' own table"},

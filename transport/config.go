@@ -17,6 +17,7 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
+	"github.com/paygraph/paygraph/answer"
 	"github.com/paygraph/paygraph/auth"
 )
 
@@ -39,6 +40,10 @@ type Config struct {
 	// either that wraps auth.ErrSignature is shown as it is, with HTTP 401; any other one is the client's to try again later. Where it is nil no
 	// signature is accepted.
 	CheckSignature func(ctx context.Context, p auth.Principal, r *http.Request, body []byte) (use func(context.Context) error, err error)
+
+	// Documents is the text of a document that a merchant trusts, by its identifier; empty: there is none. What it says is remembered for TrustedAge. Where it is nil
+	// nobody trusts any.
+	Documents func(ctx context.Context, m answer.MerchantID, id string) (text string, err error)
 
 	// Limits bound every request; the zero value of each means its default.
 	Limits Limits
@@ -149,6 +154,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Busy == nil {
 		c.Busy = func() bool { return false }
+	}
+	if c.Documents == nil {
+		c.Documents = func(context.Context, answer.MerchantID, string) (string, error) { return "", nil }
 	}
 	if c.Introspection == nil {
 		c.Introspection = func(auth.Principal) bool { return false }

@@ -24,6 +24,8 @@ const (
 	Forbidden        = "FORBIDDEN"                 // a scope that the principal lacks
 	SignatureWrong   = "SIGNATURE_INVALID"         // a request's signature
 	SignatureMissing = "SIGNATURE_REQUIRED"        // a mutation that the credential runs by signed requests only
+	DocumentNotFound = "PERSISTED_QUERY_NOT_FOUND" // no document has this identifier
+	DocumentMismatch = "PERSISTED_QUERY_MISMATCH"  // the document has another identifier
 	TooComplex       = "QUERY_TOO_COMPLEX"         // one of Limits
 	Internal         = "INTERNAL"                  // a panic, or an error that has no place in the table
 )

@@ -25,6 +25,7 @@ func TestStatusAndRetryOfCodes(t *testing.T) {
 	}{
 		ParseFailed: {400, false}, ValidationFailed: {400, false}, BadUserInput: {400, false}, TooComplex: {400, false},
 		Unauthenticated: {401, false}, Forbidden: {403, false}, Internal: {500, false},
+		DocumentNotFound: {400, false}, DocumentMismatch: {400, false},
 		rateLimited: {429, true}, unavailable: {503, true}, notReady: {503, true}, outcomeUnknown: {400, true},
 		"CURSOR_INVALID": {400, false}, "CURSOR_EXPIRED": {400, false}, "NOT_FOUND": {400, false},
 	} {

@@ -142,7 +142,7 @@ func (h *Handler) prepare(ctx context.Context, w http.ResponseWriter, r *http.Re
 		return nil, refused
 	}
 	asked.signed = use != nil
-	plan, refused := h.engine.plan(&asked)
+	plan, refused := h.engine.find(ctx, &principal, &asked)
 	if refused != nil {
 		return nil, refused
 	}

@@ -64,9 +64,6 @@ func readSubscribe(payload json.RawMessage) (r request, err error) {
 	if err := json.Unmarshal(payload, &members); err != nil || members == nil {
 		return r, errors.New("the payload of subscribe is an object")
 	}
-	if text := members["query"]; len(text) == 0 || text[0] != '"' || json.Unmarshal(text, &r.query) != nil {
-		return r, errors.New("the payload of subscribe has a query, which is a string")
-	}
 	if text, ok := members["operationName"]; ok && json.Unmarshal(text, &r.operationName) != nil {
 		return r, errors.New("operationName is a string")
 	}
@@ -79,6 +76,22 @@ func readSubscribe(payload json.RawMessage) (r request, err error) {
 		if r.extensions, err = decodeMap(string(text)); err != nil {
 			return r, errors.New("extensions is an object")
 		}
+	}
+	ids := make([]*string, 3)
+	for n, name := range []string{"documentId", "doc_id", "id"} {
+		if text, ok := members[name]; ok && json.Unmarshal(text, &ids[n]) != nil {
+			return r, fmt.Errorf("%s is a string", name)
+		}
+	}
+	if err := r.name(ids...); err != nil {
+		return r, err
+	}
+	text, there := members["query"]
+	if !there && r.document != "" {
+		return r, nil
+	}
+	if len(text) == 0 || text[0] != '"' || json.Unmarshal(text, &r.query) != nil {
+		return r, errors.New("the payload of subscribe has a query, which is a string, or names a document")
 	}
 	return r, nil
 }

@@ -13,10 +13,11 @@ import (
 
 // engine is what all transports share: it turns a request into an operation that may run, and runs it.
 type engine struct {
-	config  Config
-	inputs  inputs
-	library *library
-	turns   *turns // of subscribers that read
+	config    Config
+	inputs    inputs
+	library   *library
+	documents *documents
+	turns     *turns // of subscribers that read
 
 	stopping context.Context // ends with Stop, and with it what nobody in particular waits for
 
@@ -30,6 +31,7 @@ func newEngine(stopping context.Context, c Config) *engine {
 	schema := c.Schema.Schema()
 	e.inputs = inputs{types: schema.Types, nesting: e.config.Limits.InputNesting}
 	e.library = newLibrary(schema, &e.config.Limits, &e.inputs)
+	e.documents = newDocuments(e.config.Documents)
 	e.presenter, e.recoverer = e.present, e.recovered
 	return e
 }

@@ -20,12 +20,17 @@ type request struct {
 	operationName string
 	variables     map[string]any // as encoding/json decodes them with UseNumber
 	extensions    map[string]any
-	signed        bool // by the principal, and the signature is good
+	document      string // its identifier; empty: it is not named by one
+	automatic     bool   // and may be registered under it
+	signed        bool   // by the principal, and the signature is good
 }
 
-// parameters is a request in JSON. Its members may be null, and query must not.
+// parameters is a request in JSON. Its members may be null, and of query and the identifiers of a document one must not.
 type parameters struct {
 	Query         *string        `json:"query"`
+	DocumentID    *string        `json:"documentId"`
+	DocID         *string        `json:"doc_id"`
+	ID            *string        `json:"id"`
 	OperationName *string        `json:"operationName"`
 	Variables     map[string]any `json:"variables"`
 	Extensions    map[string]any `json:"extensions"`
@@ -112,7 +117,7 @@ func decode(body []byte) (request, *requestError) {
 
 // parameterName is the parameter that a decoder's path begins with.
 func parameterName(path string) string {
-	for _, name := range []string{"query", "operationName", "variables", "extensions"} {
+	for _, name := range []string{"query", "documentId", "doc_id", "id", "operationName", "variables", "extensions"} {
 		if path == name {
 			return name
 		}
@@ -121,10 +126,16 @@ func parameterName(path string) string {
 }
 
 func (p *parameters) request() (request, *requestError) {
-	if p.Query == nil {
+	r := request{variables: p.Variables, extensions: p.Extensions}
+	if err := r.name(p.DocumentID, p.DocID, p.ID); err != nil {
+		return request{}, malformed(http.StatusBadRequest, "%s", err)
+	}
+	if p.Query == nil && r.document == "" {
 		return request{}, malformed(http.StatusBadRequest, "the parameter query is missing")
 	}
-	r := request{query: *p.Query, variables: p.Variables, extensions: p.Extensions}
+	if p.Query != nil {
+		r.query = *p.Query
+	}
 	if p.OperationName != nil {
 		r.operationName = *p.OperationName
 	}
@@ -138,7 +149,7 @@ func readURL(u *url.URL) (request, *requestError) {
 		return request{}, malformed(http.StatusBadRequest, "the query of the URL is malformed")
 	}
 	var p parameters
-	for _, name := range []string{"query", "operationName", "variables", "extensions"} {
+	for _, name := range []string{"query", "documentId", "doc_id", "id", "operationName", "variables", "extensions"} {
 		switch len(values[name]) {
 		case 0:
 			continue
@@ -154,6 +165,12 @@ func readURL(u *url.URL) (request, *requestError) {
 		case value == "":
 		case name == "query":
 			p.Query = &value
+		case name == "documentId":
+			p.DocumentID = &value
+		case name == "doc_id":
+			p.DocID = &value
+		case name == "id":
+			p.ID = &value
 		case name == "operationName":
 			p.OperationName = &value
 		case name == "variables":

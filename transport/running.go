@@ -129,10 +129,6 @@ func (r *running) prepare(asked *request) (_ *operation, refused *requestError) 
 	s := r.socket
 	e := s.handler.engine
 	defer e.caught(r.ctx, &refused)
-	plan, refused := e.plan(asked)
-	if refused != nil {
-		return nil, refused
-	}
 	ctx, cancel := context.WithTimeout(r.ctx, e.config.Limits.Deadline)
 	defer cancel()
 	principal, err := s.still(ctx)
@@ -142,6 +138,13 @@ func (r *running) prepare(asked *request) (_ *operation, refused *requestError) 
 		return nil, refuse(newError(Unauthenticated, tokenHasEnded))
 	case err != nil:
 		return nil, e.refuseUnknown(ctx, err)
+	}
+	plan, refused := e.find(ctx, &principal, asked)
+	if refused != nil {
+		return nil, refused
+	}
+	if refused := s.found(r, asked.query); refused != nil {
+		return nil, refused
 	}
 	return e.prepare(plan, principal, asked, nil)
 }

@@ -1,11 +1,14 @@
 package transport_test
 
 import (
+	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	answers "github.com/paygraph/paygraph/answer"
 	"github.com/paygraph/paygraph/transport"
 )
 
@@ -61,6 +64,41 @@ func TestMostThatOperationsAskFor(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestDocumentsByTheirNamesCountAsSent: of five of 60 KiB that are named by their hashes one is refused, for as long as the others run.
+func TestDocumentsByTheirNamesCountAsSent(t *testing.T) {
+	t.Parallel()
+	texts := map[string]string{}
+	message := func(n int) string {
+		text := fmt.Sprintf("subscription { ticks } # %d ", n) + strings.Repeat("x", 60<<10)
+		texts["sha256:"+hashOf(text)] = text
+		return fmt.Sprintf(`{"id":"%d","type":"subscribe","payload":{"documentId":"sha256:%s"}}`, n, hashOf(text))
+	}
+	messages := []string{message(0), message(1), message(2), message(3), message(4)}
+	g := start(t, func(c *transport.Config) {
+		c.Sockets.PingInterval = time.Hour
+		c.Documents = func(_ context.Context, _ answers.MerchantID, id string) (string, error) { return texts[id], nil }
+	})
+	s := g.connect(t, "all")
+	s.send(messages...)
+	refused := s.next()
+	if text := fmt.Sprint(refused); refused["type"] != "error" || !strings.Contains(text, "RATE_LIMITED") {
+		t.Fatalf("got %s", text)
+	}
+	s.settled()
+	late, _ := strconv.Atoi(refused["id"].(string))
+	s.send(complete(fmt.Sprint((late + 1) % 5)))
+	s.settled()
+	s.send(messages[late])
+	s.settled()
+	g.events.Publish(1)
+	for range 4 {
+		if m := s.next(); m["type"] != "next" {
+			t.Fatalf("got %.200v", m)
+		}
+	}
+	s.settled()
 }
 
 // TestOperationsOfOneDocument are limited by their number alone: they have one plan.

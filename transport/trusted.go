@@ -1,0 +1,233 @@
+package transport
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+	"golang.org/x/sync/singleflight"
+
+	"github.com/paygraph/paygraph/answer"
+	"github.com/paygraph/paygraph/auth"
+	"github.com/paygraph/paygraph/merchant"
+)
+
+// What a node remembers of documents that are named by an identifier.
+const (
+	// TrustedAge is how long a node goes on as before after a document was uploaded or retired.
+	TrustedAge = 10 * time.Second
+
+	trustedGoodFor = 5 * time.Minute // while the store is away
+	trustedTimeout = 5 * time.Second
+	trustedBytes   = 32 << 20 // of texts that merchants trust, and of identifiers that nobody knows
+	automaticBytes = 16 << 20 // of texts that clients have registered
+	entryBytes     = 256      // of an entry beside its text and identifier
+)
+
+// notFoundMessage is what urql's client knows the error by; Apollo's knows the code, too.
+const notFoundMessage = "PersistedQueryNotFound"
+
+// CheckDocument parses and validates a document as a request's is, with the default limits. nil: it may be run.
+func CheckDocument(schema *ast.Schema, text string) gqlerror.List {
+	limits := DefaultLimits
+	in := inputs{types: schema.Types, nesting: limits.InputNesting}
+	if _, refused := newLibrary(schema, &limits, &in).read(text); refused != nil {
+		return refused.errors
+	}
+	return nil
+}
+
+// named is a document's identifier, which is a merchant's alone.
+type named struct {
+	merchant answer.MerchantID
+	id       string
+}
+
+// texts are documents by their names: those that were used last, up to a number of bytes.
+type texts struct {
+	most int
+
+	mu    sync.Mutex
+	kept  *simplelru.LRU[named, entry]
+	bytes int
+}
+
+// entry is a text, or an empty one where there is none of this name, and when that was found out.
+type entry struct {
+	text string
+	at   time.Time
+}
+
+func newTexts(most int) *texts {
+	t := &texts{most: most}
+	t.kept, _ = simplelru.NewLRU(most/entryBytes, func(n named, e entry) { t.bytes -= weightOf(n, e) })
+	return t
+}
+
+func weightOf(n named, e entry) int { return len(n.id) + len(e.text) + entryBytes }
+
+func (t *texts) get(n named) (entry, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.kept.Get(n)
+}
+
+func (t *texts) put(n named, e entry) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.kept.Remove(n)
+	t.kept.Add(n, e)
+	t.bytes += weightOf(n, e)
+	for t.bytes > t.most {
+		t.kept.RemoveOldest()
+	}
+}
+
+// documents finds those that requests name.
+type documents struct {
+	find      func(context.Context, answer.MerchantID, string) (string, error)
+	trusted   *texts
+	automatic *texts // that clients have registered themselves (automatic persisted queries)
+	asking    singleflight.Group
+}
+
+func newDocuments(find func(context.Context, answer.MerchantID, string) (string, error)) *documents {
+	return &documents{find: find, trusted: newTexts(trustedBytes), automatic: newTexts(automaticBytes)}
+}
+
+// text is what a merchant trusts under a name, empty where it trusts nothing; first says that it was asked for just now.
+func (d *documents) text(ctx context.Context, n named) (text string, first bool, err error) {
+	if n.merchant == "" {
+		return "", false, nil
+	}
+	known, there := d.trusted.get(n)
+	if there && time.Since(known.at) < TrustedAge {
+		return known.text, false, nil
+	}
+	begin := time.Now()
+	found, err, _ := d.asking.Do(string(n.merchant)+" "+n.id, func() (any, error) {
+		first = true // for one of those who ask at once
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), trustedTimeout)
+		defer cancel()
+		text, err := d.find(ctx, n.merchant, n.id)
+		if err == nil {
+			d.trusted.put(n, entry{text, begin})
+		}
+		return text, err
+	})
+	if err != nil && there && time.Since(known.at) < trustedGoodFor {
+		return known.text, false, nil
+	}
+	text, _ = found.(string)
+	return text, first, err
+}
+
+// find makes a plan of a request, whose document may be named by an identifier, if the principal may run it.
+func (e *engine) find(ctx context.Context, p *auth.Principal, r *request) (*plan, *requestError) {
+	unknown, refused := e.resolve(ctx, p, r)
+	if refused != nil {
+		return nil, refused
+	}
+	plan, refused := e.plan(r)
+	if refused != nil {
+		return nil, refused
+	}
+	if unknown {
+		e.config.Log.InfoContext(ctx, "a document that is not trusted", "requestId", RequestID(ctx), "clientId", p.Subject,
+			"document", merchant.DocumentIDOf(r.query), "operation", plan.operation.Name)
+	}
+	if r.automatic && p.Documents != auth.OnlyTrusted && p.Kind != auth.Anonymous { // now that it is known to be a good one
+		e.documents.automatic.put(named{p.Merchant, r.document}, entry{text: r.query})
+	}
+	return plan, nil
+}
+
+// resolve finds the text of a request, and says whether it is one to tell of.
+func (e *engine) resolve(ctx context.Context, p *auth.Principal, r *request) (unknown bool, refused *requestError) {
+	free := p.Documents == "" || p.Documents == auth.AnyDocument
+	switch {
+	case r.document == "" && free:
+		return false, nil
+	case r.document != "" && r.query == "":
+		return false, e.byName(ctx, p, r)
+	case r.document != "":
+		hash := merchant.DocumentHash(r.document)
+		if text := (&merchant.Document{Text: r.query}); !bytes.Equal(hash, text.Hash()) {
+			return false, refuse(newError(DocumentMismatch, "the identifier is not that of the document"))
+		}
+	}
+	if free {
+		return false, nil
+	}
+	text, first, err := e.documents.text(ctx, named{p.Merchant, merchant.DocumentIDOf(r.query)})
+	switch {
+	case err != nil:
+		return false, e.refuseUnknown(ctx, err)
+	case text != "":
+		return false, nil
+	case p.Documents == auth.LogDocument:
+		return first, nil
+	}
+	return false, refuse(newError(Forbidden, "this credential runs documents that its merchant trusts alone"))
+}
+
+// byName finds a text by its identifier. One that a client has registered was told of then.
+func (e *engine) byName(ctx context.Context, p *auth.Principal, r *request) *requestError {
+	name := named{p.Merchant, r.document}
+	text, _, err := e.documents.text(ctx, name)
+	if err != nil {
+		return e.refuseUnknown(ctx, err)
+	}
+	if text == "" && r.automatic && p.Documents != auth.OnlyTrusted {
+		registered, _ := e.documents.automatic.get(name)
+		text = registered.text
+	}
+	if text == "" {
+		return refuse(newError(DocumentNotFound, notFoundMessage))
+	}
+	r.query, r.automatic = text, false
+	return nil
+}
+
+// persisted is Apollo's extension of a request.
+const persisted = "persistedQuery"
+
+// name reads by which identifier a request names its document: documentId (GraphQL over HTTP, appendix A), extensions.persistedQuery.sha256Hash, as Apollo's links
+// send it, and doc_id or id, as networks of Relay do. Its error holds nothing of the request.
+func (r *request) name(ids ...*string) error {
+	if extension, ok := r.extensions[persisted]; ok {
+		members, _ := extension.(map[string]any)
+		hash, _ := members["sha256Hash"].(string)
+		if fmt.Sprint(members["version"]) != "1" || hash == "" {
+			return fmt.Errorf("extensions.%s has version 1 and a sha256Hash", persisted)
+		}
+		ids, r.automatic = append(ids, &hash), merchant.DocumentHash(hash) != nil
+	}
+	for _, id := range ids {
+		switch {
+		case id == nil || *id == "":
+		case !merchant.IsDocumentID(*id):
+			return fmt.Errorf("the identifier of a document has 1 to %d letters, digits and -._~:", merchant.MaxDocumentID)
+		case r.document != "" && r.document != canonical(*id):
+			return errors.New("the request names two documents")
+		default:
+			r.document = canonical(*id)
+		}
+	}
+	return nil
+}
+
+// canonical writes a hash in one way, whoever sends it.
+func canonical(id string) string {
+	if merchant.DocumentHash(id) != nil && !strings.HasPrefix(id, "sha256:") {
+		return "sha256:" + id
+	}
+	return id
+}
