@@ -52,11 +52,8 @@ func (c documentsUpload) Run(ctx context.Context, a *app) error {
 // checkDocuments says of each document that may not be run why, and where.
 func checkDocuments(documents []merchant.Document) error {
 	schema := graph.NewExecutableSchema(graph.Config{}).Schema()
-	now := time.Now().UTC().Truncate(time.Microsecond)
 	var mistakes []error
-	for n := range documents {
-		d := &documents[n]
-		d.CreatedAt = now
+	for _, d := range documents {
 		for _, mistake := range transport.CheckDocument(schema, d.Text) {
 			place := d.ID
 			if d.Name != "" {

@@ -13,5 +13,7 @@ CREATE TABLE document (
 );
 CREATE INDEX document_hash ON document (merchant_id, hash);
 GRANT SELECT ON document TO paygraph_runtime;
+CREATE POLICY merchant ON document TO paygraph_runtime USING (merchant_id = current_setting('paygraph.merchant')::uuid);
+ALTER TABLE document ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE credential ADD COLUMN documents text NOT NULL DEFAULT 'any';

@@ -5,7 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"time"
+
+	"github.com/lib/pq"
 
 	"github.com/paygraph/paygraph/answer"
 	"github.com/paygraph/paygraph/auth"
@@ -22,28 +23,31 @@ func (a *Admin) TrustDocuments(ctx context.Context, m merchant.ID, documents []m
 	if err != nil {
 		return 0, err
 	}
+	var ids, names, texts pq.StringArray
+	var hashes pq.ByteaArray
+	for _, d := range documents {
+		ids, hashes, names, texts = append(ids, d.ID), append(hashes, d.Hash()), append(names, d.Name), append(texts, d.Text)
+	}
 	tx, err := a.db.BeginTx(ctx, nil)
 	if err != nil {
 		return 0, err
 	}
 	defer func() { _ = tx.Rollback() }()
-	for _, d := range documents {
-		var trusted bool
-		var same sql.NullBool
-		err := tx.QueryRowContext(ctx, `WITH known AS (SELECT hash, retired_at FROM document WHERE merchant_id = $1 AND id = $2),
-			added AS (INSERT INTO document AS d (merchant_id, id, hash, name, text, created_at) VALUES ($1, $2, $3, $4, $5, $6)
-				ON CONFLICT (merchant_id, id) DO UPDATE SET retired_at = NULL WHERE d.merchant_id = $1 AND d.hash = $3 RETURNING true)
-			SELECT (SELECT hash = $3 FROM known), COALESCE((SELECT retired_at IS NULL FROM known), false)`,
-			id, d.ID, d.Hash(), d.Name, d.Text, d.CreatedAt).Scan(&same, &trusted)
-		if err != nil {
-			return 0, err
-		}
-		if same.Valid && !same.Bool {
-			return 0, fmt.Errorf("%w: %s", ErrDocumentTaken, d.ID)
-		}
-		if !trusted {
-			added++
-		}
+	var taken sql.NullString
+	err = tx.QueryRowContext(ctx, `WITH given AS (SELECT DISTINCT ON (id) id, hash, name, text
+				FROM unnest($2::text[], $3::bytea[], $4::text[], $5::text[]) AS u (id, hash, name, text)),
+			known AS (SELECT g.id, d.hash = g.hash AS same, d.retired_at IS NULL AS trusted
+				FROM given g JOIN document d ON d.merchant_id = $1 AND d.id = g.id),
+			added AS (INSERT INTO document (merchant_id, id, hash, name, text, created_at)
+				SELECT $1, id, hash, name, text, clock_timestamp() FROM given
+				ON CONFLICT (merchant_id, id) DO UPDATE SET retired_at = NULL WHERE document.merchant_id = $1 AND document.hash = excluded.hash)
+		SELECT (SELECT min(id) FROM known WHERE NOT same), (SELECT count(*) FROM given) - (SELECT count(*) FROM known WHERE trusted)`,
+		id, ids, hashes, names, texts).Scan(&taken, &added)
+	switch {
+	case err != nil:
+		return 0, err
+	case taken.Valid:
+		return 0, fmt.Errorf("%w: %s", ErrDocumentTaken, taken.String)
 	}
 	return added, tx.Commit()
 }
@@ -98,32 +102,26 @@ func (a *Admin) RetireDocuments(ctx context.Context, m merchant.ID, ids []string
 		return err
 	}
 	defer func() { _ = tx.Rollback() }()
-	for _, name := range ids {
-		result, err := tx.ExecContext(ctx, `UPDATE document SET retired_at = $3 WHERE merchant_id = $1 AND id = $2 AND retired_at IS NULL`,
-			id, name, time.Now())
-		if err != nil {
-			return err
-		}
-		if n, err := result.RowsAffected(); err != nil || n == 0 {
-			return errors.Join(fmt.Errorf("%w: %s", ErrNoDocument, name), err)
-		}
+	var unknown sql.NullString
+	err = tx.QueryRowContext(ctx, `WITH retired AS (UPDATE document d SET retired_at = clock_timestamp()
+			WHERE d.merchant_id = $1 AND d.id = ANY($2::text[]) AND d.retired_at IS NULL RETURNING d.id)
+		SELECT min(u.id) FROM unnest($2::text[]) AS u (id) WHERE NOT EXISTS (SELECT FROM retired r WHERE r.id = u.id)`,
+		id, pq.StringArray(ids)).Scan(&unknown)
+	switch {
+	case err != nil:
+		return err
+	case unknown.Valid:
+		return fmt.Errorf("%w: %s", ErrNoDocument, unknown.String)
 	}
 	return tx.Commit()
 }
 
 // Document is the text of a document that a merchant trusts, by its identifier or by its hash; empty: there is none.
-func (s *Store) Document(ctx context.Context, m merchant.ID, name string) (text string, err error) {
-	id, err := answer.Decode(answer.MerchantPrefix, string(m))
-	if err != nil {
-		return "", nil
-	}
-	err = s.readers.QueryRowContext(ctx, `SELECT text FROM document WHERE merchant_id = $1 AND id = $2 AND retired_at IS NULL
-		UNION ALL SELECT text FROM document WHERE merchant_id = $1 AND hash = $3 AND retired_at IS NULL LIMIT 1`,
-		id.String(), name, merchant.DocumentHash(name)).Scan(&text)
-	if errors.Is(err, sql.ErrNoRows) {
-		return "", nil
-	}
-	return text, trouble(err)
+func (r Reads) Document(ctx context.Context, m merchant.ID, name string) (text string, err error) {
+	err = r.query(ctx, m, `SELECT d.text FROM document d WHERE d.merchant_id = $1 AND d.id = $2 AND d.retired_at IS NULL
+		UNION ALL SELECT d.text FROM document d WHERE d.merchant_id = $1 AND d.hash = $3 AND d.retired_at IS NULL LIMIT 1`,
+		func(scan scanner) error { return scan(&text) }, name, merchant.DocumentHash(name))
+	return text, err
 }
 
 // SetCredentialDocuments says which documents a credential's clients may run. It counts within auth.CredentialAge. Error: auth.ErrUnknownCredential.
