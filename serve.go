@@ -230,7 +230,9 @@ func (a *app) handler(ctx context.Context, address string, g *gateway, services 
 	for _, path := range []string{auth.TokenPath, auth.MetadataPath, auth.KeySetPath} {
 		mux.Handle(path, bodyInTime(issuer.Handler()))
 	}
-	mux.Handle("/", web.GraphiQL(web.Config{Demo: g.demo}))
+	if a.showsGraphiQL() {
+		mux.Handle("/", web.GraphiQL(web.Config{Demo: g.demo}))
+	}
 	return mux, nil
 }
 
@@ -252,7 +254,11 @@ func (c credentials) Credential(ctx context.Context, clientID string) (auth.Cred
 func (a *app) banner(f *front, g *gateway) string {
 	public := cmp.Or(a.PublicURL, f.url())
 	tokens := public + auth.TokenPath
-	lines := []string{"", "Paygraph is ready.", "", "  GraphiQL  " + public + "/", "  GraphQL   " + public + "/graphql"}
+	lines := []string{"", "Paygraph is ready.", ""}
+	if a.showsGraphiQL() {
+		lines = append(lines, "  GraphiQL  "+public+"/")
+	}
+	lines = append(lines, "  GraphQL   "+public+"/graphql")
 	switch {
 	case g.demo != nil:
 		curl := "curl"

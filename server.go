@@ -54,6 +54,8 @@ func untilAskedToStop() context.Context {
 type Config struct {
 	Host           string        `help:"Address to listen on." env:"HOST" default:"127.0.0.1"`
 	Port           int           `help:"Port to listen on; 0 takes a free one." env:"PORT" default:"8080"`
+	Production     bool          `help:"Refuse to serve what is not safe where strangers come." env:"PRODUCTION"`
+	GraphiQL       bool          `help:"GraphiQL at the root in production, too; otherwise it is there anyway." env:"GRAPHIQL" name:"graphiql"`
 	DatabaseURL    string        `help:"PostgreSQL, as its owner. Without it the gateway runs a database of its own, with demo data." env:"DATABASE_URL" placeholder:"URL"`
 	DataDir        string        `help:"Folder of the gateway's own database." placeholder:"DIR"`
 	Fresh          bool          `help:"Forget the gateway's own database and begin with a new one."`
@@ -114,6 +116,9 @@ func (c *Config) check(serving bool) error {
 		"DATABASE_URL must begin with postgres://, or be key=value pairs")
 	wrong(c.DatabaseURL != "" && c.DataDir != "", "DATABASE_URL and --data-dir name two databases: choose one")
 	wrong(c.DatabaseURL != "" && c.Fresh, "--fresh forgets the gateway's own database only: empty that of DATABASE_URL yourself")
+	if c.Production && serving {
+		c.checkProduction(wrong)
+	}
 	wrong(c.Fresh && !serving, "--fresh forgets everything and goes with serve only")
 	return errors.Join(mistakes...)
 }
@@ -176,7 +181,8 @@ func (c *Config) LogValue() slog.Value {
 		database = "(not shown)"
 	}
 	return slog.GroupValue(
-		slog.String("host", c.Host), slog.Int("port", c.Port), slog.String("databaseUrl", database), slog.String("dataDir", c.DataDir),
+		slog.Bool("production", c.Production), slog.Bool("graphiql", c.GraphiQL), slog.String("host", c.Host), slog.Int("port", c.Port),
+		slog.String("databaseUrl", database), slog.String("dataDir", c.DataDir),
 		slog.Bool("fresh", c.Fresh), slog.String("publicUrl", c.PublicURL), slog.Any("origins", c.Origins),
 		slog.String("tlsCert", c.TLSCert), slog.String("tlsKey", c.TLSKey),
 		slog.Bool("tlsSelfSigned", c.TLSSelfSigned), slog.Bool("acme", c.ACME),
@@ -209,6 +215,7 @@ type commands struct {
 	Documents  documentsCommand  `cmd:"" help:"Documents that merchants trust their clients to run: upload, list, retire."`
 	SigningKey signingKeyCommand `cmd:"" help:"The keys that sign access tokens: rotate."`
 	Verify     verifyCommand     `cmd:"" help:"Hold the whole database against the log."`
+	Show       configCommand     `cmd:"" name:"config" help:"Print the configuration without secrets, and where each value comes from."`
 	Soak       soakCommand       `cmd:"" help:"Have a gateway on a database of its own survive kills, freezes, cuts and full disks under load."`
 }
 
@@ -237,12 +244,13 @@ func realMain(ctx context.Context, args []string, stdout, stderr io.Writer) erro
 	if err != nil {
 		return err
 	}
-	if err := c.check(chosen.Command() == "serve"); err != nil {
+	if err := c.check(chosen.Command() == "serve" || chosen.Command() == "config"); err != nil {
 		return err
 	}
 	a := &app{&c.Config, stdout, stderr, c.logger(stderr)}
 	slog.SetDefault(a.log)
 	a.log.Debug("configuration", "config", a.Config)
+	chosen.Bind(chosen)
 	chosen.BindTo(ctx, (*context.Context)(nil))
 	return chosen.Run(a)
 }

@@ -92,6 +92,9 @@ func story(t *testing.T) (dsn string) {
 			must(t, h.Admin.CreateCredential(t.Context(), auth.Credential{
 				ClientID: fmt.Sprint("client ", m, i), Merchant: p.Merchant, Name: "shop", SecretHash: []byte("hash"), CreatedAt: time.Now(),
 			}))
+			_, err = h.Admin.TrustDocuments(t.Context(), p.Merchant, []merchant.Document{{ID: fmt.Sprint(i), Text: fmt.Sprint("text ", i), CreatedAt: time.Now()}})
+			must(t, err)
+			must(t, h.Store.ShareValue(t.Context(), fmt.Sprint("name ", m, i), fmt.Append(nil, "value ", m, i)))
 			_, err = h.Store.UseOnce(t.Context(), fmt.Sprint("client ", m, i), []byte("value"), time.Now().Add(time.Hour))
 			must(t, err)
 		}

@@ -35,9 +35,10 @@ func TestRealClients(t *testing.T) {
 		t.Fatalf("Debian's package chromium is missing: %v", err)
 	}
 	for name, script := range map[string][]string{
-		"graphql-ws":                      {"sockets.mjs"},
-		"graphql-sse":                     {"streams.mjs"},
-		"a reader over fetch in Chromium": {"browser.mjs", chromium},
+		"graphql-ws":                        {"sockets.mjs"},
+		"graphql-sse":                       {"streams.mjs"},
+		"digests in the place of documents": {"persisted.mjs"},
+		"a reader over fetch in Chromium":   {"browser.mjs", chromium},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
