@@ -83,6 +83,9 @@ func TestPagesElsewhere(t *testing.T) {
 			if (err == nil) != want {
 				t.Errorf("a socket of %s: %v, %v", origin, answer, err)
 			}
+			if answer != nil {
+				_ = answer.Body.Close()
+			}
 			if err == nil {
 				_ = ws.Close()
 			}

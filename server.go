@@ -167,8 +167,9 @@ func isOrigin(text string) bool {
 // isBrowsersOrigin says whether a text is an origin as browsers write it (Fetch, section 3.2): in small letters, without the port that goes without saying, and
 // with no part left open.
 func isBrowsersOrigin(text string) bool {
-	return isOrigin(text) && text == strings.ToLower(text) && !strings.ContainsAny(text, "*@") &&
-		!(strings.HasPrefix(text, "https:") && strings.HasSuffix(text, ":443")) && !(strings.HasPrefix(text, "http:") && strings.HasSuffix(text, ":80"))
+	scheme, host, _ := strings.Cut(text, "://")
+	usual := map[string]string{"https": ":443", "http": ":80"}
+	return isOrigin(text) && text == strings.ToLower(text) && !strings.ContainsAny(text, "*@") && !strings.HasSuffix(host, usual[scheme])
 }
 
 // LogValue shows all but secrets: of DATABASE_URL neither the password nor the parameters, which may hold another.

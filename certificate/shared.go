@@ -109,11 +109,10 @@ func (c *cache) look(ctx context.Context, shared *sealed) (value []byte, due boo
 	if block == nil {
 		return nil, true, nil
 	}
-	leaf, err := x509.ParseCertificate(block.Bytes)
-	if err != nil || time.Now().After(leaf.NotAfter) {
-		return nil, true, nil
+	if leaf, err := x509.ParseCertificate(block.Bytes); err == nil && time.Now().Before(leaf.NotAfter) {
+		return value, time.Now().After(leaf.NotAfter.Add(-renewBefore(leaf))), nil
 	}
-	return value, time.Now().After(leaf.NotAfter.Add(-renewBefore(leaf))), nil
+	return nil, true, nil
 }
 
 // Put keeps a value.

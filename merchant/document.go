@@ -101,7 +101,7 @@ func checkDocuments(documents []Document) error {
 	texts := map[string]string{}
 	for _, d := range documents {
 		if !IsDocumentID(d.ID) {
-			return fmt.Errorf("%q is no identifier of a document: 1 to %d letters, digits and -._~:", d.ID, MaxDocumentID)
+			return fmt.Errorf("%q is no identifier of a document: of letters, digits and -._~: there are 1 to %d", d.ID, MaxDocumentID)
 		}
 		if hash := DocumentHash(d.ID); hash != nil && !bytes.Equal(hash, d.Hash()) {
 			return fmt.Errorf("%s is not the SHA-256 of its document", d.ID)

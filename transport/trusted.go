@@ -214,7 +214,7 @@ func (r *request) name(ids ...*string) error {
 		switch {
 		case id == nil || *id == "":
 		case !merchant.IsDocumentID(*id):
-			return fmt.Errorf("the identifier of a document has 1 to %d letters, digits and -._~:", merchant.MaxDocumentID)
+			return fmt.Errorf("of letters, digits and -._~: the identifier of a document has 1 to %d", merchant.MaxDocumentID)
 		case r.document != "" && r.document != canonical(*id):
 			return errors.New("the request names two documents")
 		default:
