@@ -103,9 +103,6 @@ func story(t *testing.T) (dsn string) {
 		}))
 		_, err := h.Store.Secret(t.Context(), fmt.Sprint("secret ", m))
 		must(t, err)
-		must(t, h.Store.ShareValue(t.Context(), fmt.Sprint("certificate ", m), []byte{byte(m)}))
-		_, err = h.Admin.TrustDocuments(t.Context(), p.Merchant, []merchant.Document{{ID: "one", Text: "{ a }"}, {ID: "two", Text: "{ b }"}})
-		must(t, err)
 	}
 	must(t, h.Store.Close())
 	must(t, h.Admin.Close())
