@@ -220,17 +220,25 @@ func (f *front) pass(w http.ResponseWriter, r *http.Request) {
 
 // ready is /readyz: whether a request that comes now would be served, and whether what was answered outlives the database's machine.
 func (f *front) ready(w http.ResponseWriter, r *http.Request) {
-	s := f.state.Load()
-	if s.reason != "" {
-		answerHealth(w, s.reason, nil)
-		return
-	}
-	synchronous, err := s.check(r.Context())
-	if err != nil {
-		answerHealth(w, "the database does not answer, or takes no writes", nil)
+	reason, synchronous := f.readiness(r.Context())
+	if reason != "" {
+		answerHealth(w, reason, nil)
 		return
 	}
 	answerHealth(w, "", &synchronous)
+}
+
+// readiness is why a request that comes now would not be served; empty: it would.
+func (f *front) readiness(ctx context.Context) (reason string, synchronous bool) {
+	s := f.state.Load()
+	if s.reason != "" {
+		return s.reason, false
+	}
+	synchronous, err := s.check(ctx)
+	if err != nil {
+		return "the database does not answer, or takes no writes", false
+	}
+	return "", synchronous
 }
 
 // health is the answer of /healthz and /readyz.
@@ -317,19 +325,18 @@ func (f *front) url() string {
 	return f.scheme + "://" + address.String()
 }
 
-// notListening says why the address cannot be had, and what to do.
-func (a *app) notListening(err error, port int) error {
-	option := "--port"
-	if port != a.Port {
-		option = "--redirect-port"
-	}
+// notListening says why the address cannot be had, and what to do. option is the one for the port.
+func notListening(err error, host string, port int, option string) error {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Errorf("port %d of %s is taken, perhaps by another paygraph: stop that, or choose another port with %s", port, a.Host, option)
+		return fmt.Errorf("port %d of %s is taken, perhaps by another paygraph: stop that, or choose another port with %s", port, host, option)
 	case errors.Is(err, syscall.EACCES):
-		return fmt.Errorf("port %d of %s is not for this user: choose one above 1023 with %s", port, a.Host, option)
+		return fmt.Errorf("port %d of %s is not for this user: choose one above 1023 with %s", port, host, option)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return fmt.Errorf("%s is not an address of this machine: choose another with --host", a.Host)
+		if option != metricsOption {
+			option = "--port"
+		}
+		return fmt.Errorf("%s is not an address of this machine: choose another with %s", host, strings.Replace(option, "port", "host", 1))
 	}
-	return fmt.Errorf("it cannot listen on %s, port %d: %w", a.Host, port, err)
+	return fmt.Errorf("it cannot listen on %s, port %d: %w", host, port, err)
 }

@@ -106,7 +106,7 @@ func usedFolder(t *testing.T) string {
 
 // environment is ours without what configures the program, and with more.
 func environment(more ...string) []string {
-	ours := regexp.MustCompile(`^(HOST|PORT|PRODUCTION|GRAPHIQL|DATABASE_URL|PUBLIC_URL|TOKEN_TTL|OUTSIDE_ISSUERS|ORIGINS|ACME[A-Z_]*|TLS_[A-Z_]+|REDIRECT_PORT|WS_[A-Z_]+|LOG_LEVEL|LOG_FORMAT|XDG_STATE_HOME|PG[A-Z]+)=`)
+	ours := regexp.MustCompile(`^(HOST|PORT|PRODUCTION|GRAPHIQL|DATABASE_URL|PUBLIC_URL|TOKEN_TTL|OUTSIDE_ISSUERS|ORIGINS|ACME[A-Z_]*|TLS_[A-Z_]+|REDIRECT_PORT|METRICS_[A-Z]+|OTEL_[A-Z_]+|WS_[A-Z_]+|LOG_LEVEL|LOG_FORMAT|XDG_STATE_HOME|PG[A-Z]+)=`)
 	var all []string
 	for _, variable := range os.Environ() {
 		if !ours.MatchString(variable) {

@@ -48,7 +48,17 @@ func (serveCommand) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	defer f.close()
-	g, err := a.build(ctx, f)
+	metrics, hide, err := a.measure(ctx)
+	if err != nil {
+		return err
+	}
+	defer hide()
+	traces, send, err := a.trace(ctx)
+	if err != nil {
+		return err
+	}
+	defer send()
+	g, err := a.build(ctx, f, observers{metrics, traces})
 	if ctx.Err() != nil {
 		a.log.Info("stopped before it was ready", "cause", context.Cause(ctx))
 		err = nil
@@ -58,6 +68,7 @@ func (serveCommand) Run(ctx context.Context, a *app) error {
 	}
 	defer g.close()
 	f.admit(g.handler, g.store.Synchronous, g.stop)
+	g.watch(f)
 	a.log.Info("ready", "address", f.url(), "after", time.Since(begin).Round(time.Millisecond))
 	_, _ = fmt.Fprint(a.stdout, a.banner(f, g))
 	return f.serve(ctx)
@@ -73,7 +84,11 @@ func tuneCollector() {
 
 // gateway is everything behind the front.
 type gateway struct {
+	observers    observers
 	store        *store.Store
+	timers       *timer.Sweeper
+	issuer       *auth.Issuer
+	api          *transport.Handler
 	stopTimers   func()
 	stopDatabase func()
 	stopACME     func()
@@ -83,8 +98,8 @@ type gateway struct {
 }
 
 // build starts or reaches the database and puts the gateway on it. What was started is stopped again if it fails.
-func (a *app) build(ctx context.Context, f *front) (_ *gateway, err error) {
-	g := &gateway{stopTimers: func() {}, stopDatabase: func() {}, stopACME: func() {}}
+func (a *app) build(ctx context.Context, f *front, o observers) (_ *gateway, err error) {
+	g := &gateway{observers: o, stopTimers: func() {}, stopDatabase: func() {}, stopACME: func() {}}
 	defer func() {
 		if err != nil {
 			g.close()
@@ -99,7 +114,8 @@ func (a *app) build(ctx context.Context, f *front) (_ *gateway, err error) {
 	if err := a.migrate(ctx, dsn); err != nil {
 		return nil, err
 	}
-	if g.store, err = store.Open(ctx, store.Config{DSN: dsn, Refusals: payment.Refusals, Log: a.log}); err != nil {
+	watcher, tracer := o.ofStore()
+	if g.store, err = store.Open(ctx, store.Config{DSN: dsn, Refusals: payment.Refusals, Watcher: watcher, Tracer: tracer, Log: a.log}); err != nil {
 		return nil, err
 	}
 	if f.acme != nil {
@@ -119,10 +135,10 @@ func (a *app) build(ctx context.Context, f *front) (_ *gateway, err error) {
 			return nil, err
 		}
 	}
-	timers := timer.Sweeper{
+	g.timers = &timer.Sweeper{
 		Source: g.store, Serve: map[command.TimerKind]timer.Serve{command.PaymentExpires: services.Payments.Expire}, Clock: clock.Real, Log: a.log,
 	}
-	g.stopTimers = timers.Start()
+	g.stopTimers = g.timers.Start()
 	g.handler, err = a.handler(ctx, f.url(), g, services)
 	return g, err
 }
@@ -197,9 +213,11 @@ func (a *app) handler(ctx context.Context, address string, g *gateway, services 
 	if err != nil {
 		return nil, err
 	}
+	g.issuer = issuer
 	sessions := &session.Service{Tokens: issuer, Customers: g.store, Payments: g.store}
 	operations := resolvers.Operations{Now: g.store, Snapshot: func() resolvers.Snapshot { return g.store.Snapshot() }}
 	mux := http.NewServeMux()
+	watcher, tracer := g.observers.ofTransport()
 	api := transport.New(transport.Config{
 		Schema: graph.NewExecutableSchema(graph.Config{Resolvers: &resolvers.Resolver{
 			Merchants: services.Merchants, Ledger: services.Ledger, Payments: services.Payments, Sessions: sessions,
@@ -218,8 +236,11 @@ func (a *app) handler(ctx context.Context, address string, g *gateway, services 
 		Origins:        append([]string{public}, a.Origins...),
 		Sockets:        transport.Sockets{InitTimeout: a.WSInitTimeout, PingInterval: a.WSPingInterval, PongTimeout: a.WSPongTimeout},
 		Busy:           g.store.Busy,
+		Watcher:        watcher,
+		Tracer:         tracer,
 		Log:            a.log,
 	})
+	g.api = api
 	g.stop = func(ctx context.Context) {
 		var hub sync.WaitGroup
 		hub.Go(g.store.Hub.Close) // ends queries that wait for events, which sockets would wait for
@@ -324,14 +345,14 @@ func (a *app) listen(ctx context.Context) (*front, error) {
 	if acme != nil {
 		secure = acme.Config()
 	}
-	listener, err := a.listenOn(ctx, a.Port)
+	listener, err := listenOn(ctx, a.Host, a.Port, "--port")
 	if err != nil {
 		return nil, err
 	}
 	f := newFront(listener, secure, a.Origins, strictTransport(a.PublicURL), a.log)
 	f.acme = acme
 	if a.RedirectPort != 0 {
-		plain, err := a.listenOn(ctx, a.RedirectPort)
+		plain, err := listenOn(ctx, a.Host, a.RedirectPort, "--redirect-port")
 		if err != nil {
 			f.close()
 			return nil, err
@@ -341,10 +362,10 @@ func (a *app) listen(ctx context.Context) (*front, error) {
 	return f, nil
 }
 
-func (a *app) listenOn(ctx context.Context, port int) (net.Listener, error) {
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort(a.Host, strconv.Itoa(port)))
+func listenOn(ctx context.Context, host string, port int, option string) (net.Listener, error) {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort(host, strconv.Itoa(port)))
 	if err != nil {
-		return nil, a.notListening(err, port)
+		return nil, notListening(err, host, port, option)
 	}
 	return listener, nil
 }

@@ -50,7 +50,7 @@ func untilAskedToStop() context.Context {
 	return ctx
 }
 
-// Config is all that can be set, by flags or by the environment; PostgreSQL's programs and the Go runtime have variables of their own.
+// Config is all that can be set, by flags or by the environment; PostgreSQL's programs, the Go runtime and OpenTelemetry have variables of their own.
 type Config struct {
 	Host           string        `help:"Address to listen on." env:"HOST" default:"127.0.0.1"`
 	Port           int           `help:"Port to listen on; 0 takes a free one." env:"PORT" default:"8080"`
@@ -69,6 +69,8 @@ type Config struct {
 	ACMEEmail      string        `help:"Where the authority can write to." env:"ACME_EMAIL" name:"acme-email" placeholder:"ADDRESS"`
 	TLSClientCA    string        `help:"Authorities, in PEM: only clients with a certificate by one of them get in." env:"TLS_CLIENT_CA" name:"tls-client-ca" placeholder:"FILE"`
 	RedirectPort   int           `help:"Port on which requests over plain HTTP are sent to the public URL; without it none." env:"REDIRECT_PORT" placeholder:"PORT"`
+	MetricsHost    string        `help:"Address for metrics and profiles, which are not for strangers." env:"METRICS_HOST" default:"127.0.0.1"`
+	MetricsPort    int           `help:"Port for /metrics, in the form of Prometheus, /healthz, and Go's profiles; without it none." env:"METRICS_PORT" placeholder:"PORT"`
 	TokenTTL       time.Duration `help:"How long access tokens are good, in whole seconds." env:"TOKEN_TTL" default:"${ttl}"`
 	OutsideIssuers issuersFile   `help:"JSON of the OpenID Connect issuers whose tokens are taken as those of merchants' staff." env:"OUTSIDE_ISSUERS" placeholder:"FILE"`
 	WSInitTimeout  time.Duration `help:"How long a WebSocket may be open before connection_init." env:"WS_INIT_TIMEOUT" default:"10s"`
@@ -101,6 +103,9 @@ func (c *Config) check(serving bool) error {
 	wrong(c.RedirectPort < 0 || c.RedirectPort > 65535, "port %d does not exist: choose one from 1 to 65535 for REDIRECT_PORT", c.RedirectPort)
 	wrong(c.RedirectPort != 0 && c.RedirectPort == c.Port, "REDIRECT_PORT and PORT are the same: choose two")
 	wrong(c.RedirectPort != 0 && !strings.HasPrefix(c.PublicURL, "https:"), "REDIRECT_PORT sends to PUBLIC_URL, which must begin with https:// then")
+	wrong(c.MetricsHost == "", "METRICS_HOST is empty: say an address such as 127.0.0.1, or one that only your own machines reach")
+	wrong(c.MetricsPort < 0 || c.MetricsPort > 65535, "port %d does not exist: choose one from 1 to 65535 for METRICS_PORT", c.MetricsPort)
+	wrong(c.MetricsPort != 0 && (c.MetricsPort == c.Port || c.MetricsPort == c.RedirectPort), "METRICS_PORT is another listener's: choose one of its own")
 	for name, d := range map[string]time.Duration{
 		"WS_INIT_TIMEOUT": c.WSInitTimeout, "WS_PING_INTERVAL": c.WSPingInterval, "WS_PONG_TIMEOUT": c.WSPongTimeout,
 	} {
@@ -188,6 +193,7 @@ func (c *Config) LogValue() slog.Value {
 		slog.String("tlsCert", c.TLSCert), slog.String("tlsKey", c.TLSKey),
 		slog.Bool("tlsSelfSigned", c.TLSSelfSigned), slog.Bool("acme", c.ACME),
 		slog.String("acmeDirectory", c.ACMEDirectory), slog.String("acmeEmail", c.ACMEEmail), slog.String("tlsClientCa", c.TLSClientCA), slog.Int("redirectPort", c.RedirectPort),
+		slog.String("metricsHost", c.MetricsHost), slog.Int("metricsPort", c.MetricsPort),
 		slog.Duration("tokenTtl", c.TokenTTL), slog.String("outsideIssuers", c.OutsideIssuers.path),
 		slog.Duration("wsInitTimeout", c.WSInitTimeout), slog.Duration("wsPingInterval", c.WSPingInterval),
 		slog.Duration("wsPongTimeout", c.WSPongTimeout),

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -56,6 +57,20 @@ type Issuer struct {
 
 	known  *lru.Cache[string, *remembered[*Credential]] // credentials by client id
 	target httpsig.Target                               // where clients send requests to
+
+	counted struct{ verified, remembered, refused atomic.Int64 }
+}
+
+// Stats counts the access tokens that were shown since the start.
+type Stats struct {
+	Verified   int64 // by their signatures, and good
+	Remembered int64 // that had been verified before
+	Refused    int64 // that could not be verified, or were not good
+}
+
+// Stats says how many tokens were shown.
+func (i *Issuer) Stats() Stats {
+	return Stats{i.counted.verified.Load(), i.counted.remembered.Load(), i.counted.refused.Load()}
 }
 
 // verified is who has shown a token, and when the token has to be verified again.
@@ -133,12 +148,16 @@ func (i *Issuer) Authenticate(ctx context.Context, authorization string) (Princi
 	hash := sha256.Sum256(room[:copy(room[:], token)])
 	now := i.config.Now()
 	v, known := i.verified.Get(hash)
-	if !known || !now.Before(v.until) {
+	if known && now.Before(v.until) {
+		i.counted.remembered.Add(1)
+	} else {
 		i.verified.Remove(hash)
 		var err error
 		if v.Principal, err = i.verify(ctx, token); err != nil {
+			i.counted.refused.Add(1)
 			return Principal{}, err
 		}
+		i.counted.verified.Add(1)
 		if !now.Before(v.Expires) {
 			return Principal{}, unauthenticated("it has ended")
 		}

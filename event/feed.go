@@ -226,6 +226,7 @@ func (f *feed) give(t Topic, make func() *Item) {
 	if len(of) == 0 {
 		return
 	}
+	f.hub.given.Add(int64(len(of)))
 	item := make()
 	for n, s := range of {
 		s.put(item)

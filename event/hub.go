@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/paygraph/paygraph/answer"
@@ -56,6 +57,10 @@ type Hub struct {
 	mu     sync.RWMutex
 	feeds  map[answer.MerchantID]*feed // of merchants that somebody listens to
 	closed bool
+
+	given   atomic.Int64 // items to subscriptions that were live or about to be
+	read    atomic.Int64 // items that subscriptions have read
+	tooSlow atomic.Int64 // subscriptions that ended so
 
 	hurry   chan struct{} // somebody wants a look before the next second
 	stop    context.CancelFunc
@@ -114,6 +119,28 @@ func (h *Hub) Look() {
 	case h.hurry <- struct{}{}:
 	default:
 	}
+}
+
+// Stats says how things stand with a hub.
+type Stats struct {
+	Merchants   int   // whose log somebody listens to
+	Subscribers int   // those who listen now
+	Given       int64 // items that subscribers were given from memory, since the start, each for each of them
+	Read        int64 // items that they have read from the database
+	TooSlow     int64 // subscribers that did not take what came
+}
+
+// Stats says how things stand.
+func (h *Hub) Stats() Stats {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	stats := Stats{Merchants: len(h.feeds), Given: h.given.Load(), Read: h.read.Load(), TooSlow: h.tooSlow.Load()}
+	for _, f := range h.feeds {
+		f.mu.RLock()
+		stats.Subscribers += f.count
+		f.mu.RUnlock()
+	}
+	return stats
 }
 
 func (h *Hub) poll() {

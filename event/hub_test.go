@@ -119,6 +119,9 @@ func TestASubscriberWhoTakesNothingIsEnded(t *testing.T) {
 		wantHeard(t, quick, event.MaxWaiting+44, nil)
 		time.Sleep(2 * time.Hour)
 		wantHeard(t, slow, 1, event.ErrTooSlow) // the one that it was busy with
+		if got := h.Stats(); got.Given != 2*(event.MaxWaiting+44) || got.TooSlow != 1 {
+			t.Errorf("it counts %+v", got)
+		}
 	})
 }
 
@@ -131,6 +134,9 @@ func TestASubscriberWhoIsBehindWhileMuchHappensReadsIt(t *testing.T) {
 		}
 		time.Sleep(2 * time.Second)
 		wantHeard(t, l, 950, nil)
+		if got := h.Stats(); got.Merchants != 1 || got.Subscribers != 1 || got.Read < 250 || got.TooSlow != 0 {
+			t.Errorf("it counts %+v", got)
+		}
 	})
 }
 

@@ -95,6 +95,7 @@ func (s *Subscription) CatchUp(ctx context.Context, wake func()) (items []*Item,
 		if items, err = s.Read(ctx, after, CatchUpPage); err != nil {
 			return nil, false, cmp.Or(s.Err(), err)
 		}
+		s.hub.read.Add(int64(len(items)))
 	}
 	s.mu.Lock()
 	if len(items) > 0 {
@@ -162,6 +163,7 @@ func (s *Subscription) keep(i *Item) {
 		s.waiting, s.err = nil, ErrOwnerChanged
 	case gap || len(s.waiting) == MaxWaiting:
 		s.waiting, s.err = nil, ErrTooSlow
+		s.hub.tooSlow.Add(1)
 	default:
 		s.last = i.Number
 		s.waiting = append(s.waiting, i)

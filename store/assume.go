@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"errors"
 	"sync"
 	"time"
@@ -15,15 +16,16 @@ import (
 // assume writes a batch of a merchant that has been this process's alone without asking first: one request locks the head, writes and commits.
 // It is refuted, and nothing has happened, where that could not be tried; or where it was tried, and somebody else has committed meanwhile
 // or a command's key is known. Then the batch has to go the long way.
-func (w *writer) assume(m merchant.ID, items []*item) (refuted bool, err error) {
+func (w *writer) assume(ctx context.Context, m merchant.ID, items []*item) (refuted bool, err error) {
 	b := w.assumed(m, items)
 	if b == nil {
 		return true, nil
 	}
-	err = w.finish(b, items, map[key]*record{})
+	err = w.finish(ctx, b, items, map[key]*record{})
 	if err == nil || !isRefutation(err) {
 		return false, err
 	}
+	w.watcher.Refuted()
 	w.caches.refute(b)
 	for _, i := range items {
 		i.Command.attempt = nil

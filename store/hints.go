@@ -37,6 +37,7 @@ type hints struct {
 	node     string // tells a node's own hints from others'
 	hub      *event.Hub
 	log      *slog.Logger
+	hintCounters
 
 	mu     sync.Mutex
 	heads  map[merchant.ID]int64 // what the next hint says
@@ -93,6 +94,7 @@ func (h *hints) send() {
 		_, err := h.db.ExecContext(ctx, `SELECT pg_notify($1, $2)`, hintChannel, h.payload())
 		cancel()
 		if err != nil {
+			h.failed.Add(1)
 			h.log.Debug("a hint was not sent: other nodes find out a little later", "error", err)
 		}
 		select {
@@ -145,6 +147,7 @@ func (h *hints) receive() {
 			case !ok:
 				return
 			case n == nil: // some may be missed
+				h.missed.Add(1)
 				h.hub.Look()
 			default:
 				h.hear(n.Extra)
@@ -159,6 +162,7 @@ func (h *hints) hear(payload string) {
 	if len(words) < 2 || words[0] == h.node {
 		return
 	}
+	h.heard.Add(1)
 	if words[1] == allHeads {
 		h.hub.Look()
 		return

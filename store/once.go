@@ -50,8 +50,8 @@ type once struct {
 	anew time.Time // when it begins from the beginning again. The sweep's own
 }
 
-func newOnce(dsn string, log *slog.Logger) (*once, error) {
-	db, err := pool(dsn, onceConnections, connector.Options{Settings: writerSettings, NoCancel: true})
+func newOnce(dsn string, tracer connector.Tracer, log *slog.Logger) (*once, error) {
+	db, err := pool(dsn, onceConnections, connector.Options{Settings: writerSettings, NoCancel: true, Tracer: tracer})
 	if err != nil {
 		return nil, err
 	}

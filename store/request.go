@@ -23,7 +23,8 @@ type request struct {
 	needs       command.Needs
 	fingerprint command.Fingerprint
 	decide      func(*batch) (command.Object, error)
-	attempt     *record // what the last attempt to commit it would have written, if that can be told from others'
+	traced      context.Context // tells a Tracer what the command belongs to; nothing else is asked of it
+	attempt     *record         // what the last attempt to commit it would have written, if that can be told from others'
 }
 
 // key is the scope of an idempotency key within its merchant.
@@ -87,7 +88,19 @@ const busyFor = 500 * time.Millisecond
 // Busy says whether commands come as fast as they can be written.
 func (s *Store) Busy() bool { return s.queue.Busy(busyFor) }
 
-func (s *Store) commit(ctx context.Context, r *request) (command.Result, error) {
+// commit puts a request into its merchant's queue and waits for its outcome.
+func (s *Store) commit(ctx context.Context, r *request) (result command.Result, err error) {
+	if s.tracer != nil {
+		followed, end := s.tracer.Command(ctx, r.Operation)
+		ctx, r.traced = followed, followed
+		defer func() { end(err) }()
+	}
+	result, err = s.enqueue(ctx, r)
+	s.watcher.Decided(r.Operation, err)
+	return result, err
+}
+
+func (s *Store) enqueue(ctx context.Context, r *request) (command.Result, error) {
 	r.fingerprint = s.fingerprint(r.Input)
 	m := r.Principal.Merchant
 	first, leave := s.inFlight.enter(m, r.key())

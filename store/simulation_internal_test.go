@@ -226,12 +226,12 @@ func (w *world) start(n int) {
 	host.Ahead = time.Duration(w.Rand.Int64N(int64(time.Minute)))
 	reads, node := &simReads{w.db, host}, &simNode{}
 	w.nodes[n] = node
-	s := &Store{inFlight: inFlight{keys: map[scopedKey]int{}}}
+	s := &Store{inFlight: inFlight{keys: map[scopedKey]int{}}, watcher: unwatched{}}
 	s.codec = codec{answer.NewCodec(payment.Refusals)}
 	s.fingerprinters.New = func() any { return command.NewFingerprinter([]byte("secret")) }
 	s.Hub = event.NewHub(host, reads, w.log.With("node", n))
 	s.queue = newQueue(2, writer{
-		clock: host, log: w.log.With("node", n), hub: s.Hub, codec: s.codec, hint: func(m merchant.ID, sequence int64) { w.hint(n, m, sequence) },
+		clock: host, log: w.log.With("node", n), watcher: unwatched{}, hub: s.Hub, codec: s.codec, hint: func(m merchant.ID, sequence int64) { w.hint(n, m, sequence) },
 	}, func() database { return &simSession{simDatabase: w.db, by: host, lost: func() { w.lost(node) }} })
 	*node = simNode{
 		number: n, host: host, store: s,

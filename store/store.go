@@ -34,6 +34,8 @@ type Config struct {
 	Writers  int              // merchants that are written at once; 0: DefaultWriters
 	Readers  int              // connections for queries; 0: DefaultReaders
 	NoHints  bool             // other nodes are not told of commits, nor heard: subscribers get theirs a second later
+	Watcher  Watcher          // nil: nobody is told
+	Tracer   Tracer           // nil: nothing is followed
 	Log      *slog.Logger     // nil: slog.Default()
 }
 
@@ -59,6 +61,8 @@ type Store struct {
 	writers        *sql.DB
 	readers        *sqlx.DB
 	once           *once
+	watcher        Watcher
+	tracer         Tracer // nil: nothing is followed
 	queue          *groupcommit.Queue[merchant.ID, *request, command.Result]
 	inFlight       inFlight
 	fingerprinters sync.Pool
@@ -192,28 +196,31 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
+	if c.Watcher == nil {
+		c.Watcher = unwatched{}
+	}
 	if c.Writers == 0 {
 		c.Writers = DefaultWriters
 	}
 	if c.Readers == 0 {
 		c.Readers = DefaultReaders
 	}
-	writers, err := pool(c.DSN, c.Writers+1, connector.Options{Settings: writerSettings, NoCancel: true}) // one more for keys and secrets
+	writers, err := pool(c.DSN, c.Writers+1, connector.Options{Settings: writerSettings, NoCancel: true, Tracer: c.Tracer}) // one more for keys and secrets
 	if err != nil {
 		return nil, err
 	}
 	posted := newPosted()
-	readers, err := pool(c.DSN, c.Readers, connector.Options{Settings: readerSettings, Connected: posted.meetOn})
+	readers, err := pool(c.DSN, c.Readers, connector.Options{Settings: readerSettings, Connected: posted.meetOn, Tracer: c.Tracer})
 	if err != nil {
 		return nil, errors.Join(err, writers.Close())
 	}
-	once, err := newOnce(c.DSN, c.Log)
+	once, err := newOnce(c.DSN, c.Tracer, c.Log)
 	if err != nil {
 		return nil, errors.Join(err, writers.Close(), readers.Close())
 	}
 	s := &Store{
 		writers: writers, readers: sqlx.NewDb(readers, "postgres"), once: once,
-		inFlight: inFlight{keys: map[scopedKey]int{}},
+		inFlight: inFlight{keys: map[scopedKey]int{}}, watcher: c.Watcher, tracer: c.Tracer,
 	}
 	s.Reads = Reads{pooled{readers}, codec{answer.NewCodec(c.Refusals)}, posted}
 	secret, err := s.Secret(ctx, "fingerprint")
@@ -228,7 +235,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		}
 	}
 	s.fingerprinters.New = func() any { return command.NewFingerprinter(secret) }
-	template := writer{clock: clock.Real, log: c.Log, hub: s.Hub, codec: s.codec}
+	template := writer{clock: clock.Real, log: c.Log, hub: s.Hub, codec: s.codec, watcher: c.Watcher, tracer: c.Tracer}
 	if s.hints != nil {
 		template.hint = s.hints.note
 	}

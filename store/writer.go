@@ -37,13 +37,15 @@ type item = groupcommit.Item[*request, command.Result]
 // writer takes batches of one merchant at a time through the serial section.
 type writer struct {
 	database
-	clock  clock.Clock
-	server *serverClock
-	caches *caches
-	log    *slog.Logger
-	hub    *event.Hub
-	hint   func(merchant.ID, int64) // tells other nodes how far a log reaches; nil: they are not told
-	codec  codec
+	clock   clock.Clock
+	server  *serverClock
+	caches  *caches
+	log     *slog.Logger
+	hub     *event.Hub
+	hint    func(merchant.ID, int64) // tells other nodes how far a log reaches; nil: they are not told
+	codec   codec
+	watcher Watcher
+	tracer  Tracer // nil: nothing is followed
 }
 
 // database is a writer's own way to the database: a session of PostgreSQL's, or a simulated one.
@@ -68,7 +70,10 @@ var errPoison = errors.New("a command of the batch met a defect")
 
 // Write settles every item of the batch: it goes through the serial section again and again until the database has answered, or
 // the items' deadlines are past.
-func (w *writer) Write(m merchant.ID, items []*item) { w.settle(m, items, false) }
+func (w *writer) Write(m merchant.ID, items []*item) {
+	w.watcher.Took(len(items), w.clock.Now().Sub(items[0].Since))
+	w.settle(m, items, false)
+}
 
 // settle is Write for items of which an earlier attempt may have been committed, if inDoubt.
 func (w *writer) settle(m merchant.ID, items []*item, inDoubt bool) {
@@ -87,6 +92,7 @@ func (w *writer) settle(m merchant.ID, items []*item, inDoubt bool) {
 		w.discard()
 		w.hub.Look() // it may have been committed
 		inDoubt = inDoubt || errors.Is(err, connector.ErrOutcomeUnknown)
+		w.watcher.Retried()
 		w.log.Warn("the database did not take a batch; trying again", "merchant", m, "commands", len(items), "error", err)
 		w.clock.Wait(wait/2 + w.any(wait/2))
 		wait = min(2*wait, longestBackoff)
@@ -141,33 +147,37 @@ func (w *writer) attempt(m merchant.ID, items []*item) (err error) {
 	// A command that was taken is not taken back. This deadline is for a server that acknowledges, and never answers.
 	ctx, cancel := context.WithTimeout(context.Background(), attemptDeadline)
 	defer cancel()
+	ctx, end := w.follow(ctx, items)
+	defer func() { end(err) }()
 	if err := w.connect(ctx, m); err != nil {
 		return err
 	}
-	if refuted, err := w.assume(m, items); !refuted {
+	if refuted, err := w.assume(ctx, m, items); !refuted {
 		return err
 	}
+	begun := w.clock.Now()
 	b, known, err := w.lock(ctx, m, items)
 	if err != nil {
 		return err
 	}
+	w.watcher.Locked(w.clock.Now().Sub(begun))
 	w.server.learn(b.shown)
 	w.caches.current(b)
 	if err := w.load(ctx, b, items, known); err != nil {
 		return err
 	}
-	return w.finish(b, items, known)
+	return w.finish(ctx, b, items, known)
 }
 
 // finish decides, writes, commits and answers.
-func (w *writer) finish(b *batch, items []*item, known map[key]*record) error {
+func (w *writer) finish(ctx context.Context, b *batch, items []*item, known map[key]*record) error {
 	outcomes, err := w.decide(b, items, known)
 	if err != nil {
 		return err
 	}
 	if len(b.records) == 0 {
 		w.rollback() // nothing but replays: nothing to write
-	} else if err := w.write(b); err != nil {
+	} else if err := w.write(ctx, b); err != nil {
 		return err
 	}
 	for n, i := range items {
@@ -178,12 +188,13 @@ func (w *writer) finish(b *batch, items []*item, known map[key]*record) error {
 }
 
 // write writes the batch and commits it.
-func (w *writer) write(b *batch) error {
+func (w *writer) write(ctx context.Context, b *batch) error {
 	b.close()
-	stamp := mathrand.Int64()
-	if err := w.send(b, stamp); err != nil {
+	stamp, begun := mathrand.Int64(), w.clock.Now()
+	if err := w.followed(ctx, b, stamp); err != nil {
 		return err
 	}
+	w.watcher.Committed(w.clock.Now().Sub(begun), b.assumed)
 	b.saved()
 	w.caches.keep(b, stamp)
 	return nil

@@ -41,8 +41,33 @@ type Sweeper struct {
 	Clock  clock.Clock
 	Log    *slog.Logger
 
+	due    atomic.Int64 // at the last look
+	served atomic.Int64
+	failed atomic.Int64
+
 	mu       sync.Mutex
 	failures map[command.Due]int
+}
+
+// Stats says how things stand with a sweeper.
+type Stats struct {
+	Due      int64 // timers that the last look has found: as many as it looks for, where there are more
+	Served   int64 // since the start
+	Failed   int64 // attempts that say something of the timer
+	SetAside int   // timers that are not tried again
+}
+
+// Stats says how things stand.
+func (s *Sweeper) Stats() Stats {
+	stats := Stats{Due: s.due.Load(), Served: s.served.Load(), Failed: s.failed.Load()}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, failures := range s.failures {
+		if failures >= mostFailures {
+			stats.SetAside++
+		}
+	}
+	return stats
 }
 
 // Start sweeps in the background. stop waits until nothing is being served.
@@ -78,6 +103,7 @@ func (s *Sweeper) Sweep(ctx context.Context) (served int, err error) {
 	if err != nil {
 		return 0, err
 	}
+	s.due.Store(int64(len(due)))
 	taken := map[answer.MerchantID]int{}
 	all := clock.Group{Clock: s.Clock}
 	var done atomic.Int64
@@ -95,6 +121,7 @@ func (s *Sweeper) Sweep(ctx context.Context) (served int, err error) {
 		})
 	}
 	all.Wait()
+	s.served.Add(done.Load())
 	return int(done.Load()), nil
 }
 
@@ -112,6 +139,7 @@ func (s *Sweeper) note(ctx context.Context, d command.Due, err error) {
 	if slices.ContainsFunc(passing, func(p error) bool { return errors.Is(err, p) }) {
 		return
 	}
+	s.failed.Add(1)
 	if s.failures == nil || len(s.failures) > mostSetAside {
 		s.failures = map[command.Due]int{}
 	}

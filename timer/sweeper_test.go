@@ -283,6 +283,9 @@ func TestATimerThatCannotBeServed(t *testing.T) {
 	if bad.Load() != 5 || good.Load() != 20 || strings.Count(log.String(), "ERROR") != 1 {
 		t.Errorf("the bad one was tried %d times, the good one %d times, and the log says %s", bad.Load(), good.Load(), log.String())
 	}
+	if got, want := s.Stats(), (timer.Stats{Due: 2, Served: 20, Failed: 5, SetAside: 1}); got != want {
+		t.Errorf("it counts %+v, want %+v", got, want)
+	}
 }
 
 // TestNothingCanBeCommitted: however long that lasts, the timer is served when it is over, and nobody hurries meanwhile.

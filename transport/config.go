@@ -69,6 +69,12 @@ type Config struct {
 	// Busy says whether payments keep the machine busy: then those who open WebSockets at once come in one after the other. Where it is nil they never do.
 	Busy func() bool
 
+	// Watcher is told of each operation. Where it is nil nobody is.
+	Watcher Watcher
+
+	// Tracer follows requests. Where it is nil nobody does.
+	Tracer Tracer
+
 	// Log gets panics, with the request's id. Where it is nil slog.Default is used.
 	Log *slog.Logger
 }

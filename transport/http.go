@@ -85,22 +85,27 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	ctx := context.WithValue(r.Context(), requestIDKey{}, id)
+	ctx, seen := h.engine.watch(ctx, r.Header)
 	media := negotiate(r.Header["Accept"])
 	if media == (accepted{}) {
-		writeRefusal(w, malformed(http.StatusNotAcceptable,
-			"acceptable is application/graphql-response+json, application/json or text/event-stream"), legacyJSON, id)
+		refused := malformed(http.StatusNotAcceptable, "acceptable is application/graphql-response+json, application/json or text/event-stream")
+		seen.answered(refused.errors)
+		writeRefusal(w, refused, legacyJSON, id)
 		return
 	}
-	op, refused := h.prepare(ctx, w, r, media)
+	op, refused := h.prepare(ctx, w, r, media, &seen)
+	if refused != nil {
+		seen.answered(refused.errors)
+	}
 	switch {
 	case refused != nil && media.json == "" && refused.status == 0: // a well-formed request, and the client reads nothing but a stream
 		h.refuseStream(w, refused, id)
 	case refused != nil:
 		writeRefusal(w, refused, cmp.Or(media.json, legacyJSON), id)
 	case op.plan.kind() == ast.Subscription || media.json == "":
-		h.serveStream(ctx, w, r, op)
+		h.serveStream(ctx, w, r, op, &seen)
 	default:
-		response, refused := h.execute(ctx, op)
+		response, refused := h.execute(ctx, op, &seen)
 		if refused != nil {
 			writeRefusal(w, refused, media.json, id)
 			return
@@ -123,7 +128,7 @@ func (e *engine) panicked(ctx context.Context, cause any) {
 }
 
 // prepare makes an operation of a request.
-func (h *Handler) prepare(ctx context.Context, w http.ResponseWriter, r *http.Request, media accepted) (_ *operation, refused *requestError) {
+func (h *Handler) prepare(ctx context.Context, w http.ResponseWriter, r *http.Request, media accepted, seen *watched) (_ *operation, refused *requestError) {
 	defer h.engine.caught(ctx, &refused)
 	ctx, cancel := context.WithTimeout(ctx, h.engine.config.Limits.Deadline)
 	defer cancel()
@@ -131,6 +136,7 @@ func (h *Handler) prepare(ctx context.Context, w http.ResponseWriter, r *http.Re
 	if refused != nil {
 		return nil, refused
 	}
+	seen.by(principal)
 	var use func(context.Context) error // of a signature that is there and good
 	asked, refused := h.read(w, r, func(body []byte) (refused *requestError) {
 		if httpsig.Signed(r.Header) {
@@ -146,6 +152,7 @@ func (h *Handler) prepare(ctx context.Context, w http.ResponseWriter, r *http.Re
 	if refused != nil {
 		return nil, refused
 	}
+	seen.plan = plan
 	switch {
 	case plan.kind() == ast.Subscription && !media.stream:
 		return nil, refuse(newError(BadUserInput, "a subscription is answered as text/event-stream, or over WebSocket"))
@@ -164,11 +171,18 @@ func (h *Handler) prepare(ctx context.Context, w http.ResponseWriter, r *http.Re
 }
 
 // execute runs a query or mutation, whatever transport brought it.
-func (h *Handler) execute(ctx context.Context, op *operation) (response *graphql.Response, refused *requestError) {
+func (h *Handler) execute(ctx context.Context, op *operation, seen *watched) (response *graphql.Response, refused *requestError) {
+	defer func() {
+		if refused != nil {
+			seen.answered(refused.errors)
+		} else {
+			seen.answered(response.Errors)
+		}
+	}()
 	defer h.engine.caught(ctx, &refused)
 	ctx, cancel := context.WithTimeout(ctx, h.engine.config.Limits.Deadline)
 	defer cancel()
-	response = h.engine.run(ctx, op)
+	response = h.engine.run(seen.executes(ctx), op)
 	if response.Data == nil { // nothing was executed
 		return nil, &requestError{errors: response.Errors}
 	}

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -15,6 +16,7 @@ type connections struct {
 	mu       sync.Mutex
 	sockets  map[*socket]struct{}
 	running  sync.WaitGroup
+	streams  atomic.Int64 // of events
 }
 
 func newConnections() *connections {

@@ -31,6 +31,7 @@ type running struct {
 	queued   bool                   // it is among the socket's waiting, or still catches up; under the socket's mu
 	kind     ast.Operation          // once it is known; under the socket's mu
 	dropped  bool                   // nobody waits for its answer; under the socket's mu
+	seen     watched
 }
 
 // subscribe begins an operation. The identifier is taken at once: a second one right behind it finds it in use.
@@ -40,9 +41,10 @@ func (s *socket) subscribe(m message) {
 		s.close(closeMalformed, err.Error())
 		return
 	}
+	ctx, seen := s.handler.engine.watch(s.ctx, nil)
 	r := &running{
 		socket: s, id: m.id, size: len(m.payload), document: unique.Make(asked.query),
-		next: append(about(m.id, "next"), `,"payload":`...), queued: true,
+		next: append(about(m.id, "next"), `,"payload":`...), queued: true, seen: seen,
 	}
 	asked.query = r.document.Value() // one text for all
 	s.mu.Lock()
@@ -58,11 +60,13 @@ func (s *socket) subscribe(m message) {
 	s.mu.Unlock()
 	switch {
 	case used:
+		r.seen.answered(nil)
 		s.close(closeDuplicateID, reasonDuplicate+m.id+reasonDuplicateEnd)
 	case refused != nil:
+		r.seen.answered(refused.errors)
 		_ = s.send(errorMessage(m.id, refused, s.id))
 	default:
-		r.ctx, r.cancel = context.WithCancel(s.ctx)
+		r.ctx, r.cancel = context.WithCancel(ctx)
 		go r.run(&asked)
 	}
 }
@@ -107,11 +111,12 @@ func (r *running) answer(asked *request) (subscription *operation) {
 	}
 	switch {
 	case refused != nil:
+		r.seen.answered(refused.errors)
 		r.refuse(refused)
 	case op.plan.kind() == ast.Subscription:
 		return op
 	default:
-		response, refused := r.socket.handler.execute(r.ctx, op)
+		response, refused := r.socket.handler.execute(r.ctx, op, &r.seen)
 		if refused != nil {
 			r.refuse(refused)
 			return nil
@@ -139,10 +144,12 @@ func (r *running) prepare(asked *request) (_ *operation, refused *requestError) 
 	case err != nil:
 		return nil, e.refuseUnknown(ctx, err)
 	}
+	r.seen.by(principal)
 	plan, refused := e.find(ctx, &principal, asked)
 	if refused != nil {
 		return nil, refused
 	}
+	r.seen.plan = plan
 	if refused := s.found(r, asked.query); refused != nil {
 		return nil, refused
 	}
@@ -152,9 +159,10 @@ func (r *running) prepare(asked *request) (_ *operation, refused *requestError) 
 // listen begins a subscription. A client that begins and ends them all the time waits for it, as it waits for its messages to be read.
 func (r *running) listen(op *operation) {
 	if r.socket.begins.Wait(r.ctx) != nil { // it has been ended meanwhile
+		r.seen.answered(nil)
 		return
 	}
-	sub, refused := r.socket.handler.engine.subscribe(r.ctx, op, nil)
+	sub, refused := r.socket.handler.engine.subscribe(r.ctx, op, nil, &r.seen)
 	switch {
 	case refused != nil && r.ctx.Err() != nil: // nobody waits for it any more, and a client that resumes is to do that
 		return

@@ -156,9 +156,9 @@ func (h *Handler) refuseStream(w http.ResponseWriter, refused *requestError, id 
 }
 
 // serveStream answers by a stream of events.
-func (h *Handler) serveStream(ctx context.Context, w http.ResponseWriter, r *http.Request, op *operation) {
+func (h *Handler) serveStream(ctx context.Context, w http.ResponseWriter, r *http.Request, op *operation, seen *watched) {
 	if op.plan.kind() != ast.Subscription {
-		response, refused := h.execute(ctx, op)
+		response, refused := h.execute(ctx, op, seen)
 		if refused != nil {
 			h.refuseStream(w, refused, RequestID(ctx))
 			return
@@ -169,6 +169,7 @@ func (h *Handler) serveStream(ctx context.Context, w http.ResponseWriter, r *htt
 		return
 	}
 	if r.Method == http.MethodHead { // it would not end: writing to it tells nothing
+		seen.answered(nil)
 		h.startEvents(w)
 		return
 	}
@@ -176,13 +177,15 @@ func (h *Handler) serveStream(ctx context.Context, w http.ResponseWriter, r *htt
 	if last := r.Header.Get("Last-Event-ID"); last != "" {
 		after = &last
 	}
-	h.serveSubscription(ctx, w, op, after)
+	h.serveSubscription(ctx, w, op, after, seen)
 }
 
 // serveSubscription sends a subscription's items. The stream begins at once, and the subscription when its turn has come.
-func (h *Handler) serveSubscription(ctx context.Context, w http.ResponseWriter, op *operation, after *string) {
+func (h *Handler) serveSubscription(ctx context.Context, w http.ResponseWriter, op *operation, after *string, seen *watched) {
 	ctx, leave := h.open.enter(ctx)
 	defer leave()
+	h.open.streams.Add(1)
+	defer h.open.streams.Add(-1)
 	if end := op.principal.Expires; !end.IsZero() {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithDeadlineCause(ctx, end, errTokenEnded)
@@ -201,7 +204,7 @@ func (h *Handler) serveSubscription(ctx context.Context, w http.ResponseWriter, 
 		}
 		return true // also where that cannot be found out
 	})
-	sub, refused := h.engine.subscribe(ctx, op, after)
+	sub, refused := h.engine.subscribe(ctx, op, after, seen)
 	if refused == nil {
 		defer sub.Close()
 		err := e.follow(ctx, sub)

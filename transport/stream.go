@@ -37,7 +37,17 @@ type frameKey struct {
 
 // subscribe begins a subscription: the generated code asks the resolver, who leaves it in the handoff. after, where it is not nil, takes the
 // place of the argument.
-func (e *engine) subscribe(ctx context.Context, op *operation, after *string) (_ *stream, refused *requestError) {
+func (e *engine) subscribe(ctx context.Context, op *operation, after *string, seen *watched) (*stream, *requestError) {
+	sub, refused := e.join(seen.executes(ctx), op, after)
+	if refused == nil || ctx.Err() != nil { // nobody hears a refusal then
+		seen.answered(nil)
+	} else {
+		seen.answered(refused.errors)
+	}
+	return sub, refused
+}
+
+func (e *engine) join(ctx context.Context, op *operation, after *string) (_ *stream, refused *requestError) {
 	defer e.caught(ctx, &refused)
 	done, err := e.turns.take(ctx, op.principal.Merchant)
 	if err != nil {

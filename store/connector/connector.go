@@ -84,8 +84,17 @@ type Options struct {
 	// to may be another than that of the session before.
 	Connected func(ctx context.Context, session driver.QueryerContext) error
 
+	// Tracer follows statements whose context says that they are followed; nil: none are.
+	Tracer Tracer
+
 	// Dial replaces the dialler and with it TCPUserTimeout; for tests.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+}
+
+// Tracer follows statements.
+type Tracer interface {
+	// Statement follows one until end. Its text may have values in it, which are not to be shown.
+	Statement(ctx context.Context, text string) (end func(error))
 }
 
 // Open returns a pool whose every connection goes through the wrapper. It does not connect. For sqlx: sqlx.NewDb(db, "postgres").
@@ -106,7 +115,7 @@ func Open(dsn string, o Options) (*sql.DB, error) {
 	if dial == nil {
 		dial = dialer(cfg.ConnectTimeout, o.TCPUserTimeout)
 	}
-	c := &connector{cfg: cfg, dial: dial, statements: o.Statements, noCancel: o.NoCancel, connected: o.Connected}
+	c := &connector{cfg: cfg, dial: dial, statements: o.Statements, noCancel: o.NoCancel, connected: o.Connected, tracer: o.Tracer}
 	c.afterwards = wantPrimary(&c.cfg)
 	return sql.OpenDB(c), nil
 }
@@ -173,6 +182,7 @@ type connector struct {
 	dial       dialFunc
 	statements int
 	noCancel   bool
+	tracer     Tracer
 	afterwards string // a statement, before connected
 	connected  func(context.Context, driver.QueryerContext) error
 }
@@ -194,7 +204,7 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 	}
 	s := &session{
 		pq: conn.(pqConn), wire: tap.last.Load(), kept: newKept(c.statements), noCancel: c.noCancel, plain: c.cfg.SSLMode == pq.SSLModeDisable,
-		settings: map[string]string{},
+		settings: map[string]string{}, tracer: c.tracer,
 	}
 	if err := c.begin(ctx, s); err != nil {
 		_ = s.Close()

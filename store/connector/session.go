@@ -35,6 +35,7 @@ type session struct {
 	noCancel bool // lib/pq does not see contexts end
 	plain    bool // without TLS
 	commits  bool // COMMIT goes with the statement in hand
+	tracer   Tracer
 
 	settings map[string]string // which Set has given values
 
@@ -91,7 +92,11 @@ func (r request) unwatch() {
 }
 
 // ExecContext implements [driver.ExecerContext].
-func (s *session) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+func (s *session) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (_ driver.Result, err error) {
+	if s.tracer != nil {
+		end := s.tracer.Statement(ctx, query)
+		defer func() { end(err) }()
+	}
 	if s.kept != nil && len(args) > 0 {
 		stmt, err := s.kept.statement(ctx, s, query)
 		if err != nil {
@@ -116,7 +121,11 @@ func (s *session) exec(ctx context.Context, run func(context.Context) (driver.Re
 }
 
 // QueryContext implements [driver.QueryerContext].
-func (s *session) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+func (s *session) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (_ driver.Rows, err error) {
+	if s.tracer != nil {
+		end := s.tracer.Statement(ctx, query)
+		defer func() { end(err) }()
+	}
 	if s.kept != nil && len(args) > 0 {
 		stmt, err := s.kept.statement(ctx, s, query)
 		if err != nil {

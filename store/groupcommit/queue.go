@@ -42,6 +42,7 @@ type Writer[K comparable, C, R any] interface {
 // Item is one command on its way.
 type Item[C, R any] struct {
 	Command  C
+	Since    time.Time // when it came
 	Deadline time.Time // when its caller stops waiting
 	result   R
 	err      error
@@ -95,7 +96,7 @@ func New[K comparable, C, R any](c clock.Clock, limits Limits, writer func(n int
 // ErrTimeUp, and what the writer settles with.
 func (q *Queue[K, C, R]) Do(ctx context.Context, key K, c C) (R, error) {
 	now := q.clock.Now()
-	item := &Item[C, R]{Command: c, Deadline: now.Add(q.limits.Patience), done: make(chan struct{})}
+	item := &Item[C, R]{Command: c, Since: now, Deadline: now.Add(q.limits.Patience), done: make(chan struct{})}
 	if deadline, ok := ctx.Deadline(); ok && deadline.Before(item.Deadline) {
 		item.Deadline = deadline
 	}
@@ -135,6 +136,13 @@ func (q *Queue[K, C, R]) put(key K, item *Item[C, R]) error {
 		q.wake(1)
 	}
 	return nil
+}
+
+// Waiting is how many items no writer has taken yet.
+func (q *Queue[K, C, R]) Waiting() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.waiting
 }
 
 // wake wakes as many idle writers, or all there are.
