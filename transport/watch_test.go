@@ -89,7 +89,7 @@ func TestAWatcherIsToldOfEachOperationOnce(t *testing.T) {
 		{`subscription T { ticks }`, "subscription T true [] true"},
 		{`query F { fails }`, "query F true [INTERNAL] true"},
 		{`query Locked { locked }`, "query Locked true [FORBIDDEN] true"},
-		{`query Q { nothing }`, "  false [GRAPHQL_VALIDATION_FAILED] true"},
+		{`query Q { nothing }`, "  true [GRAPHQL_VALIDATION_FAILED] true"},
 	} {
 		c.send(subscribe(operation.document, operation.document))
 		w.want(t, "on a socket "+operation.document, operation.want)
