@@ -22,6 +22,7 @@ import (
 	"github.com/paygraph/paygraph/merchant"
 	"github.com/paygraph/paygraph/money"
 	"github.com/paygraph/paygraph/payment"
+	"github.com/paygraph/paygraph/quota"
 	"github.com/paygraph/paygraph/soak"
 	"github.com/paygraph/paygraph/store"
 	"github.com/paygraph/paygraph/store/connector"
@@ -128,6 +129,7 @@ func (c merchantList) Run(ctx context.Context, a *app) error {
 type credentialCommand struct {
 	Create    credentialCreate    `cmd:"" help:"Add a credential to a merchant. Its secret is shown once."`
 	Keys      credentialKeys      `cmd:"" help:"Change the public keys of a credential that has some."`
+	Limits    credentialLimits    `cmd:"" help:"Change how much a credential's client may ask for."`
 	Sign      credentialSign      `cmd:"" help:"Say how a credential's client signs its requests, and which mutations take a signed one."`
 	Documents credentialDocuments `cmd:"" help:"Say which documents a credential's clients may run: any, or those that the merchant trusts."`
 	Revoke    credentialRevoke    `cmd:"" help:"End a credential: it gets no more tokens, and those it has are refused within seconds."`
@@ -138,7 +140,20 @@ type credentialCreate struct {
 	Name     string      `help:"What it is for, for people."`
 	Scope    []string    `help:"A scope that its tokens may have; can be given again. Without any: all of them."`
 	Keys     string      `type:"existingfile" help:"Public keys to sign in with instead of a secret: PEM, or JSON Web Keys." placeholder:"FILE"`
-	JSON     bool        `help:"Print JSON."`
+	limitFlags
+	JSON bool `help:"Print JSON."`
+}
+
+// limitFlags are how much a credential's client may ask for. Each that is not given is the default of a backend, in docs/errors.md.
+type limitFlags struct {
+	PointsPerSecond int32 `help:"Points a second that come back to its bucket; without it the default." placeholder:"N"`
+	Burst           int32 `help:"Points that its bucket holds; an operation that costs more is refused." placeholder:"N"`
+	AtOnce          int32 `help:"Queries and mutations at the same time, at each node." placeholder:"N"`
+	Sockets         int32 `help:"WebSockets and streams of events that are open, at each node." placeholder:"N"`
+}
+
+func (f limitFlags) limits() quota.Limits {
+	return quota.Limits{PointsPerSecond: f.PointsPerSecond, Burst: f.Burst, AtOnce: f.AtOnce, Sockets: f.Sockets}
 }
 
 // Run adds a credential and prints it with its secret. Both client id and secret are made here: nobody can choose a weak one.
@@ -156,7 +171,7 @@ func (c credentialCreate) Run(ctx context.Context, a *app) error {
 	}
 	made := auth.Credential{
 		ClientID: "pgc_" + strings.ToLower(rand.Text()), Merchant: c.Merchant, Scopes: scopes,
-		CreatedAt: time.Now().UTC().Truncate(time.Microsecond), Name: c.Name,
+		Quota: c.limits(), CreatedAt: time.Now().UTC().Truncate(time.Microsecond), Name: c.Name,
 	}
 	var secret string
 	var err error
@@ -213,6 +228,24 @@ func (c credentialKeys) Run(ctx context.Context, a *app) error {
 			return ofCredential(c.ClientID, err)
 		}
 		_, err = fmt.Fprintf(a.stdout, "%s signs in with %s.\n", c.ClientID, strings.Join(keys.IDs(), " "))
+		return err
+	})
+}
+
+type credentialLimits struct {
+	ClientID string `arg:"" help:"The credential's client id."`
+	limitFlags
+}
+
+// Run changes all limits of a credential: those that are not given are the defaults from now on.
+func (c credentialLimits) Run(ctx context.Context, a *app) error {
+	return a.administer(ctx, func(admin *store.Admin) error {
+		if err := admin.SetCredentialLimits(ctx, c.ClientID, c.limits()); err != nil {
+			return ofCredential(c.ClientID, err)
+		}
+		l := c.limits().Or(auth.DefaultLimits[auth.Backend])
+		_, err := fmt.Fprintf(a.stdout, "Within %s %s has %d points a second, a burst of %d, %d operations at once and %d sockets.\n",
+			auth.CredentialAge, c.ClientID, l.PointsPerSecond, l.Burst, l.AtOnce, l.Sockets)
 		return err
 	})
 }

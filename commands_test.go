@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/paygraph/paygraph/auth"
+	"github.com/paygraph/paygraph/quota"
 	"github.com/paygraph/paygraph/store"
 	"github.com/paygraph/paygraph/store/connector"
 	"github.com/paygraph/paygraph/store/embedded/embeddedtest"
@@ -43,7 +44,8 @@ func makeMerchant(t *testing.T, variables []string, args ...string) madeCredenti
 		t.Errorf("the merchant is %+v", m)
 	}
 	var c madeCredential
-	decode(t, output(t, variables, append([]string{"credential", "create", "--merchant", m.ID, "--json"}, args...)...), &c)
+	decode(t, output(t, variables, append([]string{"credential", "create", "--merchant", m.ID, "--json", // with more than the load of any test
+		"--points-per-second=10000000", "--burst=10000000", "--at-once=10000", "--sockets=10000"}, args...)...), &c)
 	return c
 }
 
@@ -101,6 +103,22 @@ func TestAMerchantFromItsCreationToItsRevokedCredential(t *testing.T) {
 	narrow := output(t, database, "credential", "create", "--merchant", made.MerchantID, "--scope", "payments:read", "--scope=accounts:read")
 	wantContains(t, narrow, "accounts:read payments:read\n", "not shown again")
 	wantContains(t, output(t, database, "merchant", "list"), made.MerchantID, "Käse & Co.")
+
+	const limits = `{ viewer { limits { pointsPerSecond burst atOnce sockets } } }`
+	var has struct{ Viewer struct{ Limits quota.Limits } }
+	c.must(t, limits, nil, &has)
+	if want := (quota.Limits{PointsPerSecond: 10_000_000, Burst: 10_000_000, AtOnce: 10_000, Sockets: 10_000}); has.Viewer.Limits != want {
+		t.Errorf("the limits are %+v", has.Viewer.Limits)
+	}
+	wantContains(t, output(t, database, "credential", "limits", made.ClientID, "--points-per-second=7"), "7 points a second, a burst of 40000")
+	wantContains(t, refusal(t, database, "credential", "limits", "nobody"), "no credential nobody")
+	wantContains(t, refusal(t, database, "credential", "limits", made.ClientID, "--burst=-1"), "choose from 1 to 1000000000")
+	changed := quota.Limits{PointsPerSecond: 7, Burst: 40_000, AtOnce: 500, Sockets: 2_000}
+	for deadline := time.Now().Add(patience); has.Viewer.Limits != changed; time.Sleep(50 * time.Millisecond) {
+		if c.must(t, limits, nil, &has); time.Now().After(deadline) {
+			t.Fatalf("the limits are still %+v", has.Viewer.Limits)
+		}
+	}
 
 	output(t, database, "credential", "revoke", made.ClientID)
 	if _, status := tokenFor(t, p, made.ClientID, made.ClientSecret); status != http.StatusUnauthorized {
@@ -333,6 +351,8 @@ func TestMistakesInTheConfiguration(t *testing.T) {
 		"a merchant without a name":  {"", []string{"merchant", "create", ""}, "called"},
 		"a name that is not UTF-8":   {"", []string{"merchant", "create", "\xff"}, "UTF-8"},
 		"a name that is too long":    {"", []string{"merchant", "create", strings.Repeat("x", 201)}, "at most 200"},
+		"proxies that are none":      {"", []string{"--trusted-proxies=10.0.0.0/8,anybody"}, "no network"},
+		"everybody as a proxy":       {"", []string{"--trusted-proxies=0.0.0.0/0"}, "everybody"},
 		"a credential of nobody":     {"", []string{"credential", "create"}, "--merchant"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -26,6 +26,7 @@ import (
 	"github.com/paygraph/paygraph/ledger"
 	"github.com/paygraph/paygraph/merchant"
 	"github.com/paygraph/paygraph/payment"
+	"github.com/paygraph/paygraph/quota"
 	"github.com/paygraph/paygraph/resolvers"
 	"github.com/paygraph/paygraph/session"
 	"github.com/paygraph/paygraph/store"
@@ -198,9 +199,10 @@ func (g *gateway) close() {
 // handler wires everything that clients reach.
 func (a *app) handler(ctx context.Context, address string, g *gateway, services demo.Services) (http.Handler, error) {
 	public := cmp.Or(a.PublicURL, address)
+	strangers := quota.NewStrangers(time.Now)
 	issuer, err := auth.New(ctx, auth.Config{
 		Issuer: public, Audience: public + "/graphql", TTL: a.TokenTTL, Keys: g.store, Outside: a.OutsideIssuers.all, Log: a.log,
-		Credentials: credentials{g.store, g.demo != nil},
+		Credentials: credentials{g.store, g.demo != nil}, Strangers: strangers, Address: a.TrustedProxies.Client,
 	})
 	if err != nil {
 		return nil, err
@@ -228,6 +230,9 @@ func (a *app) handler(ctx context.Context, address string, g *gateway, services 
 			return issuer.Authenticate(ctx, "Bearer "+token)
 		},
 		InForce:        issuer.InForce,
+		Strangers:      strangers,
+		Remembers:      issuer.Remembers,
+		Address:        a.TrustedProxies.Client,
 		CheckSignature: issuer.CheckSignature,
 		Documents:      g.store.Document,
 		Introspection:  func(p auth.Principal) bool { return g.demo != nil || p.Kind != auth.Anonymous },

@@ -21,6 +21,7 @@ import (
 
 	"github.com/paygraph/paygraph/auth"
 	"github.com/paygraph/paygraph/certificate"
+	"github.com/paygraph/paygraph/quota"
 )
 
 func main() {
@@ -71,6 +72,7 @@ type Config struct {
 	RedirectPort   int           `help:"Port on which requests over plain HTTP are sent to the public URL; without it none." env:"REDIRECT_PORT" placeholder:"PORT"`
 	MetricsHost    string        `help:"Address for metrics and profiles, which are not for strangers." env:"METRICS_HOST" default:"127.0.0.1"`
 	MetricsPort    int           `help:"Port for /metrics, in the form of Prometheus, /healthz, and Go's profiles; without it none." env:"METRICS_PORT" placeholder:"PORT"`
+	TrustedProxies quota.Proxies `help:"Networks of the proxies in front, parted by commas: their X-Forwarded-For says where requests come from. Nobody else's counts." env:"TRUSTED_PROXIES" placeholder:"NETWORKS"`
 	TokenTTL       time.Duration `help:"How long access tokens are good, in whole seconds." env:"TOKEN_TTL" default:"${ttl}"`
 	OutsideIssuers issuersFile   `help:"JSON of the OpenID Connect issuers whose tokens are taken as those of merchants' staff." env:"OUTSIDE_ISSUERS" placeholder:"FILE"`
 	WSInitTimeout  time.Duration `help:"How long a WebSocket may be open before connection_init." env:"WS_INIT_TIMEOUT" default:"10s"`
@@ -194,7 +196,7 @@ func (c *Config) LogValue() slog.Value {
 		slog.Bool("tlsSelfSigned", c.TLSSelfSigned), slog.Bool("acme", c.ACME),
 		slog.String("acmeDirectory", c.ACMEDirectory), slog.String("acmeEmail", c.ACMEEmail), slog.String("tlsClientCa", c.TLSClientCA), slog.Int("redirectPort", c.RedirectPort),
 		slog.String("metricsHost", c.MetricsHost), slog.Int("metricsPort", c.MetricsPort),
-		slog.Duration("tokenTtl", c.TokenTTL), slog.String("outsideIssuers", c.OutsideIssuers.path),
+		slog.String("trustedProxies", c.TrustedProxies.String()), slog.Duration("tokenTtl", c.TokenTTL), slog.String("outsideIssuers", c.OutsideIssuers.path),
 		slog.Duration("wsInitTimeout", c.WSInitTimeout), slog.Duration("wsPingInterval", c.WSPingInterval),
 		slog.Duration("wsPongTimeout", c.WSPongTimeout),
 		slog.String("logLevel", c.LogLevel), slog.String("logFormat", c.LogFormat),
@@ -218,7 +220,7 @@ type commands struct {
 	Serve      serveCommand      `cmd:"" default:"withargs" help:"Run the gateway. This is the default."`
 	Migrate    migrateCommand    `cmd:"" help:"Bring the database to the shape that this version needs."`
 	Merchant   merchantCommand   `cmd:"" help:"Merchants: create, list."`
-	Credential credentialCommand `cmd:"" help:"Merchants' credentials: create, keys, sign, documents, revoke."`
+	Credential credentialCommand `cmd:"" help:"Merchants' credentials: create, keys, limits, sign, documents, revoke."`
 	Documents  documentsCommand  `cmd:"" help:"Documents that merchants trust their clients to run: upload, list, retire."`
 	SigningKey signingKeyCommand `cmd:"" help:"The keys that sign access tokens: rotate."`
 	Verify     verifyCommand     `cmd:"" help:"Hold the whole database against the log."`

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/paygraph/paygraph/answer"
+	"github.com/paygraph/paygraph/quota"
 )
 
 // ErrUnknownCredential is what a CredentialStore says of a client id that it does not have.
@@ -24,7 +25,8 @@ type Credential struct {
 	Keys       ClientKeys
 	Signing    Signing
 	Documents  Documents
-	Scopes     Scopes // the most that a token for it may allow
+	Scopes     Scopes       // the most that a token for it may allow
+	Quota      quota.Limits // how much its client may ask for; what is zero is the default
 	CreatedAt  time.Time
 	RevokedAt  *time.Time // nil: in force. Once it is set there are no new tokens, and those that exist are good at no node after CredentialAge
 	Name       string     // for people
@@ -128,13 +130,13 @@ func (i *Issuer) InForce(ctx context.Context, p Principal) (Principal, error) {
 	case err != nil:
 		return Principal{}, err
 	case !c.inForce(p.Merchant):
-		return Principal{}, unauthenticated("its credential was revoked")
+		return Principal{}, ErrEnded
 	case !p.Scopes.within(c.Scopes):
 		p.Scopes = p.Scopes.and(c.Scopes)
 	}
 	p.Documents = c.Documents
 	if p.Kind == Backend {
-		p.MustSign = c.Signing.Mutations
+		p.MustSign, p.Quota = c.Signing.Mutations, c.Quota
 	}
 	return p, nil
 }

@@ -7,6 +7,8 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"strconv"
+	"time"
 )
 
 // maxTokenRequest is the largest body that the token endpoint reads, in bytes.
@@ -18,21 +20,22 @@ type refusal struct {
 	status      int
 	code        string
 	description string
+	retryAfter  time.Duration // 0: it does not say
 }
 
 func (r *refusal) Error() string { return r.code + ": " + r.description }
 
 func invalidRequest(description string) error {
-	return &refusal{http.StatusBadRequest, "invalid_request", description}
+	return &refusal{status: http.StatusBadRequest, code: "invalid_request", description: description}
 }
 
 var (
-	errInvalidClient = &refusal{http.StatusUnauthorized, "invalid_client", "client authentication failed"}
-	errGrantType     = &refusal{http.StatusBadRequest, "unsupported_grant_type", "grant_type must be client_credentials"}
-	errInvalidScope  = &refusal{http.StatusBadRequest, "invalid_scope", "a scope is unknown or was not granted to this client"}
-	errMethod        = &refusal{http.StatusMethodNotAllowed, "invalid_request", "the method must be POST"}
-	errTooLarge      = &refusal{http.StatusRequestEntityTooLarge, "invalid_request", "the body is too large"}
-	errUnavailable   = &refusal{http.StatusServiceUnavailable, "temporarily_unavailable", "try again soon"}
+	errInvalidClient = &refusal{http.StatusUnauthorized, "invalid_client", "client authentication failed", 0}
+	errGrantType     = &refusal{http.StatusBadRequest, "unsupported_grant_type", "grant_type must be client_credentials", 0}
+	errInvalidScope  = &refusal{http.StatusBadRequest, "invalid_scope", "a scope is unknown or was not granted to this client", 0}
+	errMethod        = &refusal{http.StatusMethodNotAllowed, "invalid_request", "the method must be POST", 0}
+	errTooLarge      = &refusal{http.StatusRequestEntityTooLarge, "invalid_request", "the body is too large", 0}
+	errUnavailable   = &refusal{http.StatusServiceUnavailable, "temporarily_unavailable", "try again soon", time.Second}
 )
 
 // tokenAnswer is the answer of the token endpoint (RFC 6749, section 5.1).
@@ -62,8 +65,9 @@ func (i *Issuer) serveToken(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("WWW-Authenticate", `Basic realm="paygraph", charset="UTF-8"`)
 	case http.StatusMethodNotAllowed:
 		w.Header().Set("Allow", http.MethodPost)
-	case http.StatusServiceUnavailable:
-		w.Header().Set("Retry-After", "1")
+	}
+	if no.retryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int((no.retryAfter+time.Second-1)/time.Second)))
 	}
 	writeJSON(w, no.status, map[string]string{"error": no.code, "error_description": no.description})
 }
@@ -85,7 +89,7 @@ func (i *Issuer) grant(w http.ResponseWriter, r *http.Request) (tokenAnswer, err
 	default:
 		return tokenAnswer{}, errGrantType
 	}
-	credential, err := i.authenticateClient(r.Context(), client)
+	credential, err := i.admit(r, client)
 	if err != nil {
 		return tokenAnswer{}, err
 	}
@@ -107,6 +111,22 @@ func (i *Issuer) grant(w http.ResponseWriter, r *http.Request) (tokenAnswer, err
 		return tokenAnswer{}, err
 	}
 	return tokenAnswer{token, "Bearer", int64(i.config.TTL.Seconds()), scopes.String()}, nil
+}
+
+// admit looks at what a client shows, unless too many who come from there have failed.
+func (i *Issuer) admit(r *http.Request, by client) (Credential, error) {
+	from := i.config.Address(r)
+	if wait := i.config.Strangers.Blocked(from, by.id); wait > 0 {
+		return Credential{}, &refusal{http.StatusTooManyRequests, "temporarily_unavailable", "too many failures to sign in", wait}
+	}
+	credential, err := i.authenticateClient(r.Context(), by)
+	switch {
+	case errors.Is(err, errInvalidClient):
+		i.config.Strangers.Failed(from, by.id)
+	case err == nil:
+		i.config.Strangers.SignedIn(from, by.id)
+	}
+	return credential, err
 }
 
 // readForm reads a body of parameters, none of them twice (RFC 6749, section 3.2). Parameters in the URL, where logs would keep a

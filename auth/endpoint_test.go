@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/paygraph/paygraph/auth"
+	"github.com/paygraph/paygraph/quota"
 )
 
 func TestTokenEndpointIssuesTokens(t *testing.T) {
@@ -268,4 +269,42 @@ func FuzzBasic(f *testing.F) {
 			t.Fatalf("%q %q: %d %s", id, secret, w.Code, w.Body)
 		}
 	})
+}
+
+// TestFailuresToSignInAreBounded by address: what is shown then is not looked at, and who has signed in from there before has failures of its own.
+func TestFailuresToSignInAreBounded(t *testing.T) {
+	t.Parallel()
+	db, c := newDatabase(), &clock{now: start}
+	n := startNode(t, db, c)
+	const form = "grant_type=client_credentials"
+	from := func(address string, as func(*http.Request)) func(*http.Request) {
+		return func(r *http.Request) { as(r); r.Header.Set(fromHeader, address) }
+	}
+	const here, there = "203.0.113.1", "203.0.113.2"
+	if got := n.ask(t, form, from(here, basic(clientID, secret))); got.status != http.StatusOK {
+		t.Fatalf("%d %s", got.status, got.body)
+	}
+	for range quota.Failures {
+		if got := n.ask(t, form, from(here, basic("reader", "wrong"))); got.status != http.StatusUnauthorized {
+			t.Fatalf("%d %s", got.status, got.body)
+		}
+	}
+	db.change(func() { db.down = errors.New("nobody may ask") })
+	for _, as := range []func(*http.Request){basic("reader", "wrong"), basic("reader", secret), basic("nobody", "x")} {
+		got := n.ask(t, form, from(here, as))
+		if got.status != http.StatusTooManyRequests || got.header.Get("Retry-After") == "" || !strings.Contains(got.body, "temporarily_unavailable") {
+			t.Errorf("%d %v %s", got.status, got.header, got.body)
+		}
+	}
+	db.change(func() { db.down = nil })
+	if got := n.ask(t, form, from(here, basic(clientID, secret))); got.status != http.StatusOK {
+		t.Errorf("who has signed in before: %d %s", got.status, got.body)
+	}
+	if got := n.ask(t, form, from(there, basic("reader", secret))); got.status != http.StatusOK {
+		t.Errorf("from elsewhere: %d %s", got.status, got.body)
+	}
+	c.Advance(2 * time.Second)
+	if got := n.ask(t, form, from(here, basic("reader", secret))); got.status != http.StatusOK {
+		t.Errorf("after two seconds: %d %s", got.status, got.body)
+	}
 }

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -141,7 +142,25 @@ func newDatabase() *database {
 
 func (d *database) config(c *clock) auth.Config {
 	return auth.Config{
-		Issuer: issuerURL, Audience: audience, Keys: d, Credentials: d, Now: c.Now, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Issuer: issuerURL, Audience: audience, Keys: d, Credentials: d, Address: addresses(), Now: c.Now, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+	}
+}
+
+// fromHeader says in a test where a request comes from.
+const fromHeader = "Test-From"
+
+// addresses are those that the header says, and without it one of its own for each request.
+func addresses() func(*http.Request) netip.Addr {
+	last := netip.MustParseAddr("10.0.0.0")
+	var mu sync.Mutex
+	return func(r *http.Request) netip.Addr {
+		if from, err := netip.ParseAddr(r.Header.Get(fromHeader)); err == nil {
+			return from
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		last = last.Next()
+		return last
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 	"sync/atomic"
@@ -14,6 +16,7 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 
 	"github.com/paygraph/paygraph/auth/httpsig"
+	"github.com/paygraph/paygraph/quota"
 )
 
 // How long access tokens live. One whose credential was revoked ends within CredentialAge at each node, one whose signing key was deleted when its time is up.
@@ -29,20 +32,25 @@ const maxRemembered = 20_000
 // ErrUnauthenticated says that a credential was shown and is not good. It is wrapped with the reason, for the log.
 var ErrUnauthenticated = errors.New("not authenticated")
 
+// ErrEnded says of a token that it was good once. It is ErrUnauthenticated, too: whoever shows it does not guess.
+var ErrEnded = fmt.Errorf("%w: it has ended, or its credential was revoked", ErrUnauthenticated)
+
 func unauthenticated(reason string) error {
 	return fmt.Errorf("%w: %s", ErrUnauthenticated, reason)
 }
 
-// Config is what an Issuer needs. All but TTL, Outside, Now and Log must be given.
+// Config is what an Issuer needs. All but TTL, Strangers, Address, Outside, Now and Log must be given.
 type Config struct {
 	Issuer      string        // the gateway's own URL as clients know it, scheme and host only: "https://pay.example"
 	Audience    string        // what the tokens are for (aud): the URL of the GraphQL API
 	TTL         time.Duration // how long a token lives, from MinTTL to MaxTTL in whole seconds; 0 means DefaultTTL
 	Keys        KeyStore
 	Credentials CredentialStore
-	Outside     []Outside        // others whose tokens are taken too
-	Now         func() time.Time // nil means time.Now
-	Log         *slog.Logger     // nil means slog.Default()
+	Strangers   *quota.Strangers               // bounds failures to sign in; nil means one of its own
+	Address     func(*http.Request) netip.Addr // where a request comes from; nil means the connection's other end
+	Outside     []Outside                      // others whose tokens are taken too
+	Now         func() time.Time               // nil means time.Now
+	Log         *slog.Logger                   // nil means slog.Default()
 }
 
 // Issuer issues access tokens to merchants' backends and verifies them, and those of outside issuers. It is safe for concurrent use.
@@ -90,6 +98,12 @@ func New(ctx context.Context, c Config) (*Issuer, error) {
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
+	if c.Strangers == nil {
+		c.Strangers = quota.NewStrangers(c.Now)
+	}
+	if c.Address == nil {
+		c.Address = quota.Proxies(nil).Client
+	}
 	if err := c.check(); err != nil {
 		return nil, err
 	}
@@ -126,6 +140,17 @@ func (c Config) check() error {
 	return nil
 }
 
+// Remembers says whether a token was found good here before, so that nobody guesses who shows it.
+func (i *Issuer) Remembers(token string) bool {
+	return len(token) <= MaxToken && i.verified.Contains(hashOf(token))
+}
+
+// hashOf is by what a token of up to MaxToken is remembered.
+func hashOf(token string) [sha256.Size]byte {
+	var room [MaxToken]byte // on the stack, where a conversion would allocate
+	return sha256.Sum256(room[:copy(room[:], token)])
+}
+
 // Authenticate says who sends this Authorization header. None at all, "", is Nobody and no error. Give it the request's headers
 // joined by ", ", so that two of them are refused as one with two tokens is. The scheme is Bearer, in any case (RFC 6750, section
 // 2.1; RFC 9110, section 11.1).
@@ -144,8 +169,7 @@ func (i *Issuer) Authenticate(ctx context.Context, authorization string) (Princi
 	if len(token) > MaxToken {
 		return Principal{}, unauthenticated("it is too long")
 	}
-	var room [MaxToken]byte // on the stack, where a conversion would allocate
-	hash := sha256.Sum256(room[:copy(room[:], token)])
+	hash := hashOf(token)
 	now := i.config.Now()
 	v, known := i.verified.Get(hash)
 	if known && now.Before(v.until) {
@@ -159,7 +183,7 @@ func (i *Issuer) Authenticate(ctx context.Context, authorization string) (Princi
 		}
 		i.counted.verified.Add(1)
 		if !now.Before(v.Expires) {
-			return Principal{}, unauthenticated("it has ended")
+			return Principal{}, ErrEnded
 		}
 		v.until = v.Expires
 		if soon := now.Add(outsideAge); v.Kind == Staff && soon.Before(v.until) { // its issuer may have withdrawn the key

@@ -309,6 +309,9 @@ func (p *provider) verify(ctx context.Context, token string) (Principal, error) 
 		jwt.WithRequiredClaim(jwt.ExpirationKey),
 		jwt.WithRequiredClaim(jwt.IssuedAtKey),
 	)
+	if errors.Is(err, jwt.TokenExpiredError()) {
+		return Principal{}, ErrEnded
+	}
 	if err != nil {
 		return Principal{}, unauthenticated(err.Error())
 	}

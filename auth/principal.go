@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/paygraph/paygraph/answer"
+	"github.com/paygraph/paygraph/quota"
 )
 
 // Kind says what a principal is.
@@ -31,8 +32,9 @@ type Principal struct {
 	Payment  string            // the one payment that a Customer sees; empty: all of its own
 	Subject  string            // the credential's client id, of a Customer that of the backend, of Staff the issuer's name and sub, or the gateway's command; empty for Anonymous
 	Scopes   Scopes
-	Expires  time.Time // when the token ends; zero: never
-	MustSign []string  // mutations for which its requests must be signed, as its credential says now; AllMutations: for all
+	Expires  time.Time    // when the token ends; zero: never
+	Quota    quota.Limits // what its credential says of how much a Backend may ask for; zero: the default, as for all others
+	MustSign []string     // mutations for which its requests must be signed, as its credential says now; AllMutations: for all
 
 	// Documents it may run, as its credential says now; the zero value: any.
 	Documents Documents

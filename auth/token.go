@@ -103,6 +103,9 @@ func (i *Issuer) verify(ctx context.Context, token string) (Principal, error) {
 		jwt.WithRequiredClaim(jwt.IssuedAtKey),
 		jwt.WithRequiredClaim(jwt.JwtIDKey),
 	)
+	if errors.Is(err, jwt.TokenExpiredError()) {
+		return Principal{}, ErrEnded
+	}
 	if err != nil {
 		return Principal{}, unauthenticated(err.Error())
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/paygraph/paygraph/auth"
 	"github.com/paygraph/paygraph/merchant"
+	"github.com/paygraph/paygraph/quota"
 	"github.com/paygraph/paygraph/store"
 )
 
@@ -79,7 +80,8 @@ func newTenant(ctx context.Context, admin *store.Admin, name string) (*tenant, e
 	var hash []byte
 	t.secret, hash = auth.NewSecret()
 	return t, admin.CreateCredential(ctx, auth.Credential{
-		ClientID: t.clientID, Merchant: m.ID, SecretHash: hash, Scopes: auth.AllScopes, CreatedAt: time.Now().UTC(), Name: "bench",
+		ClientID: t.clientID, Merchant: m.ID, SecretHash: hash, Scopes: auth.AllScopes, Quota: quota.Plenty,
+		CreatedAt: time.Now().UTC(), Name: "bench",
 	})
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/paygraph/paygraph/ledger"
 	"github.com/paygraph/paygraph/merchant"
 	"github.com/paygraph/paygraph/payment"
+	"github.com/paygraph/paygraph/quota"
 )
 
 // The credential that everybody knows. It is good on the loopback only, in a gateway that runs its own database.
@@ -52,7 +53,7 @@ func Credential(ctx context.Context, a Admin, known auth.CredentialStore, m *mer
 	}
 	return true, a.CreateCredential(ctx, auth.Credential{
 		ClientID: ClientID, SecretHash: auth.HashSecret(ClientSecret), Merchant: m.ID, Name: "Everybody, on this machine",
-		Scopes: auth.AllScopes, CreatedAt: time.Now().UTC(),
+		Scopes: auth.AllScopes, Quota: quota.Plenty, CreatedAt: time.Now().UTC(),
 	})
 }
 

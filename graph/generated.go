@@ -22,7 +22,7 @@ import (
 	"github.com/paygraph/paygraph/merchant"
 	"github.com/paygraph/paygraph/money"
 	"github.com/paygraph/paygraph/payment"
-	"github.com/paygraph/paygraph/resolvers/execution"
+	"github.com/paygraph/paygraph/quota"
 	"github.com/paygraph/paygraph/resolvers/scalar"
 	"github.com/paygraph/paygraph/session"
 	gqlparser "github.com/vektah/gqlparser/v2"
@@ -404,6 +404,13 @@ type ComplexityRoot struct {
 		Status           func(childComplexity int) int
 	}
 
+	Limits struct {
+		AtOnce          func(childComplexity int) int
+		Burst           func(childComplexity int) int
+		PointsPerSecond func(childComplexity int) int
+		Sockets         func(childComplexity int) int
+	}
+
 	Merchant struct {
 		CreatedAt func(childComplexity int) int
 		ID        func(childComplexity int) int
@@ -634,6 +641,7 @@ type ComplexityRoot struct {
 		Customer  func(childComplexity int) int
 		ExpiresAt func(childComplexity int) int
 		Kind      func(childComplexity int) int
+		Limits    func(childComplexity int) int
 		Merchant  func(childComplexity int) int
 		Payment   func(childComplexity int) int
 		Scopes    func(childComplexity int) int
@@ -2112,6 +2120,31 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.InvalidState.Status(childComplexity), true
 
+	case "Limits.atOnce":
+		if e.ComplexityRoot.Limits.AtOnce == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Limits.AtOnce(childComplexity), true
+	case "Limits.burst":
+		if e.ComplexityRoot.Limits.Burst == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Limits.Burst(childComplexity), true
+	case "Limits.pointsPerSecond":
+		if e.ComplexityRoot.Limits.PointsPerSecond == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Limits.PointsPerSecond(childComplexity), true
+	case "Limits.sockets":
+		if e.ComplexityRoot.Limits.Sockets == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Limits.Sockets(childComplexity), true
+
 	case "Merchant.createdAt":
 		if e.ComplexityRoot.Merchant.CreatedAt == nil {
 			break
@@ -3193,6 +3226,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Viewer.Kind(childComplexity), true
+	case "Viewer.limits":
+		if e.ComplexityRoot.Viewer.Limits == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Viewer.Limits(childComplexity), true
 	case "Viewer.merchant":
 		if e.ComplexityRoot.Viewer.Merchant == nil {
 			break
@@ -3373,6 +3412,27 @@ directive @public on FIELD_DEFINITION
 "Only a token with this scope may ask for this field, or see objects of this type."
 directive @requiresScope(scope: Scope!) on FIELD_DEFINITION | OBJECT
 
+"""
+What a field costs by itself, in points; on a type what each field of that type does, and on an argument what it adds where it is there. Without it an object
+costs 1, and a scalar nothing. It is the directive of the GraphQL cost directives specification, with whole numbers.
+"""
+directive @cost(
+  "The points."
+  weight: String!
+) on ARGUMENT_DEFINITION | ENUM | FIELD_DEFINITION | OBJECT | SCALAR
+
+"How long a list can be: each element is charged. It is the directive of the GraphQL cost directives specification."
+directive @listSize(
+  "How long, where no argument says it."
+  assumedSize: Int
+  "The arguments that say it, by a number or by a list of their own."
+  slicingArguments: [String!]
+  "The fields below this one that are the lists; without it this field is the list."
+  sizedFields: [String!]
+  "Whether just one of the arguments must be there, or have a default."
+  requireOneSlicingArgument: Boolean = true
+) on FIELD_DEFINITION
+
 "What a token may do. OAuth writes the same word in small letters with a colon: ` + "`" + `payments:write` + "`" + `."
 enum Scope {
   "See accounts, entries and transactions."
@@ -3473,9 +3533,26 @@ type Viewer {
   "The one payment that a customer's token is for; null where it is for all of the customer's."
   payment: Payment
   "What the token may do."
-  scopes: [Scope!]!
+  scopes: [Scope!]! @listSize(assumedSize: 10)
   "When the token ends; null without a token."
   expiresAt: DateTime
+  "How much the principal may ask for."
+  limits: Limits!
+}
+
+"""
+How much a principal may ask for. Each operation costs points, as ` + "`" + `@cost` + "`" + ` and ` + "`" + `@listSize` + "`" + ` say, at least one; its answer says in ` + "`" + `extensions.cost` + "`" + ` how many, and how
+many are left. Without a token the limits are those of the address.
+"""
+type Limits {
+  "How many points a second come back."
+  pointsPerSecond: Int!
+  "How many points there are at most: what an operation may cost."
+  burst: Int!
+  "How many queries and mutations may run at the same time, at each node."
+  atOnce: Int!
+  "How many WebSockets and streams of events may be open, at each node."
+  sockets: Int!
 }
 
 "The kinds of principal."
@@ -3516,7 +3593,7 @@ type Customer implements Node @requiresScope(scope: CUSTOMERS_READ) {
     first: Int! = 20
     "The cursor after which to begin."
     after: Cursor
-  ): AccountConnection
+  ): AccountConnection @listSize(slicingArguments: ["first"], sizedFields: ["edges", "nodes"])
   "Counts the changes of the customer, from 1."
   version: Int!
   "When the customer was created."
@@ -3588,21 +3665,21 @@ type Account implements Node @requiresScope(scope: ACCOUNTS_READ) {
     first: Int! = 20
     "The cursor after which to begin."
     after: Cursor
-  ): EntryConnection
+  ): EntryConnection @listSize(slicingArguments: ["first"], sizedFields: ["edges", "nodes"])
   "The open holds that will take from this account when they are posted, the newest first."
   holds(
     "How many at most: 1 to 100."
     first: Int! = 20
     "The cursor after which to begin."
     after: Cursor
-  ): HoldConnection
+  ): HoldConnection @listSize(slicingArguments: ["first"], sizedFields: ["edges", "nodes"])
   "The transactions that have an entry on this account, the newest first: those of holds too."
   transactions(
     "How many at most: 1 to 100."
     first: Int! = 20
     "The cursor after which to begin."
     after: Cursor
-  ): TransactionConnection
+  ): TransactionConnection @listSize(slicingArguments: ["first"], sizedFields: ["edges", "nodes"])
   "Counts the changes of name and status, from 1. Entries do not count."
   version: Int!
   "When the account was opened."
@@ -3716,7 +3793,7 @@ type Transaction implements Node @requiresScope(scope: ACCOUNTS_READ) {
   "How much moved, beside a fee; where it is a HOLD what was set aside, where it is a RELEASE what is free again."
   amount: Money!
   "Its legs, at least two; who sees only some of the accounts, sees their legs alone."
-  entries: [Entry!]!
+  entries: [Entry!]! @listSize(assumedSize: 6)
   "The payment that it belongs to, where there is one."
   payment: Payment
   "The word of the client who asked for it."
@@ -3865,7 +3942,7 @@ type Payment implements Node @requiresScope(scope: PAYMENTS_READ) {
   "When the amount is taken."
   captureMethod: CaptureMethod!
   "What a client can do with it now."
-  availableActions: [AvailableAction!]!
+  availableActions: [AvailableAction!]! @listSize(assumedSize: 4)
   "When its time is up: 24 hours for the confirmation, 7 days for captures; null where it waits for nobody."
   expiresAt: DateTime
   "The merchant's own name for the payment."
@@ -3878,28 +3955,28 @@ type Payment implements Node @requiresScope(scope: PAYMENTS_READ) {
     first: Int! = 20
     "The cursor after which to begin."
     after: Cursor
-  ): TransactionConnection
+  ): TransactionConnection @listSize(slicingArguments: ["first"], sizedFields: ["edges", "nodes"])
   "What ` + "`" + `capturePayment` + "`" + ` took, the oldest first. Empty where the amount was taken with the confirmation."
   captures(
     "How many at most: 1 to 100."
     first: Int! = 20
     "The cursor after which to begin."
     after: Cursor
-  ): CaptureConnection
+  ): CaptureConnection @listSize(slicingArguments: ["first"], sizedFields: ["edges", "nodes"])
   "What was given back, the oldest first."
   refunds(
     "How many at most: 1 to 100."
     first: Int! = 20
     "The cursor after which to begin."
     after: Cursor
-  ): RefundConnection
+  ): RefundConnection @listSize(slicingArguments: ["first"], sizedFields: ["edges", "nodes"])
   "What happened to it, the oldest first."
   events(
     "How many at most: 1 to 100."
     first: Int! = 20
     "The cursor after which to begin."
     after: Cursor
-  ): EventConnection @requiresScope(scope: EVENTS_READ)
+  ): EventConnection @listSize(slicingArguments: ["first"], sizedFields: ["edges", "nodes"]) @requiresScope(scope: EVENTS_READ)
   "Counts the changes of the payment, from 1."
   version: Int!
   "When it was created."
@@ -4311,21 +4388,21 @@ type Subscription {
     paymentId: ID!
     "The cursor after which to begin."
     after: Cursor
-  ): PaymentStatusEvent! @requiresScope(scope: PAYMENTS_READ)
+  ): PaymentStatusEvent! @cost(weight: "5") @requiresScope(scope: PAYMENTS_READ)
   "What happens on an account: first where it stands, or with ` + "`" + `after` + "`" + ` everything since, and then each entry, those of holds too."
   accountActivity(
     "The account."
     accountId: ID!
     "The cursor after which to begin."
     after: Cursor
-  ): AccountActivityEvent! @requiresScope(scope: ACCOUNTS_READ)
+  ): AccountActivityEvent! @cost(weight: "5") @requiresScope(scope: ACCOUNTS_READ)
   "The merchant's log: with ` + "`" + `after` + "`" + ` everything since, and then each event. Without ` + "`" + `types` + "`" + ` its numbers have no gaps."
   events(
     "The cursor after which to begin."
     after: Cursor
     "Only events of these types."
     types: [EventType!]
-  ): Event! @requiresScope(scope: EVENTS_READ)
+  ): Event! @cost(weight: "5") @requiresScope(scope: EVENTS_READ)
 }
 
 "What may be asked."
@@ -4341,7 +4418,7 @@ type Query {
   nodes(
     "The identifiers: at most 100."
     ids: [ID!]!
-  ): [Node] @public
+  ): [Node] @listSize(slicingArguments: ["ids"]) @public
   "The account with this identifier, or null."
   account(
     "The identifier."
@@ -4357,7 +4434,7 @@ type Query {
     filter: AccountFilter
     "In which order."
     orderBy: OrderBy! = { field: CREATED_AT, direction: DESC }
-  ): AccountConnection @requiresScope(scope: ACCOUNTS_READ)
+  ): AccountConnection @listSize(slicingArguments: ["first"], sizedFields: ["edges", "nodes"]) @requiresScope(scope: ACCOUNTS_READ)
   "The customer with this identifier, or null."
   customer(
     "The identifier."
@@ -4373,7 +4450,7 @@ type Query {
     filter: CustomerFilter
     "In which order."
     orderBy: OrderBy! = { field: CREATED_AT, direction: DESC }
-  ): CustomerConnection @requiresScope(scope: CUSTOMERS_READ)
+  ): CustomerConnection @listSize(slicingArguments: ["first"], sizedFields: ["edges", "nodes"]) @requiresScope(scope: CUSTOMERS_READ)
   "The payment with this identifier, or null."
   payment(
     "The identifier."
@@ -4389,7 +4466,7 @@ type Query {
     filter: PaymentFilter
     "In which order."
     orderBy: OrderBy! = { field: CREATED_AT, direction: DESC }
-  ): PaymentConnection @requiresScope(scope: PAYMENTS_READ)
+  ): PaymentConnection @listSize(slicingArguments: ["first"], sizedFields: ["edges", "nodes"]) @requiresScope(scope: PAYMENTS_READ)
   "The transaction with this identifier, or null."
   transaction(
     "The identifier."
@@ -4405,7 +4482,7 @@ type Query {
     filter: TransactionFilter
     "In which order."
     orderBy: OrderBy! = { field: CREATED_AT, direction: DESC }
-  ): TransactionConnection @requiresScope(scope: ACCOUNTS_READ)
+  ): TransactionConnection @listSize(slicingArguments: ["first"], sizedFields: ["edges", "nodes"]) @requiresScope(scope: ACCOUNTS_READ)
   "The merchant's log, the oldest event first. Without ` + "`" + `types` + "`" + ` its numbers have no gaps."
   events(
     "How many at most: 1 to 100."
@@ -4418,8 +4495,8 @@ type Query {
     How many milliseconds to wait for an event where there is none yet: at most 25,000. It is then the only field of its query. A reader
     that asks again and again with ` + "`" + `endCursor` + "`" + ` thus gets each event as soon as it happens, without a subscription.
     """
-    waitMs: Int! = 0
-  ): EventConnection @requiresScope(scope: EVENTS_READ)
+    waitMs: Int! = 0 @cost(weight: "5")
+  ): EventConnection @listSize(slicingArguments: ["first"], sizedFields: ["edges", "nodes"]) @requiresScope(scope: EVENTS_READ)
   "Where the merchant's log ends. Who holds the same number and hash has the same history."
   eventHead: EventHead @requiresScope(scope: EVENTS_READ)
   "What became of the request with this idempotency key; null where there is no record, so that the request can be sent (again)."
@@ -4435,7 +4512,7 @@ type Mutation {
   createCustomer(
     "The customer, and the key."
     input: CreateCustomerInput!
-  ): CreateCustomerResult @requiresScope(scope: CUSTOMERS_WRITE)
+  ): CreateCustomerResult @cost(weight: "10") @requiresScope(scope: CUSTOMERS_WRITE)
   """
   Give a customer a token of its own, for its app or page: short, and for what is the customer's alone. It changes nothing, and so needs no key. It is for a
   merchant's server alone, with whose credential the session ends.
@@ -4443,67 +4520,67 @@ type Mutation {
   createCustomerSession(
     "Whose session, and what for."
     input: CreateCustomerSessionInput!
-  ): CreateCustomerSessionResult @requiresScope(scope: SESSIONS_WRITE)
+  ): CreateCustomerSessionResult @cost(weight: "5") @requiresScope(scope: SESSIONS_WRITE)
   "Open a wallet for a customer."
   openAccount(
     "The account, and the key."
     input: OpenAccountInput!
-  ): OpenAccountResult @requiresScope(scope: ACCOUNTS_WRITE)
+  ): OpenAccountResult @cost(weight: "10") @requiresScope(scope: ACCOUNTS_WRITE)
   "Freeze, thaw or close a wallet."
   setAccountStatus(
     "The status, and the key."
     input: SetAccountStatusInput!
-  ): SetAccountStatusResult @requiresScope(scope: ACCOUNTS_WRITE)
+  ): SetAccountStatusResult @cost(weight: "10") @requiresScope(scope: ACCOUNTS_WRITE)
   "Bring money that has arrived at the bank into a wallet."
   depositFunds(
     "The deposit, and the key."
     input: DepositFundsInput!
-  ): DepositFundsResult @requiresScope(scope: LEDGER_ADJUST)
+  ): DepositFundsResult @cost(weight: "10") @requiresScope(scope: LEDGER_ADJUST)
   "Move money from one account to another: wallets, or the merchant's own of the kind MERCHANT_AVAILABLE."
   transferFunds(
     "The transfer, and the key."
     input: TransferFundsInput!
-  ): TransferFundsResult @requiresScope(scope: TRANSFERS_WRITE)
+  ): TransferFundsResult @cost(weight: "10") @requiresScope(scope: TRANSFERS_WRITE)
   "Undo a transfer, by a transaction the other way round."
   reverseTransfer(
     "The transfer, and the key."
     input: ReverseTransferInput!
-  ): ReverseTransferResult @requiresScope(scope: TRANSFERS_WRITE)
+  ): ReverseTransferResult @cost(weight: "10") @requiresScope(scope: TRANSFERS_WRITE)
   "Set money of a wallet aside, so that nothing else can take it, until the hold is released."
   placeHold(
     "The hold, and the key."
     input: PlaceHoldInput!
-  ): PlaceHoldResult @requiresScope(scope: TRANSFERS_WRITE)
+  ): PlaceHoldResult @cost(weight: "10") @requiresScope(scope: TRANSFERS_WRITE)
   "End a hold that was placed: the money is free again. A payment's holds end with the payment."
   releaseHold(
     "The hold, and the key."
     input: ReleaseHoldInput!
-  ): ReleaseHoldResult @requiresScope(scope: TRANSFERS_WRITE)
+  ): ReleaseHoldResult @cost(weight: "10") @requiresScope(scope: TRANSFERS_WRITE)
   "Create a payment, and with ` + "`" + `confirm: true` + "`" + ` take the money at once, or set it aside where it is captured later."
   createPayment(
     "The payment, and the key."
     input: CreatePaymentInput!
-  ): CreatePaymentResult @requiresScope(scope: PAYMENTS_WRITE)
+  ): CreatePaymentResult @cost(weight: "10") @requiresScope(scope: PAYMENTS_WRITE)
   "Take the money of a payment that was created before, or set it aside where it is captured later."
   confirmPayment(
     "The payment, and the key."
     input: ConfirmPaymentInput!
-  ): ConfirmPaymentResult @requiresScope(scope: PAYMENTS_WRITE)
+  ): ConfirmPaymentResult @cost(weight: "10") @requiresScope(scope: PAYMENTS_WRITE)
   "Take money that is set aside for a payment, all of it or a part."
   capturePayment(
     "The capture, and the key."
     input: CapturePaymentInput!
-  ): CapturePaymentResult @requiresScope(scope: PAYMENTS_WRITE)
+  ): CapturePaymentResult @cost(weight: "10") @requiresScope(scope: PAYMENTS_WRITE)
   "End a payment: what is set aside for it is free again. One of which a part was captured has succeeded with that."
   cancelPayment(
     "The payment, and the key."
     input: CancelPaymentInput!
-  ): CancelPaymentResult @requiresScope(scope: PAYMENTS_WRITE)
+  ): CancelPaymentResult @cost(weight: "10") @requiresScope(scope: PAYMENTS_WRITE)
   "Give back what a payment has taken, all of it or a part, from where it went."
   refundPayment(
     "The refund, and the key."
     input: RefundPaymentInput!
-  ): RefundPaymentResult @requiresScope(scope: PAYMENTS_WRITE)
+  ): RefundPaymentResult @cost(weight: "10") @requiresScope(scope: PAYMENTS_WRITE)
 }
 
 "A customer to be created."
@@ -4719,7 +4796,7 @@ type CreateCustomerSessionSuccess {
   "When it ends."
   expiresAt: DateTime!
   "What it allows."
-  scopes: [Scope!]!
+  scopes: [Scope!]! @listSize(assumedSize: 10)
   "The customer; null where your token may not see customers."
   customer: Customer
 }
@@ -4986,7 +5063,7 @@ interface UserError {
   "The refusal in a sentence, for people."
   message: String!
   "Leads to the argument that caused it."
-  path: [String!]
+  path: [String!] @listSize(assumedSize: 4)
   "Whether the same request with the same key may yet succeed."
   retryable: Boolean!
 }
@@ -5039,11 +5116,11 @@ type ValidationFailed implements UserError {
   "The refusal in a sentence, for people."
   message: String!
   "Leads to the argument that caused it."
-  path: [String!]
+  path: [String!] @listSize(assumedSize: 4)
   "Whether the same request with the same key may yet succeed."
   retryable: Boolean!
   "Everything that is wrong with it."
-  violations: [Violation!]!
+  violations: [Violation!]! @listSize(assumedSize: 20)
 }
 
 "The token sees no such object."
@@ -5053,7 +5130,7 @@ type NotFound implements UserError {
   "The refusal in a sentence, for people."
   message: String!
   "Leads to the argument that caused it."
-  path: [String!]
+  path: [String!] @listSize(assumedSize: 4)
   "Whether the same request with the same key may yet succeed."
   retryable: Boolean!
   "The identifier that was sent."
@@ -5070,7 +5147,7 @@ type InvalidState implements UserError {
   "The refusal in a sentence, for people."
   message: String!
   "Leads to the argument that caused it."
-  path: [String!]
+  path: [String!] @listSize(assumedSize: 4)
   "Whether the same request with the same key may yet succeed."
   retryable: Boolean!
   "The payment."
@@ -5078,7 +5155,7 @@ type InvalidState implements UserError {
   "Its status."
   status: PaymentStatus!
   "What could be done with it then."
-  availableActions: [AvailableAction!]!
+  availableActions: [AvailableAction!]! @listSize(assumedSize: 4)
 }
 
 "It has changed since the client read it."
@@ -5088,7 +5165,7 @@ type VersionConflict implements UserError {
   "The refusal in a sentence, for people."
   message: String!
   "Leads to the argument that caused it."
-  path: [String!]
+  path: [String!] @listSize(assumedSize: 4)
   "Whether the same request with the same key may yet succeed."
   retryable: Boolean!
   "The payment or account."
@@ -5106,7 +5183,7 @@ type AmountExceedsCapturable implements UserError {
   "The refusal in a sentence, for people."
   message: String!
   "Leads to the argument that caused it."
-  path: [String!]
+  path: [String!] @listSize(assumedSize: 4)
   "Whether the same request with the same key may yet succeed."
   retryable: Boolean!
   "The payment."
@@ -5124,7 +5201,7 @@ type AmountExceedsRefundable implements UserError {
   "The refusal in a sentence, for people."
   message: String!
   "Leads to the argument that caused it."
-  path: [String!]
+  path: [String!] @listSize(assumedSize: 4)
   "Whether the same request with the same key may yet succeed."
   retryable: Boolean!
   "The payment."
@@ -5142,7 +5219,7 @@ type NotReversible implements UserError {
   "The refusal in a sentence, for people."
   message: String!
   "Leads to the argument that caused it."
-  path: [String!]
+  path: [String!] @listSize(assumedSize: 4)
   "Whether the same request with the same key may yet succeed."
   retryable: Boolean!
   "The transaction."
@@ -5160,7 +5237,7 @@ type InsufficientFunds implements UserError {
   "The refusal in a sentence, for people."
   message: String!
   "Leads to the argument that caused it."
-  path: [String!]
+  path: [String!] @listSize(assumedSize: 4)
   "Whether the same request with the same key may yet succeed."
   retryable: Boolean!
   "The account."
@@ -5178,7 +5255,7 @@ type AccountNotActive implements UserError {
   "The refusal in a sentence, for people."
   message: String!
   "Leads to the argument that caused it."
-  path: [String!]
+  path: [String!] @listSize(assumedSize: 4)
   "Whether the same request with the same key may yet succeed."
   retryable: Boolean!
   "The account."
@@ -5194,7 +5271,7 @@ type AccountNotEmpty implements UserError {
   "The refusal in a sentence, for people."
   message: String!
   "Leads to the argument that caused it."
-  path: [String!]
+  path: [String!] @listSize(assumedSize: 4)
   "Whether the same request with the same key may yet succeed."
   retryable: Boolean!
   "The account."
@@ -5212,7 +5289,7 @@ type HoldNotOpen implements UserError {
   "The refusal in a sentence, for people."
   message: String!
   "Leads to the argument that caused it."
-  path: [String!]
+  path: [String!] @listSize(assumedSize: 4)
   "Whether the same request with the same key may yet succeed."
   retryable: Boolean!
   "The hold."
@@ -5228,7 +5305,7 @@ type HoldOfPayment implements UserError {
   "The refusal in a sentence, for people."
   message: String!
   "Leads to the argument that caused it."
-  path: [String!]
+  path: [String!] @listSize(assumedSize: 4)
   "Whether the same request with the same key may yet succeed."
   retryable: Boolean!
   "The hold."
@@ -5244,7 +5321,7 @@ type BalanceOutOfRange implements UserError {
   "The refusal in a sentence, for people."
   message: String!
   "Leads to the argument that caused it."
-  path: [String!]
+  path: [String!] @listSize(assumedSize: 4)
   "Whether the same request with the same key may yet succeed."
   retryable: Boolean!
   "The account."
@@ -5258,7 +5335,7 @@ type CurrencyMismatch implements UserError {
   "The refusal in a sentence, for people."
   message: String!
   "Leads to the argument that caused it."
-  path: [String!]
+  path: [String!] @listSize(assumedSize: 4)
   "Whether the same request with the same key may yet succeed."
   retryable: Boolean!
   "The account or the payment."
@@ -5276,11 +5353,11 @@ type IdempotencyKeyReused implements UserError {
   "The refusal in a sentence, for people."
   message: String!
   "Leads to the argument that caused it."
-  path: [String!]
+  path: [String!] @listSize(assumedSize: 4)
   "Whether the same request with the same key may yet succeed."
   retryable: Boolean!
   "Where the two requests differ; empty where the same input was sent to another mutation."
-  conflictingPaths: [String!]!
+  conflictingPaths: [String!]! @listSize(assumedSize: 20)
   "The mutation that the key was used for."
   originalOperation: String!
   "When the other request was first decided."
@@ -5294,7 +5371,7 @@ type IdempotencyKeyExpired implements UserError {
   "The refusal in a sentence, for people."
   message: String!
   "Leads to the argument that caused it."
-  path: [String!]
+  path: [String!] @listSize(assumedSize: 4)
   "Whether the same request with the same key may yet succeed."
   retryable: Boolean!
   "When the request was first decided."
@@ -5308,7 +5385,7 @@ type IdempotencyInProgress implements UserError {
   "The refusal in a sentence, for people."
   message: String!
   "Leads to the argument that caused it."
-  path: [String!]
+  path: [String!] @listSize(assumedSize: 4)
   "Whether the same request with the same key may yet succeed."
   retryable: Boolean!
 }
@@ -5316,7 +5393,7 @@ type IdempotencyInProgress implements UserError {
 "One thing that is wrong with an input."
 type Violation {
   "Leads to the value."
-  path: [String!]!
+  path: [String!]! @listSize(assumedSize: 4)
   "The rule that it breaks."
   code: ViolationCode!
   "The rule in a sentence, for people."
@@ -5712,6 +5789,20 @@ func (ec *executionContext) childFields_IdempotentRequest(ctx context.Context, f
 	return nil, fmt.Errorf("no field named %q was found under type IdempotentRequest", field.Name)
 }
 
+func (ec *executionContext) childFields_Limits(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "pointsPerSecond":
+		return ec.fieldContext_Limits_pointsPerSecond(ctx, field)
+	case "burst":
+		return ec.fieldContext_Limits_burst(ctx, field)
+	case "atOnce":
+		return ec.fieldContext_Limits_atOnce(ctx, field)
+	case "sockets":
+		return ec.fieldContext_Limits_sockets(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Limits", field.Name)
+}
+
 func (ec *executionContext) childFields_Merchant(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "id":
@@ -5950,6 +6041,8 @@ func (ec *executionContext) childFields_Viewer(ctx context.Context, field graphq
 		return ec.fieldContext_Viewer_scopes(ctx, field)
 	case "expiresAt":
 		return ec.fieldContext_Viewer_expiresAt(ctx, field)
+	case "limits":
+		return ec.fieldContext_Viewer_limits(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Viewer", field.Name)
 }
@@ -6897,42 +6990,138 @@ func (ec *executionContext) field___Type_inputFields_args(ctx context.Context, r
 // region    **************************** field.gotpl *****************************
 
 func (ec *executionContext) _Account_id(ctx context.Context, field graphql.CollectedField, obj *ledger.Account) (ret graphql.Marshaler) {
-	return ec.marshalNID2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐAccountID(ctx, field.Selections, obj.ID)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Account_id(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v ledger.AccountID) graphql.Marshaler {
+			return ec.marshalNID2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐAccountID(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_Account_id(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Account", field, false, false, "ID")
 }
 
 func (ec *executionContext) _Account_name(ctx context.Context, field graphql.CollectedField, obj *ledger.Account) (ret graphql.Marshaler) {
-	return ec.marshalNString2string(ctx, field.Selections, obj.Name)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Account_name(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Name, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_Account_name(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Account", field, false, false, "String")
 }
 
 func (ec *executionContext) _Account_kind(ctx context.Context, field graphql.CollectedField, obj *ledger.Account) (ret graphql.Marshaler) {
-	return ec.marshalNAccountKind2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐKind(ctx, field.Selections, obj.Kind)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Account_kind(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Kind, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v ledger.Kind) graphql.Marshaler {
+			return ec.marshalNAccountKind2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐKind(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_Account_kind(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Account", field, false, false, "AccountKind")
 }
 
 func (ec *executionContext) _Account_currency(ctx context.Context, field graphql.CollectedField, obj *ledger.Account) (ret graphql.Marshaler) {
-	return ec.marshalNCurrencyCode2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐCurrency(ctx, field.Selections, obj.Currency)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Account_currency(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Currency, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v money.Currency) graphql.Marshaler {
+			return ec.marshalNCurrencyCode2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐCurrency(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_Account_currency(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Account", field, false, false, "CurrencyCode")
 }
 
 func (ec *executionContext) _Account_status(ctx context.Context, field graphql.CollectedField, obj *ledger.Account) (ret graphql.Marshaler) {
-	return ec.marshalNAccountStatus2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐStatus(ctx, field.Selections, obj.Status)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Account_status(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Status, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v ledger.Status) graphql.Marshaler {
+			return ec.marshalNAccountStatus2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐStatus(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_Account_status(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Account", field, false, false, "AccountStatus")
 }
 
 func (ec *executionContext) _Account_statusReason(ctx context.Context, field graphql.CollectedField, obj *ledger.Account) (ret graphql.Marshaler) {
-	return ec.marshalOString2ᚖstring(ctx, field.Selections, obj.StatusReason)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Account_statusReason(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.StatusReason, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
 }
 func (ec *executionContext) fieldContext_Account_statusReason(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Account", field, false, false, "String")
@@ -6971,7 +7160,23 @@ func (ec *executionContext) fieldContext_Account_customer(_ context.Context, fie
 }
 
 func (ec *executionContext) _Account_balance(ctx context.Context, field graphql.CollectedField, obj *ledger.Account) (ret graphql.Marshaler) {
-	return ec.marshalNBalance2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐBalance(ctx, field.Selections, obj.Balance())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Account_balance(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Balance(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v ledger.Balance) graphql.Marshaler {
+			return ec.marshalNBalance2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐBalance(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_Account_balance(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
@@ -7119,21 +7324,69 @@ func (ec *executionContext) fieldContext_Account_transactions(ctx context.Contex
 }
 
 func (ec *executionContext) _Account_version(ctx context.Context, field graphql.CollectedField, obj *ledger.Account) (ret graphql.Marshaler) {
-	return ec.marshalNInt2int32(ctx, field.Selections, obj.Version)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Account_version(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Version, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int32) graphql.Marshaler {
+			return ec.marshalNInt2int32(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_Account_version(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Account", field, false, false, "Int")
 }
 
 func (ec *executionContext) _Account_createdAt(ctx context.Context, field graphql.CollectedField, obj *ledger.Account) (ret graphql.Marshaler) {
-	return ec.marshalNDateTime2timeᚐTime(ctx, field.Selections, obj.CreatedAt)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Account_createdAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.CreatedAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNDateTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_Account_createdAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Account", field, false, false, "DateTime")
 }
 
 func (ec *executionContext) _Account_updatedAt(ctx context.Context, field graphql.CollectedField, obj *ledger.Account) (ret graphql.Marshaler) {
-	return ec.marshalNDateTime2timeᚐTime(ctx, field.Selections, obj.UpdatedAt)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Account_updatedAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.UpdatedAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNDateTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_Account_updatedAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Account", field, false, false, "DateTime")
@@ -7163,14 +7416,46 @@ func (ec *executionContext) fieldContext_AccountActivityEvent_cursor(_ context.C
 }
 
 func (ec *executionContext) _AccountActivityEvent_sequence(ctx context.Context, field graphql.CollectedField, obj *ledger.Activity) (ret graphql.Marshaler) {
-	return ec.marshalNBigInt2int64(ctx, field.Selections, obj.Sequence)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AccountActivityEvent_sequence(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Sequence, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return ec.marshalNBigInt2int64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_AccountActivityEvent_sequence(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("AccountActivityEvent", field, false, false, "BigInt")
 }
 
 func (ec *executionContext) _AccountActivityEvent_snapshot(ctx context.Context, field graphql.CollectedField, obj *ledger.Activity) (ret graphql.Marshaler) {
-	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Snapshot)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AccountActivityEvent_snapshot(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Snapshot, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_AccountActivityEvent_snapshot(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("AccountActivityEvent", field, false, false, "Boolean")
@@ -7305,7 +7590,23 @@ func (ec *executionContext) fieldContext_AccountConnection_nodes(_ context.Conte
 }
 
 func (ec *executionContext) _AccountConnection_pageInfo(ctx context.Context, field graphql.CollectedField, obj *answer.Page[*ledger.Account]) (ret graphql.Marshaler) {
-	return ec.marshalNPageInfo2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐPageInfo(ctx, field.Selections, obj.PageInfo())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AccountConnection_pageInfo(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.PageInfo(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v answer.PageInfo) graphql.Marshaler {
+			return ec.marshalNPageInfo2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐPageInfo(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_AccountConnection_pageInfo(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
@@ -7321,7 +7622,23 @@ func (ec *executionContext) fieldContext_AccountConnection_pageInfo(_ context.Co
 }
 
 func (ec *executionContext) _AccountEdge_cursor(ctx context.Context, field graphql.CollectedField, obj *answer.Edge[*ledger.Account]) (ret graphql.Marshaler) {
-	return ec.marshalNCursor2string(ctx, field.Selections, obj.Cursor)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AccountEdge_cursor(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Cursor, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNCursor2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_AccountEdge_cursor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("AccountEdge", field, false, false, "Cursor")
@@ -7360,14 +7677,46 @@ func (ec *executionContext) fieldContext_AccountEdge_node(_ context.Context, fie
 }
 
 func (ec *executionContext) _AccountNotActive_code(ctx context.Context, field graphql.CollectedField, obj *ledger.AccountNotActive) (ret graphql.Marshaler) {
-	return ec.marshalNErrorCode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐCode(ctx, field.Selections, obj.Code())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AccountNotActive_code(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Code(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v answer.Code) graphql.Marshaler {
+			return ec.marshalNErrorCode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐCode(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_AccountNotActive_code(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("AccountNotActive", field, true, false, "ErrorCode")
 }
 
 func (ec *executionContext) _AccountNotActive_message(ctx context.Context, field graphql.CollectedField, obj *ledger.AccountNotActive) (ret graphql.Marshaler) {
-	return ec.marshalNString2string(ctx, field.Selections, obj.Message())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AccountNotActive_message(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Message(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_AccountNotActive_message(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("AccountNotActive", field, true, false, "String")
@@ -7397,35 +7746,115 @@ func (ec *executionContext) fieldContext_AccountNotActive_path(_ context.Context
 }
 
 func (ec *executionContext) _AccountNotActive_retryable(ctx context.Context, field graphql.CollectedField, obj *ledger.AccountNotActive) (ret graphql.Marshaler) {
-	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Retryable())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AccountNotActive_retryable(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Retryable(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_AccountNotActive_retryable(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("AccountNotActive", field, true, false, "Boolean")
 }
 
 func (ec *executionContext) _AccountNotActive_resourceId(ctx context.Context, field graphql.CollectedField, obj *ledger.AccountNotActive) (ret graphql.Marshaler) {
-	return ec.marshalNID2string(ctx, field.Selections, obj.ResourceID)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AccountNotActive_resourceId(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ResourceID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNID2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_AccountNotActive_resourceId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("AccountNotActive", field, false, false, "ID")
 }
 
 func (ec *executionContext) _AccountNotActive_status(ctx context.Context, field graphql.CollectedField, obj *ledger.AccountNotActive) (ret graphql.Marshaler) {
-	return ec.marshalNAccountStatus2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐStatus(ctx, field.Selections, obj.Status)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AccountNotActive_status(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Status, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v ledger.Status) graphql.Marshaler {
+			return ec.marshalNAccountStatus2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐStatus(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_AccountNotActive_status(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("AccountNotActive", field, false, false, "AccountStatus")
 }
 
 func (ec *executionContext) _AccountNotEmpty_code(ctx context.Context, field graphql.CollectedField, obj *ledger.AccountNotEmpty) (ret graphql.Marshaler) {
-	return ec.marshalNErrorCode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐCode(ctx, field.Selections, obj.Code())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AccountNotEmpty_code(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Code(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v answer.Code) graphql.Marshaler {
+			return ec.marshalNErrorCode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐCode(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_AccountNotEmpty_code(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("AccountNotEmpty", field, true, false, "ErrorCode")
 }
 
 func (ec *executionContext) _AccountNotEmpty_message(ctx context.Context, field graphql.CollectedField, obj *ledger.AccountNotEmpty) (ret graphql.Marshaler) {
-	return ec.marshalNString2string(ctx, field.Selections, obj.Message())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AccountNotEmpty_message(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Message(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_AccountNotEmpty_message(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("AccountNotEmpty", field, true, false, "String")
@@ -7455,21 +7884,69 @@ func (ec *executionContext) fieldContext_AccountNotEmpty_path(_ context.Context,
 }
 
 func (ec *executionContext) _AccountNotEmpty_retryable(ctx context.Context, field graphql.CollectedField, obj *ledger.AccountNotEmpty) (ret graphql.Marshaler) {
-	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Retryable())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AccountNotEmpty_retryable(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Retryable(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_AccountNotEmpty_retryable(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("AccountNotEmpty", field, true, false, "Boolean")
 }
 
 func (ec *executionContext) _AccountNotEmpty_resourceId(ctx context.Context, field graphql.CollectedField, obj *ledger.AccountNotEmpty) (ret graphql.Marshaler) {
-	return ec.marshalNID2string(ctx, field.Selections, obj.ResourceID)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AccountNotEmpty_resourceId(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ResourceID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNID2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_AccountNotEmpty_resourceId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("AccountNotEmpty", field, false, false, "ID")
 }
 
 func (ec *executionContext) _AccountNotEmpty_posted(ctx context.Context, field graphql.CollectedField, obj *ledger.AccountNotEmpty) (ret graphql.Marshaler) {
-	return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, field.Selections, obj.Posted)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AccountNotEmpty_posted(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Posted, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v money.Amount) graphql.Marshaler {
+			return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_AccountNotEmpty_posted(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
@@ -7485,7 +7962,23 @@ func (ec *executionContext) fieldContext_AccountNotEmpty_posted(_ context.Contex
 }
 
 func (ec *executionContext) _AccountNotEmpty_held(ctx context.Context, field graphql.CollectedField, obj *ledger.AccountNotEmpty) (ret graphql.Marshaler) {
-	return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, field.Selections, obj.Held())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AccountNotEmpty_held(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Held(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v money.Amount) graphql.Marshaler {
+			return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_AccountNotEmpty_held(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
@@ -7501,14 +7994,46 @@ func (ec *executionContext) fieldContext_AccountNotEmpty_held(_ context.Context,
 }
 
 func (ec *executionContext) _AmountExceedsCapturable_code(ctx context.Context, field graphql.CollectedField, obj *payment.AmountExceedsCapturable) (ret graphql.Marshaler) {
-	return ec.marshalNErrorCode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐCode(ctx, field.Selections, obj.Code())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AmountExceedsCapturable_code(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Code(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v answer.Code) graphql.Marshaler {
+			return ec.marshalNErrorCode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐCode(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_AmountExceedsCapturable_code(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("AmountExceedsCapturable", field, true, false, "ErrorCode")
 }
 
 func (ec *executionContext) _AmountExceedsCapturable_message(ctx context.Context, field graphql.CollectedField, obj *payment.AmountExceedsCapturable) (ret graphql.Marshaler) {
-	return ec.marshalNString2string(ctx, field.Selections, obj.Message())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AmountExceedsCapturable_message(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Message(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_AmountExceedsCapturable_message(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("AmountExceedsCapturable", field, true, false, "String")
@@ -7538,21 +8063,69 @@ func (ec *executionContext) fieldContext_AmountExceedsCapturable_path(_ context.
 }
 
 func (ec *executionContext) _AmountExceedsCapturable_retryable(ctx context.Context, field graphql.CollectedField, obj *payment.AmountExceedsCapturable) (ret graphql.Marshaler) {
-	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Retryable())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AmountExceedsCapturable_retryable(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Retryable(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_AmountExceedsCapturable_retryable(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("AmountExceedsCapturable", field, true, false, "Boolean")
 }
 
 func (ec *executionContext) _AmountExceedsCapturable_resourceId(ctx context.Context, field graphql.CollectedField, obj *payment.AmountExceedsCapturable) (ret graphql.Marshaler) {
-	return ec.marshalNID2string(ctx, field.Selections, obj.ResourceID)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AmountExceedsCapturable_resourceId(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ResourceID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNID2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_AmountExceedsCapturable_resourceId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("AmountExceedsCapturable", field, false, false, "ID")
 }
 
 func (ec *executionContext) _AmountExceedsCapturable_capturable(ctx context.Context, field graphql.CollectedField, obj *payment.AmountExceedsCapturable) (ret graphql.Marshaler) {
-	return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, field.Selections, obj.Capturable)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AmountExceedsCapturable_capturable(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Capturable, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v money.Amount) graphql.Marshaler {
+			return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_AmountExceedsCapturable_capturable(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
@@ -7568,7 +8141,23 @@ func (ec *executionContext) fieldContext_AmountExceedsCapturable_capturable(_ co
 }
 
 func (ec *executionContext) _AmountExceedsCapturable_requested(ctx context.Context, field graphql.CollectedField, obj *payment.AmountExceedsCapturable) (ret graphql.Marshaler) {
-	return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, field.Selections, obj.Requested)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AmountExceedsCapturable_requested(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Requested, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v money.Amount) graphql.Marshaler {
+			return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_AmountExceedsCapturable_requested(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
@@ -7584,14 +8173,46 @@ func (ec *executionContext) fieldContext_AmountExceedsCapturable_requested(_ con
 }
 
 func (ec *executionContext) _AmountExceedsRefundable_code(ctx context.Context, field graphql.CollectedField, obj *payment.AmountExceedsRefundable) (ret graphql.Marshaler) {
-	return ec.marshalNErrorCode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐCode(ctx, field.Selections, obj.Code())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AmountExceedsRefundable_code(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Code(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v answer.Code) graphql.Marshaler {
+			return ec.marshalNErrorCode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐCode(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_AmountExceedsRefundable_code(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("AmountExceedsRefundable", field, true, false, "ErrorCode")
 }
 
 func (ec *executionContext) _AmountExceedsRefundable_message(ctx context.Context, field graphql.CollectedField, obj *payment.AmountExceedsRefundable) (ret graphql.Marshaler) {
-	return ec.marshalNString2string(ctx, field.Selections, obj.Message())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AmountExceedsRefundable_message(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Message(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_AmountExceedsRefundable_message(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("AmountExceedsRefundable", field, true, false, "String")
@@ -7621,21 +8242,69 @@ func (ec *executionContext) fieldContext_AmountExceedsRefundable_path(_ context.
 }
 
 func (ec *executionContext) _AmountExceedsRefundable_retryable(ctx context.Context, field graphql.CollectedField, obj *payment.AmountExceedsRefundable) (ret graphql.Marshaler) {
-	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Retryable())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AmountExceedsRefundable_retryable(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Retryable(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_AmountExceedsRefundable_retryable(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("AmountExceedsRefundable", field, true, false, "Boolean")
 }
 
 func (ec *executionContext) _AmountExceedsRefundable_resourceId(ctx context.Context, field graphql.CollectedField, obj *payment.AmountExceedsRefundable) (ret graphql.Marshaler) {
-	return ec.marshalNID2string(ctx, field.Selections, obj.ResourceID)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AmountExceedsRefundable_resourceId(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ResourceID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNID2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_AmountExceedsRefundable_resourceId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("AmountExceedsRefundable", field, false, false, "ID")
 }
 
 func (ec *executionContext) _AmountExceedsRefundable_refundable(ctx context.Context, field graphql.CollectedField, obj *payment.AmountExceedsRefundable) (ret graphql.Marshaler) {
-	return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, field.Selections, obj.Refundable)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AmountExceedsRefundable_refundable(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Refundable, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v money.Amount) graphql.Marshaler {
+			return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_AmountExceedsRefundable_refundable(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
@@ -7651,7 +8320,23 @@ func (ec *executionContext) fieldContext_AmountExceedsRefundable_refundable(_ co
 }
 
 func (ec *executionContext) _AmountExceedsRefundable_requested(ctx context.Context, field graphql.CollectedField, obj *payment.AmountExceedsRefundable) (ret graphql.Marshaler) {
-	return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, field.Selections, obj.Requested)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AmountExceedsRefundable_requested(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Requested, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v money.Amount) graphql.Marshaler {
+			return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_AmountExceedsRefundable_requested(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
@@ -7667,21 +8352,69 @@ func (ec *executionContext) fieldContext_AmountExceedsRefundable_requested(_ con
 }
 
 func (ec *executionContext) _AvailableAction_action(ctx context.Context, field graphql.CollectedField, obj *payment.AvailableAction) (ret graphql.Marshaler) {
-	return ec.marshalNPaymentAction2githubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐAction(ctx, field.Selections, obj.Action)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AvailableAction_action(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Action, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v payment.Action) graphql.Marshaler {
+			return ec.marshalNPaymentAction2githubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐAction(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_AvailableAction_action(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("AvailableAction", field, false, false, "PaymentAction")
 }
 
 func (ec *executionContext) _AvailableAction_allowed(ctx context.Context, field graphql.CollectedField, obj *payment.AvailableAction) (ret graphql.Marshaler) {
-	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Allowed)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AvailableAction_allowed(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Allowed, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_AvailableAction_allowed(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("AvailableAction", field, false, false, "Boolean")
 }
 
 func (ec *executionContext) _AvailableAction_max(ctx context.Context, field graphql.CollectedField, obj *payment.AvailableAction) (ret graphql.Marshaler) {
-	return ec.marshalOMoney2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, field.Selections, obj.Max)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AvailableAction_max(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Max, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *money.Amount) graphql.Marshaler {
+			return ec.marshalOMoney2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, selections, v)
+		},
+		true,
+		false,
+	)
 }
 func (ec *executionContext) fieldContext_AvailableAction_max(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
@@ -7697,14 +8430,46 @@ func (ec *executionContext) fieldContext_AvailableAction_max(_ context.Context, 
 }
 
 func (ec *executionContext) _AvailableAction_reason(ctx context.Context, field graphql.CollectedField, obj *payment.AvailableAction) (ret graphql.Marshaler) {
-	return ec.marshalOString2ᚖstring(ctx, field.Selections, obj.Reason)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_AvailableAction_reason(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Reason, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
 }
 func (ec *executionContext) fieldContext_AvailableAction_reason(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("AvailableAction", field, false, false, "String")
 }
 
 func (ec *executionContext) _Balance_posted(ctx context.Context, field graphql.CollectedField, obj *ledger.Balance) (ret graphql.Marshaler) {
-	return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, field.Selections, obj.Posted)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Balance_posted(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Posted, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v money.Amount) graphql.Marshaler {
+			return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_Balance_posted(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
@@ -7720,7 +8485,23 @@ func (ec *executionContext) fieldContext_Balance_posted(_ context.Context, field
 }
 
 func (ec *executionContext) _Balance_available(ctx context.Context, field graphql.CollectedField, obj *ledger.Balance) (ret graphql.Marshaler) {
-	return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, field.Selections, obj.Available)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Balance_available(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Available, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v money.Amount) graphql.Marshaler {
+			return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_Balance_available(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
@@ -7736,7 +8517,23 @@ func (ec *executionContext) fieldContext_Balance_available(_ context.Context, fi
 }
 
 func (ec *executionContext) _Balance_pendingIn(ctx context.Context, field graphql.CollectedField, obj *ledger.Balance) (ret graphql.Marshaler) {
-	return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, field.Selections, obj.PendingIn)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Balance_pendingIn(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.PendingIn, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v money.Amount) graphql.Marshaler {
+			return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_Balance_pendingIn(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
@@ -7752,7 +8549,23 @@ func (ec *executionContext) fieldContext_Balance_pendingIn(_ context.Context, fi
 }
 
 func (ec *executionContext) _Balance_pendingOut(ctx context.Context, field graphql.CollectedField, obj *ledger.Balance) (ret graphql.Marshaler) {
-	return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, field.Selections, obj.PendingOut)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Balance_pendingOut(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.PendingOut, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v money.Amount) graphql.Marshaler {
+			return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_Balance_pendingOut(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
@@ -7768,14 +8581,46 @@ func (ec *executionContext) fieldContext_Balance_pendingOut(_ context.Context, f
 }
 
 func (ec *executionContext) _BalanceOutOfRange_code(ctx context.Context, field graphql.CollectedField, obj *ledger.BalanceOutOfRange) (ret graphql.Marshaler) {
-	return ec.marshalNErrorCode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐCode(ctx, field.Selections, obj.Code())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_BalanceOutOfRange_code(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Code(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v answer.Code) graphql.Marshaler {
+			return ec.marshalNErrorCode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐCode(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_BalanceOutOfRange_code(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("BalanceOutOfRange", field, true, false, "ErrorCode")
 }
 
 func (ec *executionContext) _BalanceOutOfRange_message(ctx context.Context, field graphql.CollectedField, obj *ledger.BalanceOutOfRange) (ret graphql.Marshaler) {
-	return ec.marshalNString2string(ctx, field.Selections, obj.Message())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_BalanceOutOfRange_message(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Message(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_BalanceOutOfRange_message(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("BalanceOutOfRange", field, true, false, "String")
@@ -7805,14 +8650,46 @@ func (ec *executionContext) fieldContext_BalanceOutOfRange_path(_ context.Contex
 }
 
 func (ec *executionContext) _BalanceOutOfRange_retryable(ctx context.Context, field graphql.CollectedField, obj *ledger.BalanceOutOfRange) (ret graphql.Marshaler) {
-	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Retryable())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_BalanceOutOfRange_retryable(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Retryable(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_BalanceOutOfRange_retryable(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("BalanceOutOfRange", field, true, false, "Boolean")
 }
 
 func (ec *executionContext) _BalanceOutOfRange_resourceId(ctx context.Context, field graphql.CollectedField, obj *ledger.BalanceOutOfRange) (ret graphql.Marshaler) {
-	return ec.marshalNID2string(ctx, field.Selections, obj.ResourceID)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_BalanceOutOfRange_resourceId(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ResourceID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNID2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_BalanceOutOfRange_resourceId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("BalanceOutOfRange", field, false, false, "ID")
@@ -7851,28 +8728,92 @@ func (ec *executionContext) fieldContext_CancelPaymentSuccess_payment(_ context.
 }
 
 func (ec *executionContext) _CancelPaymentSuccess_replayed(ctx context.Context, field graphql.CollectedField, obj *payment.CancelSuccess) (ret graphql.Marshaler) {
-	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Replayed)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_CancelPaymentSuccess_replayed(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Replayed, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_CancelPaymentSuccess_replayed(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("CancelPaymentSuccess", field, false, false, "Boolean")
 }
 
 func (ec *executionContext) _Capture_id(ctx context.Context, field graphql.CollectedField, obj *payment.Capture) (ret graphql.Marshaler) {
-	return ec.marshalNID2githubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐCaptureID(ctx, field.Selections, obj.ID)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Capture_id(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v payment.CaptureID) graphql.Marshaler {
+			return ec.marshalNID2githubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐCaptureID(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_Capture_id(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Capture", field, false, false, "ID")
 }
 
 func (ec *executionContext) _Capture_status(ctx context.Context, field graphql.CollectedField, obj *payment.Capture) (ret graphql.Marshaler) {
-	return ec.marshalNCaptureStatus2githubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐCaptureStatus(ctx, field.Selections, obj.Status())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Capture_status(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Status(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v payment.CaptureStatus) graphql.Marshaler {
+			return ec.marshalNCaptureStatus2githubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐCaptureStatus(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_Capture_status(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Capture", field, true, false, "CaptureStatus")
 }
 
 func (ec *executionContext) _Capture_amount(ctx context.Context, field graphql.CollectedField, obj *payment.Capture) (ret graphql.Marshaler) {
-	return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, field.Selections, obj.Amount)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Capture_amount(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Amount, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v money.Amount) graphql.Marshaler {
+			return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_Capture_amount(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
@@ -7888,7 +8829,23 @@ func (ec *executionContext) fieldContext_Capture_amount(_ context.Context, field
 }
 
 func (ec *executionContext) _Capture_final(ctx context.Context, field graphql.CollectedField, obj *payment.Capture) (ret graphql.Marshaler) {
-	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Final)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Capture_final(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Final, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_Capture_final(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Capture", field, false, false, "Boolean")
@@ -7959,7 +8916,23 @@ func (ec *executionContext) fieldContext_Capture_transaction(_ context.Context, 
 }
 
 func (ec *executionContext) _Capture_createdAt(ctx context.Context, field graphql.CollectedField, obj *payment.Capture) (ret graphql.Marshaler) {
-	return ec.marshalNDateTime2timeᚐTime(ctx, field.Selections, obj.CreatedAt)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Capture_createdAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.CreatedAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNDateTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_Capture_createdAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Capture", field, false, false, "DateTime")
@@ -8030,7 +9003,23 @@ func (ec *executionContext) fieldContext_CaptureConnection_nodes(_ context.Conte
 }
 
 func (ec *executionContext) _CaptureConnection_pageInfo(ctx context.Context, field graphql.CollectedField, obj *answer.Page[*payment.Capture]) (ret graphql.Marshaler) {
-	return ec.marshalNPageInfo2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐPageInfo(ctx, field.Selections, obj.PageInfo())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_CaptureConnection_pageInfo(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.PageInfo(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v answer.PageInfo) graphql.Marshaler {
+			return ec.marshalNPageInfo2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐPageInfo(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_CaptureConnection_pageInfo(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
@@ -8046,7 +9035,23 @@ func (ec *executionContext) fieldContext_CaptureConnection_pageInfo(_ context.Co
 }
 
 func (ec *executionContext) _CaptureEdge_cursor(ctx context.Context, field graphql.CollectedField, obj *answer.Edge[*payment.Capture]) (ret graphql.Marshaler) {
-	return ec.marshalNCursor2string(ctx, field.Selections, obj.Cursor)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_CaptureEdge_cursor(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Cursor, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNCursor2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_CaptureEdge_cursor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("CaptureEdge", field, false, false, "Cursor")
@@ -8149,7 +9154,23 @@ func (ec *executionContext) fieldContext_CapturePaymentSuccess_payment(_ context
 }
 
 func (ec *executionContext) _CapturePaymentSuccess_replayed(ctx context.Context, field graphql.CollectedField, obj *payment.CaptureSuccess) (ret graphql.Marshaler) {
-	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Replayed)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_CapturePaymentSuccess_replayed(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Replayed, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_CapturePaymentSuccess_replayed(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("CapturePaymentSuccess", field, false, false, "Boolean")
@@ -8188,21 +9209,69 @@ func (ec *executionContext) fieldContext_ConfirmPaymentSuccess_payment(_ context
 }
 
 func (ec *executionContext) _ConfirmPaymentSuccess_replayed(ctx context.Context, field graphql.CollectedField, obj *payment.ConfirmSuccess) (ret graphql.Marshaler) {
-	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Replayed)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ConfirmPaymentSuccess_replayed(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Replayed, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_ConfirmPaymentSuccess_replayed(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("ConfirmPaymentSuccess", field, false, false, "Boolean")
 }
 
 func (ec *executionContext) _CreateCustomerSessionSuccess_accessToken(ctx context.Context, field graphql.CollectedField, obj *session.CreateSuccess) (ret graphql.Marshaler) {
-	return ec.marshalNString2string(ctx, field.Selections, obj.AccessToken)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_CreateCustomerSessionSuccess_accessToken(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.AccessToken, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_CreateCustomerSessionSuccess_accessToken(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("CreateCustomerSessionSuccess", field, false, false, "String")
 }
 
 func (ec *executionContext) _CreateCustomerSessionSuccess_expiresAt(ctx context.Context, field graphql.CollectedField, obj *session.CreateSuccess) (ret graphql.Marshaler) {
-	return ec.marshalNDateTime2timeᚐTime(ctx, field.Selections, obj.ExpiresAt)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_CreateCustomerSessionSuccess_expiresAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ExpiresAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNDateTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_CreateCustomerSessionSuccess_expiresAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("CreateCustomerSessionSuccess", field, false, false, "DateTime")
@@ -8296,7 +9365,23 @@ func (ec *executionContext) fieldContext_CreateCustomerSuccess_customer(_ contex
 }
 
 func (ec *executionContext) _CreateCustomerSuccess_replayed(ctx context.Context, field graphql.CollectedField, obj *merchant.CreateCustomerSuccess) (ret graphql.Marshaler) {
-	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Replayed)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_CreateCustomerSuccess_replayed(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Replayed, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_CreateCustomerSuccess_replayed(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("CreateCustomerSuccess", field, false, false, "Boolean")
@@ -8335,21 +9420,69 @@ func (ec *executionContext) fieldContext_CreatePaymentSuccess_payment(_ context.
 }
 
 func (ec *executionContext) _CreatePaymentSuccess_replayed(ctx context.Context, field graphql.CollectedField, obj *payment.CreateSuccess) (ret graphql.Marshaler) {
-	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Replayed)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_CreatePaymentSuccess_replayed(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Replayed, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_CreatePaymentSuccess_replayed(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("CreatePaymentSuccess", field, false, false, "Boolean")
 }
 
 func (ec *executionContext) _CurrencyMismatch_code(ctx context.Context, field graphql.CollectedField, obj *ledger.CurrencyMismatch) (ret graphql.Marshaler) {
-	return ec.marshalNErrorCode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐCode(ctx, field.Selections, obj.Code())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_CurrencyMismatch_code(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Code(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v answer.Code) graphql.Marshaler {
+			return ec.marshalNErrorCode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐCode(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_CurrencyMismatch_code(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("CurrencyMismatch", field, true, false, "ErrorCode")
 }
 
 func (ec *executionContext) _CurrencyMismatch_message(ctx context.Context, field graphql.CollectedField, obj *ledger.CurrencyMismatch) (ret graphql.Marshaler) {
-	return ec.marshalNString2string(ctx, field.Selections, obj.Message())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_CurrencyMismatch_message(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Message(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_CurrencyMismatch_message(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("CurrencyMismatch", field, true, false, "String")
@@ -8379,56 +9512,184 @@ func (ec *executionContext) fieldContext_CurrencyMismatch_path(_ context.Context
 }
 
 func (ec *executionContext) _CurrencyMismatch_retryable(ctx context.Context, field graphql.CollectedField, obj *ledger.CurrencyMismatch) (ret graphql.Marshaler) {
-	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Retryable())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_CurrencyMismatch_retryable(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Retryable(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_CurrencyMismatch_retryable(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("CurrencyMismatch", field, true, false, "Boolean")
 }
 
 func (ec *executionContext) _CurrencyMismatch_resourceId(ctx context.Context, field graphql.CollectedField, obj *ledger.CurrencyMismatch) (ret graphql.Marshaler) {
-	return ec.marshalNID2string(ctx, field.Selections, obj.ResourceID)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_CurrencyMismatch_resourceId(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ResourceID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNID2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_CurrencyMismatch_resourceId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("CurrencyMismatch", field, false, false, "ID")
 }
 
 func (ec *executionContext) _CurrencyMismatch_expected(ctx context.Context, field graphql.CollectedField, obj *ledger.CurrencyMismatch) (ret graphql.Marshaler) {
-	return ec.marshalNCurrencyCode2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐCurrency(ctx, field.Selections, obj.Expected)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_CurrencyMismatch_expected(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Expected, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v money.Currency) graphql.Marshaler {
+			return ec.marshalNCurrencyCode2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐCurrency(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_CurrencyMismatch_expected(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("CurrencyMismatch", field, false, false, "CurrencyCode")
 }
 
 func (ec *executionContext) _CurrencyMismatch_actual(ctx context.Context, field graphql.CollectedField, obj *ledger.CurrencyMismatch) (ret graphql.Marshaler) {
-	return ec.marshalNCurrencyCode2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐCurrency(ctx, field.Selections, obj.Actual)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_CurrencyMismatch_actual(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Actual, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v money.Currency) graphql.Marshaler {
+			return ec.marshalNCurrencyCode2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐCurrency(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_CurrencyMismatch_actual(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("CurrencyMismatch", field, false, false, "CurrencyCode")
 }
 
 func (ec *executionContext) _Customer_id(ctx context.Context, field graphql.CollectedField, obj *merchant.Customer) (ret graphql.Marshaler) {
-	return ec.marshalNID2githubᚗcomᚋpaygraphᚋpaygraphᚋmerchantᚐCustomerID(ctx, field.Selections, obj.ID)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Customer_id(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v merchant.CustomerID) graphql.Marshaler {
+			return ec.marshalNID2githubᚗcomᚋpaygraphᚋpaygraphᚋmerchantᚐCustomerID(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_Customer_id(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Customer", field, false, false, "ID")
 }
 
 func (ec *executionContext) _Customer_name(ctx context.Context, field graphql.CollectedField, obj *merchant.Customer) (ret graphql.Marshaler) {
-	return ec.marshalNString2string(ctx, field.Selections, obj.Name)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Customer_name(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Name, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_Customer_name(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Customer", field, false, false, "String")
 }
 
 func (ec *executionContext) _Customer_reference(ctx context.Context, field graphql.CollectedField, obj *merchant.Customer) (ret graphql.Marshaler) {
-	return ec.marshalOString2ᚖstring(ctx, field.Selections, obj.Reference)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Customer_reference(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Reference, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
 }
 func (ec *executionContext) fieldContext_Customer_reference(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Customer", field, false, false, "String")
 }
 
 func (ec *executionContext) _Customer_metadata(ctx context.Context, field graphql.CollectedField, obj *merchant.Customer) (ret graphql.Marshaler) {
-	return ec.marshalOMetadata2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐMetadata(ctx, field.Selections, obj.Metadata)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Customer_metadata(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Metadata, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v answer.Metadata) graphql.Marshaler {
+			return ec.marshalOMetadata2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐMetadata(ctx, selections, v)
+		},
+		true,
+		false,
+	)
 }
 func (ec *executionContext) fieldContext_Customer_metadata(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Customer", field, false, false, "Metadata")
@@ -8479,21 +9740,69 @@ func (ec *executionContext) fieldContext_Customer_accounts(ctx context.Context, 
 }
 
 func (ec *executionContext) _Customer_version(ctx context.Context, field graphql.CollectedField, obj *merchant.Customer) (ret graphql.Marshaler) {
-	return ec.marshalNInt2int32(ctx, field.Selections, obj.Version)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Customer_version(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Version, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int32) graphql.Marshaler {
+			return ec.marshalNInt2int32(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_Customer_version(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Customer", field, false, false, "Int")
 }
 
 func (ec *executionContext) _Customer_createdAt(ctx context.Context, field graphql.CollectedField, obj *merchant.Customer) (ret graphql.Marshaler) {
-	return ec.marshalNDateTime2timeᚐTime(ctx, field.Selections, obj.CreatedAt)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Customer_createdAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.CreatedAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNDateTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_Customer_createdAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Customer", field, false, false, "DateTime")
 }
 
 func (ec *executionContext) _Customer_updatedAt(ctx context.Context, field graphql.CollectedField, obj *merchant.Customer) (ret graphql.Marshaler) {
-	return ec.marshalNDateTime2timeᚐTime(ctx, field.Selections, obj.UpdatedAt)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Customer_updatedAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.UpdatedAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNDateTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_Customer_updatedAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Customer", field, false, false, "DateTime")
@@ -8564,7 +9873,23 @@ func (ec *executionContext) fieldContext_CustomerConnection_nodes(_ context.Cont
 }
 
 func (ec *executionContext) _CustomerConnection_pageInfo(ctx context.Context, field graphql.CollectedField, obj *answer.Page[*merchant.Customer]) (ret graphql.Marshaler) {
-	return ec.marshalNPageInfo2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐPageInfo(ctx, field.Selections, obj.PageInfo())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_CustomerConnection_pageInfo(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.PageInfo(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v answer.PageInfo) graphql.Marshaler {
+			return ec.marshalNPageInfo2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐPageInfo(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_CustomerConnection_pageInfo(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
@@ -8580,7 +9905,23 @@ func (ec *executionContext) fieldContext_CustomerConnection_pageInfo(_ context.C
 }
 
 func (ec *executionContext) _CustomerEdge_cursor(ctx context.Context, field graphql.CollectedField, obj *answer.Edge[*merchant.Customer]) (ret graphql.Marshaler) {
-	return ec.marshalNCursor2string(ctx, field.Selections, obj.Cursor)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_CustomerEdge_cursor(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Cursor, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNCursor2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_CustomerEdge_cursor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("CustomerEdge", field, false, false, "Cursor")
@@ -8651,14 +9992,46 @@ func (ec *executionContext) fieldContext_DepositFundsSuccess_transaction(_ conte
 }
 
 func (ec *executionContext) _DepositFundsSuccess_replayed(ctx context.Context, field graphql.CollectedField, obj *ledger.DepositFundsSuccess) (ret graphql.Marshaler) {
-	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Replayed)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_DepositFundsSuccess_replayed(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Replayed, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_DepositFundsSuccess_replayed(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("DepositFundsSuccess", field, false, false, "Boolean")
 }
 
 func (ec *executionContext) _Entry_id(ctx context.Context, field graphql.CollectedField, obj *ledger.Entry) (ret graphql.Marshaler) {
-	return ec.marshalNID2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐEntryID(ctx, field.Selections, obj.ID())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Entry_id(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ID(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v ledger.EntryID) graphql.Marshaler {
+			return ec.marshalNID2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐEntryID(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_Entry_id(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Entry", field, true, false, "ID")
@@ -8697,7 +10070,23 @@ func (ec *executionContext) fieldContext_Entry_account(_ context.Context, field 
 }
 
 func (ec *executionContext) _Entry_amount(ctx context.Context, field graphql.CollectedField, obj *ledger.Entry) (ret graphql.Marshaler) {
-	return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, field.Selections, obj.Amount)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Entry_amount(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Amount, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v money.Amount) graphql.Marshaler {
+			return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_Entry_amount(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
@@ -8713,7 +10102,23 @@ func (ec *executionContext) fieldContext_Entry_amount(_ context.Context, field g
 }
 
 func (ec *executionContext) _Entry_pending(ctx context.Context, field graphql.CollectedField, obj *ledger.Entry) (ret graphql.Marshaler) {
-	return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, field.Selections, obj.Pending())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Entry_pending(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Pending(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v money.Amount) graphql.Marshaler {
+			return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_Entry_pending(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
@@ -8761,14 +10166,46 @@ func (ec *executionContext) fieldContext_Entry_hold(_ context.Context, field gra
 }
 
 func (ec *executionContext) _Entry_direction(ctx context.Context, field graphql.CollectedField, obj *ledger.Entry) (ret graphql.Marshaler) {
-	return ec.marshalNEntryDirection2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐDirection(ctx, field.Selections, obj.Direction)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Entry_direction(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Direction, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v ledger.Direction) graphql.Marshaler {
+			return ec.marshalNEntryDirection2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐDirection(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_Entry_direction(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Entry", field, false, false, "EntryDirection")
 }
 
 func (ec *executionContext) _Entry_runningBalance(ctx context.Context, field graphql.CollectedField, obj *ledger.Entry) (ret graphql.Marshaler) {
-	return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, field.Selections, obj.RunningBalance())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Entry_runningBalance(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.RunningBalance(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v money.Amount) graphql.Marshaler {
+			return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_Entry_runningBalance(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
@@ -8784,7 +10221,23 @@ func (ec *executionContext) fieldContext_Entry_runningBalance(_ context.Context,
 }
 
 func (ec *executionContext) _Entry_accountSequence(ctx context.Context, field graphql.CollectedField, obj *ledger.Entry) (ret graphql.Marshaler) {
-	return ec.marshalNBigInt2int64(ctx, field.Selections, obj.AccountSequence)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Entry_accountSequence(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.AccountSequence, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return ec.marshalNBigInt2int64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_Entry_accountSequence(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Entry", field, false, false, "BigInt")
@@ -8823,7 +10276,23 @@ func (ec *executionContext) fieldContext_Entry_transaction(_ context.Context, fi
 }
 
 func (ec *executionContext) _Entry_createdAt(ctx context.Context, field graphql.CollectedField, obj *ledger.Entry) (ret graphql.Marshaler) {
-	return ec.marshalNDateTime2timeᚐTime(ctx, field.Selections, obj.CreatedAt)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Entry_createdAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.CreatedAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNDateTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_Entry_createdAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Entry", field, false, false, "DateTime")
@@ -8894,7 +10363,23 @@ func (ec *executionContext) fieldContext_EntryConnection_nodes(_ context.Context
 }
 
 func (ec *executionContext) _EntryConnection_pageInfo(ctx context.Context, field graphql.CollectedField, obj *answer.Page[*ledger.Entry]) (ret graphql.Marshaler) {
-	return ec.marshalNPageInfo2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐPageInfo(ctx, field.Selections, obj.PageInfo())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_EntryConnection_pageInfo(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.PageInfo(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v answer.PageInfo) graphql.Marshaler {
+			return ec.marshalNPageInfo2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐPageInfo(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_EntryConnection_pageInfo(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
@@ -8910,7 +10395,23 @@ func (ec *executionContext) fieldContext_EntryConnection_pageInfo(_ context.Cont
 }
 
 func (ec *executionContext) _EntryEdge_cursor(ctx context.Context, field graphql.CollectedField, obj *answer.Edge[*ledger.Entry]) (ret graphql.Marshaler) {
-	return ec.marshalNCursor2string(ctx, field.Selections, obj.Cursor)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_EntryEdge_cursor(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Cursor, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNCursor2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_EntryEdge_cursor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("EntryEdge", field, false, false, "Cursor")
@@ -8949,7 +10450,23 @@ func (ec *executionContext) fieldContext_EntryEdge_node(_ context.Context, field
 }
 
 func (ec *executionContext) _Event_id(ctx context.Context, field graphql.CollectedField, obj *event.Event) (ret graphql.Marshaler) {
-	return ec.marshalNID2githubᚗcomᚋpaygraphᚋpaygraphᚋeventᚐID(ctx, field.Selections, obj.ID)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Event_id(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v event.ID) graphql.Marshaler {
+			return ec.marshalNID2githubᚗcomᚋpaygraphᚋpaygraphᚋeventᚐID(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_Event_id(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Event", field, false, false, "ID")
@@ -8979,14 +10496,46 @@ func (ec *executionContext) fieldContext_Event_cursor(_ context.Context, field g
 }
 
 func (ec *executionContext) _Event_sequence(ctx context.Context, field graphql.CollectedField, obj *event.Event) (ret graphql.Marshaler) {
-	return ec.marshalNBigInt2int64(ctx, field.Selections, obj.Sequence)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Event_sequence(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Sequence, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return ec.marshalNBigInt2int64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_Event_sequence(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Event", field, false, false, "BigInt")
 }
 
 func (ec *executionContext) _Event_type(ctx context.Context, field graphql.CollectedField, obj *event.Event) (ret graphql.Marshaler) {
-	return ec.marshalNEventType2githubᚗcomᚋpaygraphᚋpaygraphᚋeventᚐType(ctx, field.Selections, obj.Type)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Event_type(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Type, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v event.Type) graphql.Marshaler {
+			return ec.marshalNEventType2githubᚗcomᚋpaygraphᚋpaygraphᚋeventᚐType(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_Event_type(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Event", field, false, false, "EventType")
@@ -9025,21 +10574,69 @@ func (ec *executionContext) fieldContext_Event_object(_ context.Context, field g
 }
 
 func (ec *executionContext) _Event_objectVersion(ctx context.Context, field graphql.CollectedField, obj *event.Event) (ret graphql.Marshaler) {
-	return ec.marshalNInt2int32(ctx, field.Selections, obj.ObjectVersion)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Event_objectVersion(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ObjectVersion, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int32) graphql.Marshaler {
+			return ec.marshalNInt2int32(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_Event_objectVersion(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Event", field, false, false, "Int")
 }
 
 func (ec *executionContext) _Event_hash(ctx context.Context, field graphql.CollectedField, obj *event.Event) (ret graphql.Marshaler) {
-	return ec.marshalNString2string(ctx, field.Selections, obj.HashText())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Event_hash(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.HashText(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_Event_hash(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Event", field, true, false, "String")
 }
 
 func (ec *executionContext) _Event_occurredAt(ctx context.Context, field graphql.CollectedField, obj *event.Event) (ret graphql.Marshaler) {
-	return ec.marshalNDateTime2timeᚐTime(ctx, field.Selections, obj.OccurredAt)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Event_occurredAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.OccurredAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNDateTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_Event_occurredAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Event", field, false, false, "DateTime")
@@ -9110,7 +10707,23 @@ func (ec *executionContext) fieldContext_EventConnection_nodes(_ context.Context
 }
 
 func (ec *executionContext) _EventConnection_pageInfo(ctx context.Context, field graphql.CollectedField, obj *answer.Page[*event.Event]) (ret graphql.Marshaler) {
-	return ec.marshalNPageInfo2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐPageInfo(ctx, field.Selections, obj.PageInfo())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_EventConnection_pageInfo(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.PageInfo(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v answer.PageInfo) graphql.Marshaler {
+			return ec.marshalNPageInfo2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐPageInfo(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_EventConnection_pageInfo(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
@@ -9126,7 +10739,23 @@ func (ec *executionContext) fieldContext_EventConnection_pageInfo(_ context.Cont
 }
 
 func (ec *executionContext) _EventEdge_cursor(ctx context.Context, field graphql.CollectedField, obj *answer.Edge[*event.Event]) (ret graphql.Marshaler) {
-	return ec.marshalNCursor2string(ctx, field.Selections, obj.Cursor)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_EventEdge_cursor(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Cursor, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNCursor2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_EventEdge_cursor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("EventEdge", field, false, false, "Cursor")
@@ -9165,14 +10794,46 @@ func (ec *executionContext) fieldContext_EventEdge_node(_ context.Context, field
 }
 
 func (ec *executionContext) _EventHead_sequence(ctx context.Context, field graphql.CollectedField, obj *event.Head) (ret graphql.Marshaler) {
-	return ec.marshalNBigInt2int64(ctx, field.Selections, obj.Sequence)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_EventHead_sequence(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Sequence, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return ec.marshalNBigInt2int64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_EventHead_sequence(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("EventHead", field, false, false, "BigInt")
 }
 
 func (ec *executionContext) _EventHead_hash(ctx context.Context, field graphql.CollectedField, obj *event.Head) (ret graphql.Marshaler) {
-	return ec.marshalNString2string(ctx, field.Selections, obj.HashText())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_EventHead_hash(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.HashText(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_EventHead_hash(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("EventHead", field, true, false, "String")
@@ -9202,7 +10863,23 @@ func (ec *executionContext) fieldContext_EventHead_cursor(_ context.Context, fie
 }
 
 func (ec *executionContext) _Hold_id(ctx context.Context, field graphql.CollectedField, obj *ledger.Hold) (ret graphql.Marshaler) {
-	return ec.marshalNID2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐHoldID(ctx, field.Selections, obj.ID)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Hold_id(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v ledger.HoldID) graphql.Marshaler {
+			return ec.marshalNID2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐHoldID(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_Hold_id(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Hold", field, false, false, "ID")
@@ -9241,7 +10918,23 @@ func (ec *executionContext) fieldContext_Hold_account(_ context.Context, field g
 }
 
 func (ec *executionContext) _Hold_amount(ctx context.Context, field graphql.CollectedField, obj *ledger.Hold) (ret graphql.Marshaler) {
-	return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, field.Selections, obj.Amount)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Hold_amount(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Amount, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v money.Amount) graphql.Marshaler {
+			return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_Hold_amount(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
@@ -9257,14 +10950,46 @@ func (ec *executionContext) fieldContext_Hold_amount(_ context.Context, field gr
 }
 
 func (ec *executionContext) _Hold_status(ctx context.Context, field graphql.CollectedField, obj *ledger.Hold) (ret graphql.Marshaler) {
-	return ec.marshalNHoldStatus2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐHoldStatus(ctx, field.Selections, obj.Status())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Hold_status(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Status(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v ledger.HoldStatus) graphql.Marshaler {
+			return ec.marshalNHoldStatus2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐHoldStatus(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_Hold_status(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Hold", field, true, false, "HoldStatus")
 }
 
 func (ec *executionContext) _Hold_posted(ctx context.Context, field graphql.CollectedField, obj *ledger.Hold) (ret graphql.Marshaler) {
-	return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, field.Selections, obj.Posted())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Hold_posted(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Posted(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v money.Amount) graphql.Marshaler {
+			return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_Hold_posted(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
@@ -9280,7 +11005,23 @@ func (ec *executionContext) fieldContext_Hold_posted(_ context.Context, field gr
 }
 
 func (ec *executionContext) _Hold_reference(ctx context.Context, field graphql.CollectedField, obj *ledger.Hold) (ret graphql.Marshaler) {
-	return ec.marshalOString2ᚖstring(ctx, field.Selections, obj.Reference)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Hold_reference(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Reference, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
 }
 func (ec *executionContext) fieldContext_Hold_reference(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Hold", field, false, false, "String")
@@ -9383,14 +11124,46 @@ func (ec *executionContext) fieldContext_Hold_endTransaction(_ context.Context, 
 }
 
 func (ec *executionContext) _Hold_createdAt(ctx context.Context, field graphql.CollectedField, obj *ledger.Hold) (ret graphql.Marshaler) {
-	return ec.marshalNDateTime2timeᚐTime(ctx, field.Selections, obj.CreatedAt)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Hold_createdAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.CreatedAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNDateTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_Hold_createdAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Hold", field, false, false, "DateTime")
 }
 
 func (ec *executionContext) _Hold_endedAt(ctx context.Context, field graphql.CollectedField, obj *ledger.Hold) (ret graphql.Marshaler) {
-	return ec.marshalODateTime2ᚖtimeᚐTime(ctx, field.Selections, obj.EndedAt)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Hold_endedAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.EndedAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return ec.marshalODateTime2ᚖtimeᚐTime(ctx, selections, v)
+		},
+		true,
+		false,
+	)
 }
 func (ec *executionContext) fieldContext_Hold_endedAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Hold", field, false, false, "DateTime")
@@ -9461,7 +11234,23 @@ func (ec *executionContext) fieldContext_HoldConnection_nodes(_ context.Context,
 }
 
 func (ec *executionContext) _HoldConnection_pageInfo(ctx context.Context, field graphql.CollectedField, obj *answer.Page[*ledger.Hold]) (ret graphql.Marshaler) {
-	return ec.marshalNPageInfo2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐPageInfo(ctx, field.Selections, obj.PageInfo())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_HoldConnection_pageInfo(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.PageInfo(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v answer.PageInfo) graphql.Marshaler {
+			return ec.marshalNPageInfo2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐPageInfo(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_HoldConnection_pageInfo(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
@@ -9477,7 +11266,23 @@ func (ec *executionContext) fieldContext_HoldConnection_pageInfo(_ context.Conte
 }
 
 func (ec *executionContext) _HoldEdge_cursor(ctx context.Context, field graphql.CollectedField, obj *answer.Edge[*ledger.Hold]) (ret graphql.Marshaler) {
-	return ec.marshalNCursor2string(ctx, field.Selections, obj.Cursor)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_HoldEdge_cursor(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Cursor, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNCursor2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_HoldEdge_cursor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("HoldEdge", field, false, false, "Cursor")
@@ -9516,14 +11321,46 @@ func (ec *executionContext) fieldContext_HoldEdge_node(_ context.Context, field 
 }
 
 func (ec *executionContext) _HoldNotOpen_code(ctx context.Context, field graphql.CollectedField, obj *ledger.HoldNotOpen) (ret graphql.Marshaler) {
-	return ec.marshalNErrorCode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐCode(ctx, field.Selections, obj.Code())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_HoldNotOpen_code(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Code(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v answer.Code) graphql.Marshaler {
+			return ec.marshalNErrorCode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐCode(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_HoldNotOpen_code(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("HoldNotOpen", field, true, false, "ErrorCode")
 }
 
 func (ec *executionContext) _HoldNotOpen_message(ctx context.Context, field graphql.CollectedField, obj *ledger.HoldNotOpen) (ret graphql.Marshaler) {
-	return ec.marshalNString2string(ctx, field.Selections, obj.Message())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_HoldNotOpen_message(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Message(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_HoldNotOpen_message(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("HoldNotOpen", field, true, false, "String")
@@ -9553,35 +11390,115 @@ func (ec *executionContext) fieldContext_HoldNotOpen_path(_ context.Context, fie
 }
 
 func (ec *executionContext) _HoldNotOpen_retryable(ctx context.Context, field graphql.CollectedField, obj *ledger.HoldNotOpen) (ret graphql.Marshaler) {
-	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Retryable())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_HoldNotOpen_retryable(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Retryable(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_HoldNotOpen_retryable(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("HoldNotOpen", field, true, false, "Boolean")
 }
 
 func (ec *executionContext) _HoldNotOpen_resourceId(ctx context.Context, field graphql.CollectedField, obj *ledger.HoldNotOpen) (ret graphql.Marshaler) {
-	return ec.marshalNID2string(ctx, field.Selections, obj.ResourceID)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_HoldNotOpen_resourceId(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ResourceID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNID2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_HoldNotOpen_resourceId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("HoldNotOpen", field, false, false, "ID")
 }
 
 func (ec *executionContext) _HoldNotOpen_status(ctx context.Context, field graphql.CollectedField, obj *ledger.HoldNotOpen) (ret graphql.Marshaler) {
-	return ec.marshalNHoldStatus2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐHoldStatus(ctx, field.Selections, obj.Status)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_HoldNotOpen_status(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Status, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v ledger.HoldStatus) graphql.Marshaler {
+			return ec.marshalNHoldStatus2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐHoldStatus(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_HoldNotOpen_status(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("HoldNotOpen", field, false, false, "HoldStatus")
 }
 
 func (ec *executionContext) _HoldOfPayment_code(ctx context.Context, field graphql.CollectedField, obj *ledger.HoldOfPayment) (ret graphql.Marshaler) {
-	return ec.marshalNErrorCode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐCode(ctx, field.Selections, obj.Code())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_HoldOfPayment_code(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Code(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v answer.Code) graphql.Marshaler {
+			return ec.marshalNErrorCode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐCode(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_HoldOfPayment_code(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("HoldOfPayment", field, true, false, "ErrorCode")
 }
 
 func (ec *executionContext) _HoldOfPayment_message(ctx context.Context, field graphql.CollectedField, obj *ledger.HoldOfPayment) (ret graphql.Marshaler) {
-	return ec.marshalNString2string(ctx, field.Selections, obj.Message())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_HoldOfPayment_message(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Message(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_HoldOfPayment_message(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("HoldOfPayment", field, true, false, "String")
@@ -9611,35 +11528,115 @@ func (ec *executionContext) fieldContext_HoldOfPayment_path(_ context.Context, f
 }
 
 func (ec *executionContext) _HoldOfPayment_retryable(ctx context.Context, field graphql.CollectedField, obj *ledger.HoldOfPayment) (ret graphql.Marshaler) {
-	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Retryable())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_HoldOfPayment_retryable(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Retryable(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_HoldOfPayment_retryable(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("HoldOfPayment", field, true, false, "Boolean")
 }
 
 func (ec *executionContext) _HoldOfPayment_resourceId(ctx context.Context, field graphql.CollectedField, obj *ledger.HoldOfPayment) (ret graphql.Marshaler) {
-	return ec.marshalNID2string(ctx, field.Selections, obj.ResourceID)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_HoldOfPayment_resourceId(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ResourceID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNID2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_HoldOfPayment_resourceId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("HoldOfPayment", field, false, false, "ID")
 }
 
 func (ec *executionContext) _HoldOfPayment_paymentId(ctx context.Context, field graphql.CollectedField, obj *ledger.HoldOfPayment) (ret graphql.Marshaler) {
-	return ec.marshalNID2string(ctx, field.Selections, obj.PaymentID)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_HoldOfPayment_paymentId(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.PaymentID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNID2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_HoldOfPayment_paymentId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("HoldOfPayment", field, false, false, "ID")
 }
 
 func (ec *executionContext) _IdempotencyInProgress_code(ctx context.Context, field graphql.CollectedField, obj *answer.IdempotencyInProgress) (ret graphql.Marshaler) {
-	return ec.marshalNErrorCode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐCode(ctx, field.Selections, obj.Code())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_IdempotencyInProgress_code(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Code(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v answer.Code) graphql.Marshaler {
+			return ec.marshalNErrorCode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐCode(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_IdempotencyInProgress_code(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("IdempotencyInProgress", field, true, false, "ErrorCode")
 }
 
 func (ec *executionContext) _IdempotencyInProgress_message(ctx context.Context, field graphql.CollectedField, obj *answer.IdempotencyInProgress) (ret graphql.Marshaler) {
-	return ec.marshalNString2string(ctx, field.Selections, obj.Message())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_IdempotencyInProgress_message(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Message(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_IdempotencyInProgress_message(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("IdempotencyInProgress", field, true, false, "String")
@@ -9669,21 +11666,69 @@ func (ec *executionContext) fieldContext_IdempotencyInProgress_path(_ context.Co
 }
 
 func (ec *executionContext) _IdempotencyInProgress_retryable(ctx context.Context, field graphql.CollectedField, obj *answer.IdempotencyInProgress) (ret graphql.Marshaler) {
-	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Retryable())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_IdempotencyInProgress_retryable(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Retryable(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_IdempotencyInProgress_retryable(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("IdempotencyInProgress", field, true, false, "Boolean")
 }
 
 func (ec *executionContext) _IdempotencyKeyExpired_code(ctx context.Context, field graphql.CollectedField, obj *answer.IdempotencyKeyExpired) (ret graphql.Marshaler) {
-	return ec.marshalNErrorCode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐCode(ctx, field.Selections, obj.Code())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_IdempotencyKeyExpired_code(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Code(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v answer.Code) graphql.Marshaler {
+			return ec.marshalNErrorCode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐCode(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_IdempotencyKeyExpired_code(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("IdempotencyKeyExpired", field, true, false, "ErrorCode")
 }
 
 func (ec *executionContext) _IdempotencyKeyExpired_message(ctx context.Context, field graphql.CollectedField, obj *answer.IdempotencyKeyExpired) (ret graphql.Marshaler) {
-	return ec.marshalNString2string(ctx, field.Selections, obj.Message())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_IdempotencyKeyExpired_message(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Message(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_IdempotencyKeyExpired_message(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("IdempotencyKeyExpired", field, true, false, "String")
@@ -9713,28 +11758,92 @@ func (ec *executionContext) fieldContext_IdempotencyKeyExpired_path(_ context.Co
 }
 
 func (ec *executionContext) _IdempotencyKeyExpired_retryable(ctx context.Context, field graphql.CollectedField, obj *answer.IdempotencyKeyExpired) (ret graphql.Marshaler) {
-	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Retryable())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_IdempotencyKeyExpired_retryable(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Retryable(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_IdempotencyKeyExpired_retryable(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("IdempotencyKeyExpired", field, true, false, "Boolean")
 }
 
 func (ec *executionContext) _IdempotencyKeyExpired_firstSeenAt(ctx context.Context, field graphql.CollectedField, obj *answer.IdempotencyKeyExpired) (ret graphql.Marshaler) {
-	return ec.marshalNDateTime2timeᚐTime(ctx, field.Selections, obj.FirstSeenAt)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_IdempotencyKeyExpired_firstSeenAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.FirstSeenAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNDateTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_IdempotencyKeyExpired_firstSeenAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("IdempotencyKeyExpired", field, false, false, "DateTime")
 }
 
 func (ec *executionContext) _IdempotencyKeyReused_code(ctx context.Context, field graphql.CollectedField, obj *answer.IdempotencyKeyReused) (ret graphql.Marshaler) {
-	return ec.marshalNErrorCode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐCode(ctx, field.Selections, obj.Code())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_IdempotencyKeyReused_code(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Code(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v answer.Code) graphql.Marshaler {
+			return ec.marshalNErrorCode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐCode(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_IdempotencyKeyReused_code(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("IdempotencyKeyReused", field, true, false, "ErrorCode")
 }
 
 func (ec *executionContext) _IdempotencyKeyReused_message(ctx context.Context, field graphql.CollectedField, obj *answer.IdempotencyKeyReused) (ret graphql.Marshaler) {
-	return ec.marshalNString2string(ctx, field.Selections, obj.Message())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_IdempotencyKeyReused_message(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Message(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_IdempotencyKeyReused_message(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("IdempotencyKeyReused", field, true, false, "String")
@@ -9764,7 +11873,23 @@ func (ec *executionContext) fieldContext_IdempotencyKeyReused_path(_ context.Con
 }
 
 func (ec *executionContext) _IdempotencyKeyReused_retryable(ctx context.Context, field graphql.CollectedField, obj *answer.IdempotencyKeyReused) (ret graphql.Marshaler) {
-	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Retryable())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_IdempotencyKeyReused_retryable(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Retryable(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_IdempotencyKeyReused_retryable(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("IdempotencyKeyReused", field, true, false, "Boolean")
@@ -9794,35 +11919,115 @@ func (ec *executionContext) fieldContext_IdempotencyKeyReused_conflictingPaths(_
 }
 
 func (ec *executionContext) _IdempotencyKeyReused_originalOperation(ctx context.Context, field graphql.CollectedField, obj *answer.IdempotencyKeyReused) (ret graphql.Marshaler) {
-	return ec.marshalNString2string(ctx, field.Selections, obj.OriginalOperation)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_IdempotencyKeyReused_originalOperation(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.OriginalOperation, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_IdempotencyKeyReused_originalOperation(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("IdempotencyKeyReused", field, false, false, "String")
 }
 
 func (ec *executionContext) _IdempotencyKeyReused_firstSeenAt(ctx context.Context, field graphql.CollectedField, obj *answer.IdempotencyKeyReused) (ret graphql.Marshaler) {
-	return ec.marshalNDateTime2timeᚐTime(ctx, field.Selections, obj.FirstSeenAt)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_IdempotencyKeyReused_firstSeenAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.FirstSeenAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNDateTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_IdempotencyKeyReused_firstSeenAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("IdempotencyKeyReused", field, false, false, "DateTime")
 }
 
 func (ec *executionContext) _IdempotentRequest_key(ctx context.Context, field graphql.CollectedField, obj *command.Record) (ret graphql.Marshaler) {
-	return ec.marshalNIdempotencyKey2string(ctx, field.Selections, obj.Key)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_IdempotentRequest_key(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Key, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNIdempotencyKey2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_IdempotentRequest_key(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("IdempotentRequest", field, false, false, "IdempotencyKey")
 }
 
 func (ec *executionContext) _IdempotentRequest_operation(ctx context.Context, field graphql.CollectedField, obj *command.Record) (ret graphql.Marshaler) {
-	return ec.marshalNString2string(ctx, field.Selections, obj.Operation)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_IdempotentRequest_operation(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Operation, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_IdempotentRequest_operation(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("IdempotentRequest", field, false, false, "String")
 }
 
 func (ec *executionContext) _IdempotentRequest_firstSeenAt(ctx context.Context, field graphql.CollectedField, obj *command.Record) (ret graphql.Marshaler) {
-	return ec.marshalNDateTime2timeᚐTime(ctx, field.Selections, obj.FirstSeenAt)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_IdempotentRequest_firstSeenAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.FirstSeenAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNDateTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_IdempotentRequest_firstSeenAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("IdempotentRequest", field, false, false, "DateTime")
@@ -9861,7 +12066,23 @@ func (ec *executionContext) fieldContext_IdempotentRequest_object(_ context.Cont
 }
 
 func (ec *executionContext) _IdempotentRequest_outcomeVersion(ctx context.Context, field graphql.CollectedField, obj *command.Record) (ret graphql.Marshaler) {
-	return ec.marshalOInt2ᚖint32(ctx, field.Selections, obj.OutcomeVersion)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_IdempotentRequest_outcomeVersion(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.OutcomeVersion, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *int32) graphql.Marshaler {
+			return ec.marshalOInt2ᚖint32(ctx, selections, v)
+		},
+		true,
+		false,
+	)
 }
 func (ec *executionContext) fieldContext_IdempotentRequest_outcomeVersion(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("IdempotentRequest", field, false, false, "Int")
@@ -9900,21 +12121,69 @@ func (ec *executionContext) fieldContext_IdempotentRequest_refusal(_ context.Con
 }
 
 func (ec *executionContext) _IdempotentRequest_expired(ctx context.Context, field graphql.CollectedField, obj *command.Record) (ret graphql.Marshaler) {
-	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Expired)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_IdempotentRequest_expired(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Expired, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_IdempotentRequest_expired(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("IdempotentRequest", field, false, false, "Boolean")
 }
 
 func (ec *executionContext) _InsufficientFunds_code(ctx context.Context, field graphql.CollectedField, obj *ledger.InsufficientFunds) (ret graphql.Marshaler) {
-	return ec.marshalNErrorCode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐCode(ctx, field.Selections, obj.Code())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_InsufficientFunds_code(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Code(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v answer.Code) graphql.Marshaler {
+			return ec.marshalNErrorCode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐCode(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_InsufficientFunds_code(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("InsufficientFunds", field, true, false, "ErrorCode")
 }
 
 func (ec *executionContext) _InsufficientFunds_message(ctx context.Context, field graphql.CollectedField, obj *ledger.InsufficientFunds) (ret graphql.Marshaler) {
-	return ec.marshalNString2string(ctx, field.Selections, obj.Message())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_InsufficientFunds_message(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Message(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_InsufficientFunds_message(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("InsufficientFunds", field, true, false, "String")
@@ -9944,21 +12213,69 @@ func (ec *executionContext) fieldContext_InsufficientFunds_path(_ context.Contex
 }
 
 func (ec *executionContext) _InsufficientFunds_retryable(ctx context.Context, field graphql.CollectedField, obj *ledger.InsufficientFunds) (ret graphql.Marshaler) {
-	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Retryable())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_InsufficientFunds_retryable(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Retryable(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_InsufficientFunds_retryable(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("InsufficientFunds", field, true, false, "Boolean")
 }
 
 func (ec *executionContext) _InsufficientFunds_resourceId(ctx context.Context, field graphql.CollectedField, obj *ledger.InsufficientFunds) (ret graphql.Marshaler) {
-	return ec.marshalNID2string(ctx, field.Selections, obj.ResourceID)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_InsufficientFunds_resourceId(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ResourceID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNID2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_InsufficientFunds_resourceId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("InsufficientFunds", field, false, false, "ID")
 }
 
 func (ec *executionContext) _InsufficientFunds_available(ctx context.Context, field graphql.CollectedField, obj *ledger.InsufficientFunds) (ret graphql.Marshaler) {
-	return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, field.Selections, obj.Available)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_InsufficientFunds_available(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Available, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v money.Amount) graphql.Marshaler {
+			return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_InsufficientFunds_available(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
@@ -9974,7 +12291,23 @@ func (ec *executionContext) fieldContext_InsufficientFunds_available(_ context.C
 }
 
 func (ec *executionContext) _InsufficientFunds_required(ctx context.Context, field graphql.CollectedField, obj *ledger.InsufficientFunds) (ret graphql.Marshaler) {
-	return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, field.Selections, obj.Required)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_InsufficientFunds_required(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Required, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v money.Amount) graphql.Marshaler {
+			return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_InsufficientFunds_required(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
@@ -9990,14 +12323,46 @@ func (ec *executionContext) fieldContext_InsufficientFunds_required(_ context.Co
 }
 
 func (ec *executionContext) _InvalidState_code(ctx context.Context, field graphql.CollectedField, obj *payment.InvalidState) (ret graphql.Marshaler) {
-	return ec.marshalNErrorCode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐCode(ctx, field.Selections, obj.Code())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_InvalidState_code(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Code(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v answer.Code) graphql.Marshaler {
+			return ec.marshalNErrorCode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐCode(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_InvalidState_code(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("InvalidState", field, true, false, "ErrorCode")
 }
 
 func (ec *executionContext) _InvalidState_message(ctx context.Context, field graphql.CollectedField, obj *payment.InvalidState) (ret graphql.Marshaler) {
-	return ec.marshalNString2string(ctx, field.Selections, obj.Message())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_InvalidState_message(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Message(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_InvalidState_message(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("InvalidState", field, true, false, "String")
@@ -10027,21 +12392,69 @@ func (ec *executionContext) fieldContext_InvalidState_path(_ context.Context, fi
 }
 
 func (ec *executionContext) _InvalidState_retryable(ctx context.Context, field graphql.CollectedField, obj *payment.InvalidState) (ret graphql.Marshaler) {
-	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Retryable())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_InvalidState_retryable(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Retryable(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_InvalidState_retryable(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("InvalidState", field, true, false, "Boolean")
 }
 
 func (ec *executionContext) _InvalidState_resourceId(ctx context.Context, field graphql.CollectedField, obj *payment.InvalidState) (ret graphql.Marshaler) {
-	return ec.marshalNID2string(ctx, field.Selections, obj.ResourceID)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_InvalidState_resourceId(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ResourceID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNID2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_InvalidState_resourceId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("InvalidState", field, false, false, "ID")
 }
 
 func (ec *executionContext) _InvalidState_status(ctx context.Context, field graphql.CollectedField, obj *payment.InvalidState) (ret graphql.Marshaler) {
-	return ec.marshalNPaymentStatus2githubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐStatus(ctx, field.Selections, obj.Status)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_InvalidState_status(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Status, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v payment.Status) graphql.Marshaler {
+			return ec.marshalNPaymentStatus2githubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐStatus(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_InvalidState_status(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("InvalidState", field, false, false, "PaymentStatus")
@@ -10079,43 +12492,231 @@ func (ec *executionContext) fieldContext_InvalidState_availableActions(_ context
 	return fc, nil
 }
 
+func (ec *executionContext) _Limits_pointsPerSecond(ctx context.Context, field graphql.CollectedField, obj *quota.Limits) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Limits_pointsPerSecond(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.PointsPerSecond, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int32) graphql.Marshaler {
+			return ec.marshalNInt2int32(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Limits_pointsPerSecond(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Limits", field, false, false, "Int")
+}
+
+func (ec *executionContext) _Limits_burst(ctx context.Context, field graphql.CollectedField, obj *quota.Limits) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Limits_burst(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Burst, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int32) graphql.Marshaler {
+			return ec.marshalNInt2int32(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Limits_burst(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Limits", field, false, false, "Int")
+}
+
+func (ec *executionContext) _Limits_atOnce(ctx context.Context, field graphql.CollectedField, obj *quota.Limits) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Limits_atOnce(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.AtOnce, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int32) graphql.Marshaler {
+			return ec.marshalNInt2int32(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Limits_atOnce(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Limits", field, false, false, "Int")
+}
+
+func (ec *executionContext) _Limits_sockets(ctx context.Context, field graphql.CollectedField, obj *quota.Limits) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Limits_sockets(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Sockets, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int32) graphql.Marshaler {
+			return ec.marshalNInt2int32(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Limits_sockets(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Limits", field, false, false, "Int")
+}
+
 func (ec *executionContext) _Merchant_id(ctx context.Context, field graphql.CollectedField, obj *merchant.Merchant) (ret graphql.Marshaler) {
-	return ec.marshalNID2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐMerchantID(ctx, field.Selections, obj.ID)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Merchant_id(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v answer.MerchantID) graphql.Marshaler {
+			return ec.marshalNID2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐMerchantID(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_Merchant_id(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Merchant", field, false, false, "ID")
 }
 
 func (ec *executionContext) _Merchant_name(ctx context.Context, field graphql.CollectedField, obj *merchant.Merchant) (ret graphql.Marshaler) {
-	return ec.marshalNString2string(ctx, field.Selections, obj.Name)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Merchant_name(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Name, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_Merchant_name(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Merchant", field, false, false, "String")
 }
 
 func (ec *executionContext) _Merchant_createdAt(ctx context.Context, field graphql.CollectedField, obj *merchant.Merchant) (ret graphql.Marshaler) {
-	return ec.marshalNDateTime2timeᚐTime(ctx, field.Selections, obj.CreatedAt)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Merchant_createdAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.CreatedAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNDateTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_Merchant_createdAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Merchant", field, false, false, "DateTime")
 }
 
 func (ec *executionContext) _Money_amount(ctx context.Context, field graphql.CollectedField, obj *money.Amount) (ret graphql.Marshaler) {
-	return ec.marshalNDecimal2string(ctx, field.Selections, obj.Amount())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Money_amount(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Amount(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNDecimal2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_Money_amount(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Money", field, true, false, "Decimal")
 }
 
 func (ec *executionContext) _Money_currency(ctx context.Context, field graphql.CollectedField, obj *money.Amount) (ret graphql.Marshaler) {
-	return ec.marshalNCurrencyCode2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐCurrency(ctx, field.Selections, obj.Currency)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Money_currency(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Currency, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v money.Currency) graphql.Marshaler {
+			return ec.marshalNCurrencyCode2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐCurrency(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_Money_currency(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Money", field, false, false, "CurrencyCode")
 }
 
 func (ec *executionContext) _Money_minorUnits(ctx context.Context, field graphql.CollectedField, obj *money.Amount) (ret graphql.Marshaler) {
-	return ec.marshalNBigInt2int64(ctx, field.Selections, obj.MinorUnits)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Money_minorUnits(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.MinorUnits, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return ec.marshalNBigInt2int64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_Money_minorUnits(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Money", field, false, false, "BigInt")
@@ -10738,14 +13339,46 @@ func (ec *executionContext) fieldContext_Mutation_refundPayment(ctx context.Cont
 }
 
 func (ec *executionContext) _NotFound_code(ctx context.Context, field graphql.CollectedField, obj *answer.NotFound) (ret graphql.Marshaler) {
-	return ec.marshalNErrorCode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐCode(ctx, field.Selections, obj.Code())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_NotFound_code(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Code(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v answer.Code) graphql.Marshaler {
+			return ec.marshalNErrorCode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐCode(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_NotFound_code(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("NotFound", field, true, false, "ErrorCode")
 }
 
 func (ec *executionContext) _NotFound_message(ctx context.Context, field graphql.CollectedField, obj *answer.NotFound) (ret graphql.Marshaler) {
-	return ec.marshalNString2string(ctx, field.Selections, obj.Message())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_NotFound_message(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Message(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_NotFound_message(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("NotFound", field, true, false, "String")
@@ -10775,28 +13408,92 @@ func (ec *executionContext) fieldContext_NotFound_path(_ context.Context, field 
 }
 
 func (ec *executionContext) _NotFound_retryable(ctx context.Context, field graphql.CollectedField, obj *answer.NotFound) (ret graphql.Marshaler) {
-	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Retryable())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_NotFound_retryable(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Retryable(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_NotFound_retryable(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("NotFound", field, true, false, "Boolean")
 }
 
 func (ec *executionContext) _NotFound_resourceId(ctx context.Context, field graphql.CollectedField, obj *answer.NotFound) (ret graphql.Marshaler) {
-	return ec.marshalNID2string(ctx, field.Selections, obj.ResourceID)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_NotFound_resourceId(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ResourceID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNID2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_NotFound_resourceId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("NotFound", field, false, false, "ID")
 }
 
 func (ec *executionContext) _NotReversible_code(ctx context.Context, field graphql.CollectedField, obj *ledger.NotReversible) (ret graphql.Marshaler) {
-	return ec.marshalNErrorCode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐCode(ctx, field.Selections, obj.Code())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_NotReversible_code(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Code(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v answer.Code) graphql.Marshaler {
+			return ec.marshalNErrorCode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐCode(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_NotReversible_code(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("NotReversible", field, true, false, "ErrorCode")
 }
 
 func (ec *executionContext) _NotReversible_message(ctx context.Context, field graphql.CollectedField, obj *ledger.NotReversible) (ret graphql.Marshaler) {
-	return ec.marshalNString2string(ctx, field.Selections, obj.Message())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_NotReversible_message(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Message(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_NotReversible_message(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("NotReversible", field, true, false, "String")
@@ -10826,28 +13523,92 @@ func (ec *executionContext) fieldContext_NotReversible_path(_ context.Context, f
 }
 
 func (ec *executionContext) _NotReversible_retryable(ctx context.Context, field graphql.CollectedField, obj *ledger.NotReversible) (ret graphql.Marshaler) {
-	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Retryable())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_NotReversible_retryable(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Retryable(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_NotReversible_retryable(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("NotReversible", field, true, false, "Boolean")
 }
 
 func (ec *executionContext) _NotReversible_resourceId(ctx context.Context, field graphql.CollectedField, obj *ledger.NotReversible) (ret graphql.Marshaler) {
-	return ec.marshalNID2string(ctx, field.Selections, obj.ResourceID)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_NotReversible_resourceId(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ResourceID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNID2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_NotReversible_resourceId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("NotReversible", field, false, false, "ID")
 }
 
 func (ec *executionContext) _NotReversible_kind(ctx context.Context, field graphql.CollectedField, obj *ledger.NotReversible) (ret graphql.Marshaler) {
-	return ec.marshalNTransactionKind2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐTransactionKind(ctx, field.Selections, obj.Kind)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_NotReversible_kind(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Kind, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v ledger.TransactionKind) graphql.Marshaler {
+			return ec.marshalNTransactionKind2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐTransactionKind(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_NotReversible_kind(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("NotReversible", field, false, false, "TransactionKind")
 }
 
 func (ec *executionContext) _NotReversible_reversedBy(ctx context.Context, field graphql.CollectedField, obj *ledger.NotReversible) (ret graphql.Marshaler) {
-	return ec.marshalOID2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐTransactionID(ctx, field.Selections, obj.ReversedBy)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_NotReversible_reversedBy(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ReversedBy, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ledger.TransactionID) graphql.Marshaler {
+			return ec.marshalOID2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐTransactionID(ctx, selections, v)
+		},
+		true,
+		false,
+	)
 }
 func (ec *executionContext) fieldContext_NotReversible_reversedBy(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("NotReversible", field, false, false, "ID")
@@ -10886,56 +13647,184 @@ func (ec *executionContext) fieldContext_OpenAccountSuccess_account(_ context.Co
 }
 
 func (ec *executionContext) _OpenAccountSuccess_replayed(ctx context.Context, field graphql.CollectedField, obj *ledger.OpenAccountSuccess) (ret graphql.Marshaler) {
-	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Replayed)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_OpenAccountSuccess_replayed(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Replayed, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_OpenAccountSuccess_replayed(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("OpenAccountSuccess", field, false, false, "Boolean")
 }
 
 func (ec *executionContext) _PageInfo_hasNextPage(ctx context.Context, field graphql.CollectedField, obj *answer.PageInfo) (ret graphql.Marshaler) {
-	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.HasNextPage)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PageInfo_hasNextPage(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.HasNextPage, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_PageInfo_hasNextPage(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("PageInfo", field, false, false, "Boolean")
 }
 
 func (ec *executionContext) _PageInfo_hasPreviousPage(ctx context.Context, field graphql.CollectedField, obj *answer.PageInfo) (ret graphql.Marshaler) {
-	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.HasPreviousPage)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PageInfo_hasPreviousPage(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.HasPreviousPage, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_PageInfo_hasPreviousPage(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("PageInfo", field, false, false, "Boolean")
 }
 
 func (ec *executionContext) _PageInfo_startCursor(ctx context.Context, field graphql.CollectedField, obj *answer.PageInfo) (ret graphql.Marshaler) {
-	return ec.marshalOCursor2ᚖstring(ctx, field.Selections, obj.StartCursor)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PageInfo_startCursor(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.StartCursor, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOCursor2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
 }
 func (ec *executionContext) fieldContext_PageInfo_startCursor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("PageInfo", field, false, false, "Cursor")
 }
 
 func (ec *executionContext) _PageInfo_endCursor(ctx context.Context, field graphql.CollectedField, obj *answer.PageInfo) (ret graphql.Marshaler) {
-	return ec.marshalOCursor2ᚖstring(ctx, field.Selections, obj.EndCursor)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PageInfo_endCursor(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.EndCursor, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOCursor2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
 }
 func (ec *executionContext) fieldContext_PageInfo_endCursor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("PageInfo", field, false, false, "Cursor")
 }
 
 func (ec *executionContext) _Payment_id(ctx context.Context, field graphql.CollectedField, obj *payment.Payment) (ret graphql.Marshaler) {
-	return ec.marshalNID2githubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐID(ctx, field.Selections, obj.ID)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Payment_id(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v payment.ID) graphql.Marshaler {
+			return ec.marshalNID2githubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐID(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_Payment_id(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Payment", field, false, false, "ID")
 }
 
 func (ec *executionContext) _Payment_status(ctx context.Context, field graphql.CollectedField, obj *payment.Payment) (ret graphql.Marshaler) {
-	return ec.marshalNPaymentStatus2githubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐStatus(ctx, field.Selections, obj.Status)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Payment_status(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Status, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v payment.Status) graphql.Marshaler {
+			return ec.marshalNPaymentStatus2githubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐStatus(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_Payment_status(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Payment", field, false, false, "PaymentStatus")
 }
 
 func (ec *executionContext) _Payment_amount(ctx context.Context, field graphql.CollectedField, obj *payment.Payment) (ret graphql.Marshaler) {
-	return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, field.Selections, obj.Amount)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Payment_amount(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Amount, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v money.Amount) graphql.Marshaler {
+			return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_Payment_amount(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
@@ -10951,7 +13840,23 @@ func (ec *executionContext) fieldContext_Payment_amount(_ context.Context, field
 }
 
 func (ec *executionContext) _Payment_authorized(ctx context.Context, field graphql.CollectedField, obj *payment.Payment) (ret graphql.Marshaler) {
-	return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, field.Selections, obj.Authorized())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Payment_authorized(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Authorized(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v money.Amount) graphql.Marshaler {
+			return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_Payment_authorized(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
@@ -10967,7 +13872,23 @@ func (ec *executionContext) fieldContext_Payment_authorized(_ context.Context, f
 }
 
 func (ec *executionContext) _Payment_capturable(ctx context.Context, field graphql.CollectedField, obj *payment.Payment) (ret graphql.Marshaler) {
-	return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, field.Selections, obj.Capturable())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Payment_capturable(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Capturable(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v money.Amount) graphql.Marshaler {
+			return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_Payment_capturable(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
@@ -10983,7 +13904,23 @@ func (ec *executionContext) fieldContext_Payment_capturable(_ context.Context, f
 }
 
 func (ec *executionContext) _Payment_captured(ctx context.Context, field graphql.CollectedField, obj *payment.Payment) (ret graphql.Marshaler) {
-	return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, field.Selections, obj.Captured())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Payment_captured(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Captured(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v money.Amount) graphql.Marshaler {
+			return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_Payment_captured(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
@@ -10999,7 +13936,23 @@ func (ec *executionContext) fieldContext_Payment_captured(_ context.Context, fie
 }
 
 func (ec *executionContext) _Payment_refunded(ctx context.Context, field graphql.CollectedField, obj *payment.Payment) (ret graphql.Marshaler) {
-	return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, field.Selections, obj.Refunded())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Payment_refunded(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Refunded(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v money.Amount) graphql.Marshaler {
+			return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_Payment_refunded(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
@@ -11125,7 +14078,23 @@ func (ec *executionContext) fieldContext_Payment_destination(_ context.Context, 
 }
 
 func (ec *executionContext) _Payment_captureMethod(ctx context.Context, field graphql.CollectedField, obj *payment.Payment) (ret graphql.Marshaler) {
-	return ec.marshalNCaptureMethod2githubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐCaptureMethod(ctx, field.Selections, obj.CaptureMethod)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Payment_captureMethod(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.CaptureMethod, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v payment.CaptureMethod) graphql.Marshaler {
+			return ec.marshalNCaptureMethod2githubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐCaptureMethod(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_Payment_captureMethod(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Payment", field, false, false, "CaptureMethod")
@@ -11164,21 +14133,69 @@ func (ec *executionContext) fieldContext_Payment_availableActions(_ context.Cont
 }
 
 func (ec *executionContext) _Payment_expiresAt(ctx context.Context, field graphql.CollectedField, obj *payment.Payment) (ret graphql.Marshaler) {
-	return ec.marshalODateTime2ᚖtimeᚐTime(ctx, field.Selections, obj.ExpiresAt)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Payment_expiresAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ExpiresAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return ec.marshalODateTime2ᚖtimeᚐTime(ctx, selections, v)
+		},
+		true,
+		false,
+	)
 }
 func (ec *executionContext) fieldContext_Payment_expiresAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Payment", field, false, false, "DateTime")
 }
 
 func (ec *executionContext) _Payment_reference(ctx context.Context, field graphql.CollectedField, obj *payment.Payment) (ret graphql.Marshaler) {
-	return ec.marshalOString2ᚖstring(ctx, field.Selections, obj.Reference)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Payment_reference(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Reference, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
 }
 func (ec *executionContext) fieldContext_Payment_reference(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Payment", field, false, false, "String")
 }
 
 func (ec *executionContext) _Payment_metadata(ctx context.Context, field graphql.CollectedField, obj *payment.Payment) (ret graphql.Marshaler) {
-	return ec.marshalOMetadata2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐMetadata(ctx, field.Selections, obj.Metadata)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Payment_metadata(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Metadata, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v answer.Metadata) graphql.Marshaler {
+			return ec.marshalOMetadata2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐMetadata(ctx, selections, v)
+		},
+		true,
+		false,
+	)
 }
 func (ec *executionContext) fieldContext_Payment_metadata(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Payment", field, false, false, "Metadata")
@@ -11361,21 +14378,69 @@ func (ec *executionContext) fieldContext_Payment_events(ctx context.Context, fie
 }
 
 func (ec *executionContext) _Payment_version(ctx context.Context, field graphql.CollectedField, obj *payment.Payment) (ret graphql.Marshaler) {
-	return ec.marshalNInt2int32(ctx, field.Selections, obj.Version)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Payment_version(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Version, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int32) graphql.Marshaler {
+			return ec.marshalNInt2int32(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_Payment_version(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Payment", field, false, false, "Int")
 }
 
 func (ec *executionContext) _Payment_createdAt(ctx context.Context, field graphql.CollectedField, obj *payment.Payment) (ret graphql.Marshaler) {
-	return ec.marshalNDateTime2timeᚐTime(ctx, field.Selections, obj.CreatedAt)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Payment_createdAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.CreatedAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNDateTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_Payment_createdAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Payment", field, false, false, "DateTime")
 }
 
 func (ec *executionContext) _Payment_updatedAt(ctx context.Context, field graphql.CollectedField, obj *payment.Payment) (ret graphql.Marshaler) {
-	return ec.marshalNDateTime2timeᚐTime(ctx, field.Selections, obj.UpdatedAt)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Payment_updatedAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.UpdatedAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNDateTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_Payment_updatedAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Payment", field, false, false, "DateTime")
@@ -11446,7 +14511,23 @@ func (ec *executionContext) fieldContext_PaymentConnection_nodes(_ context.Conte
 }
 
 func (ec *executionContext) _PaymentConnection_pageInfo(ctx context.Context, field graphql.CollectedField, obj *answer.Page[*payment.Payment]) (ret graphql.Marshaler) {
-	return ec.marshalNPageInfo2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐPageInfo(ctx, field.Selections, obj.PageInfo())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PaymentConnection_pageInfo(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.PageInfo(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v answer.PageInfo) graphql.Marshaler {
+			return ec.marshalNPageInfo2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐPageInfo(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_PaymentConnection_pageInfo(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
@@ -11462,7 +14543,23 @@ func (ec *executionContext) fieldContext_PaymentConnection_pageInfo(_ context.Co
 }
 
 func (ec *executionContext) _PaymentEdge_cursor(ctx context.Context, field graphql.CollectedField, obj *answer.Edge[*payment.Payment]) (ret graphql.Marshaler) {
-	return ec.marshalNCursor2string(ctx, field.Selections, obj.Cursor)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PaymentEdge_cursor(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Cursor, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNCursor2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_PaymentEdge_cursor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("PaymentEdge", field, false, false, "Cursor")
@@ -11524,21 +14621,69 @@ func (ec *executionContext) fieldContext_PaymentStatusEvent_cursor(_ context.Con
 }
 
 func (ec *executionContext) _PaymentStatusEvent_sequence(ctx context.Context, field graphql.CollectedField, obj *payment.StatusEvent) (ret graphql.Marshaler) {
-	return ec.marshalNBigInt2int64(ctx, field.Selections, obj.Sequence())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PaymentStatusEvent_sequence(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Sequence(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return ec.marshalNBigInt2int64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_PaymentStatusEvent_sequence(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("PaymentStatusEvent", field, true, false, "BigInt")
 }
 
 func (ec *executionContext) _PaymentStatusEvent_snapshot(ctx context.Context, field graphql.CollectedField, obj *payment.StatusEvent) (ret graphql.Marshaler) {
-	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Snapshot)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PaymentStatusEvent_snapshot(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Snapshot, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_PaymentStatusEvent_snapshot(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("PaymentStatusEvent", field, false, false, "Boolean")
 }
 
 func (ec *executionContext) _PaymentStatusEvent_status(ctx context.Context, field graphql.CollectedField, obj *payment.StatusEvent) (ret graphql.Marshaler) {
-	return ec.marshalNPaymentStatus2githubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐStatus(ctx, field.Selections, obj.Status)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PaymentStatusEvent_status(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Status, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v payment.Status) graphql.Marshaler {
+			return ec.marshalNPaymentStatus2githubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐStatus(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_PaymentStatusEvent_status(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("PaymentStatusEvent", field, false, false, "PaymentStatus")
@@ -11600,7 +14745,23 @@ func (ec *executionContext) fieldContext_PaymentStatusEvent_payment(_ context.Co
 }
 
 func (ec *executionContext) _PaymentStatusEvent_occurredAt(ctx context.Context, field graphql.CollectedField, obj *payment.StatusEvent) (ret graphql.Marshaler) {
-	return ec.marshalNDateTime2timeᚐTime(ctx, field.Selections, obj.OccurredAt())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PaymentStatusEvent_occurredAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.OccurredAt(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNDateTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_PaymentStatusEvent_occurredAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("PaymentStatusEvent", field, true, false, "DateTime")
@@ -11671,7 +14832,23 @@ func (ec *executionContext) fieldContext_PlaceHoldSuccess_transaction(_ context.
 }
 
 func (ec *executionContext) _PlaceHoldSuccess_replayed(ctx context.Context, field graphql.CollectedField, obj *ledger.PlaceHoldSuccess) (ret graphql.Marshaler) {
-	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Replayed)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PlaceHoldSuccess_replayed(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Replayed, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_PlaceHoldSuccess_replayed(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("PlaceHoldSuccess", field, false, false, "Boolean")
@@ -12346,21 +15523,69 @@ func (ec *executionContext) fieldContext_Query___schema(_ context.Context, field
 }
 
 func (ec *executionContext) _Refund_id(ctx context.Context, field graphql.CollectedField, obj *payment.Refund) (ret graphql.Marshaler) {
-	return ec.marshalNID2githubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐRefundID(ctx, field.Selections, obj.ID)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Refund_id(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v payment.RefundID) graphql.Marshaler {
+			return ec.marshalNID2githubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐRefundID(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_Refund_id(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Refund", field, false, false, "ID")
 }
 
 func (ec *executionContext) _Refund_status(ctx context.Context, field graphql.CollectedField, obj *payment.Refund) (ret graphql.Marshaler) {
-	return ec.marshalNRefundStatus2githubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐRefundStatus(ctx, field.Selections, obj.Status())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Refund_status(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Status(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v payment.RefundStatus) graphql.Marshaler {
+			return ec.marshalNRefundStatus2githubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐRefundStatus(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_Refund_status(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Refund", field, true, false, "RefundStatus")
 }
 
 func (ec *executionContext) _Refund_amount(ctx context.Context, field graphql.CollectedField, obj *payment.Refund) (ret graphql.Marshaler) {
-	return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, field.Selections, obj.Amount)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Refund_amount(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Amount, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v money.Amount) graphql.Marshaler {
+			return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_Refund_amount(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
@@ -12376,7 +15601,23 @@ func (ec *executionContext) fieldContext_Refund_amount(_ context.Context, field 
 }
 
 func (ec *executionContext) _Refund_reason(ctx context.Context, field graphql.CollectedField, obj *payment.Refund) (ret graphql.Marshaler) {
-	return ec.marshalOString2ᚖstring(ctx, field.Selections, obj.Reason)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Refund_reason(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Reason, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
 }
 func (ec *executionContext) fieldContext_Refund_reason(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Refund", field, false, false, "String")
@@ -12447,7 +15688,23 @@ func (ec *executionContext) fieldContext_Refund_transaction(_ context.Context, f
 }
 
 func (ec *executionContext) _Refund_createdAt(ctx context.Context, field graphql.CollectedField, obj *payment.Refund) (ret graphql.Marshaler) {
-	return ec.marshalNDateTime2timeᚐTime(ctx, field.Selections, obj.CreatedAt)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Refund_createdAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.CreatedAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNDateTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_Refund_createdAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Refund", field, false, false, "DateTime")
@@ -12518,7 +15775,23 @@ func (ec *executionContext) fieldContext_RefundConnection_nodes(_ context.Contex
 }
 
 func (ec *executionContext) _RefundConnection_pageInfo(ctx context.Context, field graphql.CollectedField, obj *answer.Page[*payment.Refund]) (ret graphql.Marshaler) {
-	return ec.marshalNPageInfo2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐPageInfo(ctx, field.Selections, obj.PageInfo())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RefundConnection_pageInfo(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.PageInfo(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v answer.PageInfo) graphql.Marshaler {
+			return ec.marshalNPageInfo2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐPageInfo(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_RefundConnection_pageInfo(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
@@ -12534,7 +15807,23 @@ func (ec *executionContext) fieldContext_RefundConnection_pageInfo(_ context.Con
 }
 
 func (ec *executionContext) _RefundEdge_cursor(ctx context.Context, field graphql.CollectedField, obj *answer.Edge[*payment.Refund]) (ret graphql.Marshaler) {
-	return ec.marshalNCursor2string(ctx, field.Selections, obj.Cursor)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RefundEdge_cursor(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Cursor, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNCursor2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_RefundEdge_cursor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("RefundEdge", field, false, false, "Cursor")
@@ -12637,7 +15926,23 @@ func (ec *executionContext) fieldContext_RefundPaymentSuccess_payment(_ context.
 }
 
 func (ec *executionContext) _RefundPaymentSuccess_replayed(ctx context.Context, field graphql.CollectedField, obj *payment.RefundSuccess) (ret graphql.Marshaler) {
-	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Replayed)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RefundPaymentSuccess_replayed(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Replayed, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_RefundPaymentSuccess_replayed(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("RefundPaymentSuccess", field, false, false, "Boolean")
@@ -12708,7 +16013,23 @@ func (ec *executionContext) fieldContext_ReleaseHoldSuccess_transaction(_ contex
 }
 
 func (ec *executionContext) _ReleaseHoldSuccess_replayed(ctx context.Context, field graphql.CollectedField, obj *ledger.ReleaseHoldSuccess) (ret graphql.Marshaler) {
-	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Replayed)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ReleaseHoldSuccess_replayed(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Replayed, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_ReleaseHoldSuccess_replayed(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("ReleaseHoldSuccess", field, false, false, "Boolean")
@@ -12747,7 +16068,23 @@ func (ec *executionContext) fieldContext_ReverseTransferSuccess_transaction(_ co
 }
 
 func (ec *executionContext) _ReverseTransferSuccess_replayed(ctx context.Context, field graphql.CollectedField, obj *ledger.ReverseTransferSuccess) (ret graphql.Marshaler) {
-	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Replayed)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ReverseTransferSuccess_replayed(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Replayed, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_ReverseTransferSuccess_replayed(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("ReverseTransferSuccess", field, false, false, "Boolean")
@@ -12786,7 +16123,23 @@ func (ec *executionContext) fieldContext_SetAccountStatusSuccess_account(_ conte
 }
 
 func (ec *executionContext) _SetAccountStatusSuccess_replayed(ctx context.Context, field graphql.CollectedField, obj *ledger.SetAccountStatusSuccess) (ret graphql.Marshaler) {
-	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Replayed)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_SetAccountStatusSuccess_replayed(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Replayed, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_SetAccountStatusSuccess_replayed(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("SetAccountStatusSuccess", field, false, false, "Boolean")
@@ -12925,28 +16278,92 @@ func (ec *executionContext) fieldContext_Subscription_events(ctx context.Context
 }
 
 func (ec *executionContext) _Transaction_id(ctx context.Context, field graphql.CollectedField, obj *ledger.Transaction) (ret graphql.Marshaler) {
-	return ec.marshalNID2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐTransactionID(ctx, field.Selections, obj.ID)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Transaction_id(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v ledger.TransactionID) graphql.Marshaler {
+			return ec.marshalNID2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐTransactionID(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_Transaction_id(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Transaction", field, false, false, "ID")
 }
 
 func (ec *executionContext) _Transaction_kind(ctx context.Context, field graphql.CollectedField, obj *ledger.Transaction) (ret graphql.Marshaler) {
-	return ec.marshalNTransactionKind2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐTransactionKind(ctx, field.Selections, obj.Kind)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Transaction_kind(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Kind, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v ledger.TransactionKind) graphql.Marshaler {
+			return ec.marshalNTransactionKind2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐTransactionKind(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_Transaction_kind(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Transaction", field, false, false, "TransactionKind")
 }
 
 func (ec *executionContext) _Transaction_status(ctx context.Context, field graphql.CollectedField, obj *ledger.Transaction) (ret graphql.Marshaler) {
-	return ec.marshalNTransactionStatus2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐTransactionStatus(ctx, field.Selections, obj.Status())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Transaction_status(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Status(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v ledger.TransactionStatus) graphql.Marshaler {
+			return ec.marshalNTransactionStatus2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐTransactionStatus(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_Transaction_status(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Transaction", field, true, false, "TransactionStatus")
 }
 
 func (ec *executionContext) _Transaction_amount(ctx context.Context, field graphql.CollectedField, obj *ledger.Transaction) (ret graphql.Marshaler) {
-	return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, field.Selections, obj.Amount)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Transaction_amount(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Amount, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v money.Amount) graphql.Marshaler {
+			return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_Transaction_amount(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
@@ -13026,7 +16443,23 @@ func (ec *executionContext) fieldContext_Transaction_payment(_ context.Context, 
 }
 
 func (ec *executionContext) _Transaction_reference(ctx context.Context, field graphql.CollectedField, obj *ledger.Transaction) (ret graphql.Marshaler) {
-	return ec.marshalOString2ᚖstring(ctx, field.Selections, obj.Reference)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Transaction_reference(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Reference, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
 }
 func (ec *executionContext) fieldContext_Transaction_reference(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Transaction", field, false, false, "String")
@@ -13097,14 +16530,46 @@ func (ec *executionContext) fieldContext_Transaction_reversedBy(_ context.Contex
 }
 
 func (ec *executionContext) _Transaction_valueDate(ctx context.Context, field graphql.CollectedField, obj *ledger.Transaction) (ret graphql.Marshaler) {
-	return ec.marshalNDate2timeᚐTime(ctx, field.Selections, obj.ValueDate)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Transaction_valueDate(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ValueDate, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNDate2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_Transaction_valueDate(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Transaction", field, false, false, "Date")
 }
 
 func (ec *executionContext) _Transaction_createdAt(ctx context.Context, field graphql.CollectedField, obj *ledger.Transaction) (ret graphql.Marshaler) {
-	return ec.marshalNDateTime2timeᚐTime(ctx, field.Selections, obj.CreatedAt)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Transaction_createdAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.CreatedAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNDateTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_Transaction_createdAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Transaction", field, false, false, "DateTime")
@@ -13175,7 +16640,23 @@ func (ec *executionContext) fieldContext_TransactionConnection_nodes(_ context.C
 }
 
 func (ec *executionContext) _TransactionConnection_pageInfo(ctx context.Context, field graphql.CollectedField, obj *answer.Page[*ledger.Transaction]) (ret graphql.Marshaler) {
-	return ec.marshalNPageInfo2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐPageInfo(ctx, field.Selections, obj.PageInfo())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_TransactionConnection_pageInfo(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.PageInfo(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v answer.PageInfo) graphql.Marshaler {
+			return ec.marshalNPageInfo2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐPageInfo(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_TransactionConnection_pageInfo(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
@@ -13191,7 +16672,23 @@ func (ec *executionContext) fieldContext_TransactionConnection_pageInfo(_ contex
 }
 
 func (ec *executionContext) _TransactionEdge_cursor(ctx context.Context, field graphql.CollectedField, obj *answer.Edge[*ledger.Transaction]) (ret graphql.Marshaler) {
-	return ec.marshalNCursor2string(ctx, field.Selections, obj.Cursor)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_TransactionEdge_cursor(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Cursor, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNCursor2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_TransactionEdge_cursor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("TransactionEdge", field, false, false, "Cursor")
@@ -13262,21 +16759,69 @@ func (ec *executionContext) fieldContext_TransferFundsSuccess_transaction(_ cont
 }
 
 func (ec *executionContext) _TransferFundsSuccess_replayed(ctx context.Context, field graphql.CollectedField, obj *ledger.TransferFundsSuccess) (ret graphql.Marshaler) {
-	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Replayed)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_TransferFundsSuccess_replayed(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Replayed, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_TransferFundsSuccess_replayed(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("TransferFundsSuccess", field, false, false, "Boolean")
 }
 
 func (ec *executionContext) _ValidationFailed_code(ctx context.Context, field graphql.CollectedField, obj *answer.ValidationFailed) (ret graphql.Marshaler) {
-	return ec.marshalNErrorCode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐCode(ctx, field.Selections, obj.Code())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ValidationFailed_code(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Code(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v answer.Code) graphql.Marshaler {
+			return ec.marshalNErrorCode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐCode(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_ValidationFailed_code(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("ValidationFailed", field, true, false, "ErrorCode")
 }
 
 func (ec *executionContext) _ValidationFailed_message(ctx context.Context, field graphql.CollectedField, obj *answer.ValidationFailed) (ret graphql.Marshaler) {
-	return ec.marshalNString2string(ctx, field.Selections, obj.Message())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ValidationFailed_message(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Message(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_ValidationFailed_message(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("ValidationFailed", field, true, false, "String")
@@ -13306,7 +16851,23 @@ func (ec *executionContext) fieldContext_ValidationFailed_path(_ context.Context
 }
 
 func (ec *executionContext) _ValidationFailed_retryable(ctx context.Context, field graphql.CollectedField, obj *answer.ValidationFailed) (ret graphql.Marshaler) {
-	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Retryable())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ValidationFailed_retryable(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Retryable(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_ValidationFailed_retryable(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("ValidationFailed", field, true, false, "Boolean")
@@ -13345,14 +16906,46 @@ func (ec *executionContext) fieldContext_ValidationFailed_violations(_ context.C
 }
 
 func (ec *executionContext) _VersionConflict_code(ctx context.Context, field graphql.CollectedField, obj *answer.VersionConflict) (ret graphql.Marshaler) {
-	return ec.marshalNErrorCode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐCode(ctx, field.Selections, obj.Code())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_VersionConflict_code(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Code(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v answer.Code) graphql.Marshaler {
+			return ec.marshalNErrorCode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐCode(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_VersionConflict_code(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("VersionConflict", field, true, false, "ErrorCode")
 }
 
 func (ec *executionContext) _VersionConflict_message(ctx context.Context, field graphql.CollectedField, obj *answer.VersionConflict) (ret graphql.Marshaler) {
-	return ec.marshalNString2string(ctx, field.Selections, obj.Message())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_VersionConflict_message(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Message(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_VersionConflict_message(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("VersionConflict", field, true, false, "String")
@@ -13382,35 +16975,115 @@ func (ec *executionContext) fieldContext_VersionConflict_path(_ context.Context,
 }
 
 func (ec *executionContext) _VersionConflict_retryable(ctx context.Context, field graphql.CollectedField, obj *answer.VersionConflict) (ret graphql.Marshaler) {
-	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Retryable())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_VersionConflict_retryable(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Retryable(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_VersionConflict_retryable(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("VersionConflict", field, true, false, "Boolean")
 }
 
 func (ec *executionContext) _VersionConflict_resourceId(ctx context.Context, field graphql.CollectedField, obj *answer.VersionConflict) (ret graphql.Marshaler) {
-	return ec.marshalNID2string(ctx, field.Selections, obj.ResourceID)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_VersionConflict_resourceId(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ResourceID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNID2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_VersionConflict_resourceId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("VersionConflict", field, false, false, "ID")
 }
 
 func (ec *executionContext) _VersionConflict_expectedVersion(ctx context.Context, field graphql.CollectedField, obj *answer.VersionConflict) (ret graphql.Marshaler) {
-	return ec.marshalNInt2int32(ctx, field.Selections, obj.ExpectedVersion)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_VersionConflict_expectedVersion(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ExpectedVersion, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int32) graphql.Marshaler {
+			return ec.marshalNInt2int32(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_VersionConflict_expectedVersion(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("VersionConflict", field, false, false, "Int")
 }
 
 func (ec *executionContext) _VersionConflict_currentVersion(ctx context.Context, field graphql.CollectedField, obj *answer.VersionConflict) (ret graphql.Marshaler) {
-	return ec.marshalNInt2int32(ctx, field.Selections, obj.CurrentVersion)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_VersionConflict_currentVersion(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.CurrentVersion, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int32) graphql.Marshaler {
+			return ec.marshalNInt2int32(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_VersionConflict_currentVersion(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("VersionConflict", field, false, false, "Int")
 }
 
 func (ec *executionContext) _Viewer_kind(ctx context.Context, field graphql.CollectedField, obj *auth.Principal) (ret graphql.Marshaler) {
-	return ec.marshalNPrincipalKind2githubᚗcomᚋpaygraphᚋpaygraphᚋauthᚐKind(ctx, field.Selections, obj.Kind)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Viewer_kind(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Kind, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v auth.Kind) graphql.Marshaler {
+			return ec.marshalNPrincipalKind2githubᚗcomᚋpaygraphᚋpaygraphᚋauthᚐKind(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_Viewer_kind(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Viewer", field, false, false, "PrincipalKind")
@@ -13536,10 +17209,58 @@ func (ec *executionContext) fieldContext_Viewer_scopes(_ context.Context, field 
 }
 
 func (ec *executionContext) _Viewer_expiresAt(ctx context.Context, field graphql.CollectedField, obj *auth.Principal) (ret graphql.Marshaler) {
-	return ec.marshalODateTime2ᚖtimeᚐTime(ctx, field.Selections, obj.ExpiresAt())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Viewer_expiresAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ExpiresAt(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return ec.marshalODateTime2ᚖtimeᚐTime(ctx, selections, v)
+		},
+		true,
+		false,
+	)
 }
 func (ec *executionContext) fieldContext_Viewer_expiresAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Viewer", field, true, false, "DateTime")
+}
+
+func (ec *executionContext) _Viewer_limits(ctx context.Context, field graphql.CollectedField, obj *auth.Principal) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Viewer_limits(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Limits(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v quota.Limits) graphql.Marshaler {
+			return ec.marshalNLimits2githubᚗcomᚋpaygraphᚋpaygraphᚋquotaᚐLimits(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Viewer_limits(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Viewer",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Limits(ctx, field)
+		},
+	}
+	return fc, nil
 }
 
 func (ec *executionContext) _Violation_path(ctx context.Context, field graphql.CollectedField, obj *answer.Violation) (ret graphql.Marshaler) {
@@ -13566,35 +17287,115 @@ func (ec *executionContext) fieldContext_Violation_path(_ context.Context, field
 }
 
 func (ec *executionContext) _Violation_code(ctx context.Context, field graphql.CollectedField, obj *answer.Violation) (ret graphql.Marshaler) {
-	return ec.marshalNViolationCode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐViolationCode(ctx, field.Selections, obj.Code)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Violation_code(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Code, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v answer.ViolationCode) graphql.Marshaler {
+			return ec.marshalNViolationCode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐViolationCode(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_Violation_code(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Violation", field, false, false, "ViolationCode")
 }
 
 func (ec *executionContext) _Violation_message(ctx context.Context, field graphql.CollectedField, obj *answer.Violation) (ret graphql.Marshaler) {
-	return ec.marshalNString2string(ctx, field.Selections, obj.Message)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Violation_message(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Message, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext_Violation_message(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Violation", field, false, false, "String")
 }
 
 func (ec *executionContext) ___Directive_name(ctx context.Context, field graphql.CollectedField, obj *introspection.Directive) (ret graphql.Marshaler) {
-	return ec.marshalNString2string(ctx, field.Selections, obj.Name)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext___Directive_name(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Name, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext___Directive_name(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("__Directive", field, false, false, "String")
 }
 
 func (ec *executionContext) ___Directive_description(ctx context.Context, field graphql.CollectedField, obj *introspection.Directive) (ret graphql.Marshaler) {
-	return ec.marshalOString2ᚖstring(ctx, field.Selections, obj.Description())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext___Directive_description(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Description(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
 }
 func (ec *executionContext) fieldContext___Directive_description(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("__Directive", field, true, false, "String")
 }
 
 func (ec *executionContext) ___Directive_isRepeatable(ctx context.Context, field graphql.CollectedField, obj *introspection.Directive) (ret graphql.Marshaler) {
-	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.IsRepeatable)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext___Directive_isRepeatable(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.IsRepeatable, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext___Directive_isRepeatable(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("__Directive", field, false, false, "Boolean")
@@ -13668,42 +17469,138 @@ func (ec *executionContext) fieldContext___Directive_args(ctx context.Context, f
 }
 
 func (ec *executionContext) ___EnumValue_name(ctx context.Context, field graphql.CollectedField, obj *introspection.EnumValue) (ret graphql.Marshaler) {
-	return ec.marshalNString2string(ctx, field.Selections, obj.Name)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext___EnumValue_name(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Name, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext___EnumValue_name(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("__EnumValue", field, false, false, "String")
 }
 
 func (ec *executionContext) ___EnumValue_description(ctx context.Context, field graphql.CollectedField, obj *introspection.EnumValue) (ret graphql.Marshaler) {
-	return ec.marshalOString2ᚖstring(ctx, field.Selections, obj.Description())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext___EnumValue_description(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Description(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
 }
 func (ec *executionContext) fieldContext___EnumValue_description(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("__EnumValue", field, true, false, "String")
 }
 
 func (ec *executionContext) ___EnumValue_isDeprecated(ctx context.Context, field graphql.CollectedField, obj *introspection.EnumValue) (ret graphql.Marshaler) {
-	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.IsDeprecated())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext___EnumValue_isDeprecated(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.IsDeprecated(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext___EnumValue_isDeprecated(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("__EnumValue", field, true, false, "Boolean")
 }
 
 func (ec *executionContext) ___EnumValue_deprecationReason(ctx context.Context, field graphql.CollectedField, obj *introspection.EnumValue) (ret graphql.Marshaler) {
-	return ec.marshalOString2ᚖstring(ctx, field.Selections, obj.DeprecationReason())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext___EnumValue_deprecationReason(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.DeprecationReason(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
 }
 func (ec *executionContext) fieldContext___EnumValue_deprecationReason(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("__EnumValue", field, true, false, "String")
 }
 
 func (ec *executionContext) ___Field_name(ctx context.Context, field graphql.CollectedField, obj *introspection.Field) (ret graphql.Marshaler) {
-	return ec.marshalNString2string(ctx, field.Selections, obj.Name)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext___Field_name(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Name, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext___Field_name(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("__Field", field, false, false, "String")
 }
 
 func (ec *executionContext) ___Field_description(ctx context.Context, field graphql.CollectedField, obj *introspection.Field) (ret graphql.Marshaler) {
-	return ec.marshalOString2ᚖstring(ctx, field.Selections, obj.Description())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext___Field_description(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Description(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
 }
 func (ec *executionContext) fieldContext___Field_description(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("__Field", field, true, false, "String")
@@ -13786,28 +17683,92 @@ func (ec *executionContext) fieldContext___Field_type(_ context.Context, field g
 }
 
 func (ec *executionContext) ___Field_isDeprecated(ctx context.Context, field graphql.CollectedField, obj *introspection.Field) (ret graphql.Marshaler) {
-	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.IsDeprecated())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext___Field_isDeprecated(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.IsDeprecated(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext___Field_isDeprecated(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("__Field", field, true, false, "Boolean")
 }
 
 func (ec *executionContext) ___Field_deprecationReason(ctx context.Context, field graphql.CollectedField, obj *introspection.Field) (ret graphql.Marshaler) {
-	return ec.marshalOString2ᚖstring(ctx, field.Selections, obj.DeprecationReason())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext___Field_deprecationReason(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.DeprecationReason(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
 }
 func (ec *executionContext) fieldContext___Field_deprecationReason(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("__Field", field, true, false, "String")
 }
 
 func (ec *executionContext) ___InputValue_name(ctx context.Context, field graphql.CollectedField, obj *introspection.InputValue) (ret graphql.Marshaler) {
-	return ec.marshalNString2string(ctx, field.Selections, obj.Name)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext___InputValue_name(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Name, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext___InputValue_name(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("__InputValue", field, false, false, "String")
 }
 
 func (ec *executionContext) ___InputValue_description(ctx context.Context, field graphql.CollectedField, obj *introspection.InputValue) (ret graphql.Marshaler) {
-	return ec.marshalOString2ᚖstring(ctx, field.Selections, obj.Description())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext___InputValue_description(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Description(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
 }
 func (ec *executionContext) fieldContext___InputValue_description(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("__InputValue", field, true, false, "String")
@@ -13846,28 +17807,92 @@ func (ec *executionContext) fieldContext___InputValue_type(_ context.Context, fi
 }
 
 func (ec *executionContext) ___InputValue_defaultValue(ctx context.Context, field graphql.CollectedField, obj *introspection.InputValue) (ret graphql.Marshaler) {
-	return ec.marshalOString2ᚖstring(ctx, field.Selections, obj.DefaultValue)
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext___InputValue_defaultValue(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.DefaultValue, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
 }
 func (ec *executionContext) fieldContext___InputValue_defaultValue(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("__InputValue", field, false, false, "String")
 }
 
 func (ec *executionContext) ___InputValue_isDeprecated(ctx context.Context, field graphql.CollectedField, obj *introspection.InputValue) (ret graphql.Marshaler) {
-	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.IsDeprecated())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext___InputValue_isDeprecated(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.IsDeprecated(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext___InputValue_isDeprecated(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("__InputValue", field, true, false, "Boolean")
 }
 
 func (ec *executionContext) ___InputValue_deprecationReason(ctx context.Context, field graphql.CollectedField, obj *introspection.InputValue) (ret graphql.Marshaler) {
-	return ec.marshalOString2ᚖstring(ctx, field.Selections, obj.DeprecationReason())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext___InputValue_deprecationReason(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.DeprecationReason(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
 }
 func (ec *executionContext) fieldContext___InputValue_deprecationReason(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("__InputValue", field, true, false, "String")
 }
 
 func (ec *executionContext) ___Schema_description(ctx context.Context, field graphql.CollectedField, obj *introspection.Schema) (ret graphql.Marshaler) {
-	return ec.marshalOString2ᚖstring(ctx, field.Selections, obj.Description())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext___Schema_description(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Description(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
 }
 func (ec *executionContext) fieldContext___Schema_description(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("__Schema", field, true, false, "String")
@@ -14034,28 +18059,92 @@ func (ec *executionContext) fieldContext___Schema_directives(_ context.Context, 
 }
 
 func (ec *executionContext) ___Type_kind(ctx context.Context, field graphql.CollectedField, obj *introspection.Type) (ret graphql.Marshaler) {
-	return ec.marshalN__TypeKind2string(ctx, field.Selections, obj.Kind())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext___Type_kind(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Kind(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalN__TypeKind2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
 }
 func (ec *executionContext) fieldContext___Type_kind(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("__Type", field, true, false, "__TypeKind")
 }
 
 func (ec *executionContext) ___Type_name(ctx context.Context, field graphql.CollectedField, obj *introspection.Type) (ret graphql.Marshaler) {
-	return ec.marshalOString2ᚖstring(ctx, field.Selections, obj.Name())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext___Type_name(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Name(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
 }
 func (ec *executionContext) fieldContext___Type_name(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("__Type", field, true, false, "String")
 }
 
 func (ec *executionContext) ___Type_description(ctx context.Context, field graphql.CollectedField, obj *introspection.Type) (ret graphql.Marshaler) {
-	return ec.marshalOString2ᚖstring(ctx, field.Selections, obj.Description())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext___Type_description(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Description(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
 }
 func (ec *executionContext) fieldContext___Type_description(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("__Type", field, true, false, "String")
 }
 
 func (ec *executionContext) ___Type_specifiedByURL(ctx context.Context, field graphql.CollectedField, obj *introspection.Type) (ret graphql.Marshaler) {
-	return ec.marshalOString2ᚖstring(ctx, field.Selections, obj.SpecifiedByURL())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext___Type_specifiedByURL(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.SpecifiedByURL(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
 }
 func (ec *executionContext) fieldContext___Type_specifiedByURL(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("__Type", field, true, false, "String")
@@ -14290,7 +18379,23 @@ func (ec *executionContext) fieldContext___Type_ofType(_ context.Context, field 
 }
 
 func (ec *executionContext) ___Type_isOneOf(ctx context.Context, field graphql.CollectedField, obj *introspection.Type) (ret graphql.Marshaler) {
-	return ec.marshalOBoolean2bool(ctx, field.Selections, obj.IsOneOf())
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext___Type_isOneOf(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.IsOneOf(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalOBoolean2bool(ctx, selections, v)
+		},
+		true,
+		false,
+	)
 }
 func (ec *executionContext) fieldContext___Type_isOneOf(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("__Type", field, true, false, "Boolean")
@@ -17138,8 +21243,8 @@ var accountImplementors = []string{"Account", "Node", "PaymentSource", "PaymentD
 func (ec *executionContext) _Account(ctx context.Context, sel ast.SelectionSet, obj *ledger.Account) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, accountImplementors)
 
-	out := execution.NewFieldSet(fields)
-	deferred := graphql.DeferredGroup{}
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -17240,8 +21345,8 @@ var accountActivityEventImplementors = []string{"AccountActivityEvent"}
 func (ec *executionContext) _AccountActivityEvent(ctx context.Context, sel ast.SelectionSet, obj *ledger.Activity) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, accountActivityEventImplementors)
 
-	out := execution.NewFieldSet(fields)
-	deferred := graphql.DeferredGroup{}
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -17295,8 +21400,8 @@ var accountConnectionImplementors = []string{"AccountConnection"}
 func (ec *executionContext) _AccountConnection(ctx context.Context, sel ast.SelectionSet, obj *answer.Page[*ledger.Account]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, accountConnectionImplementors)
 
-	out := execution.NewFieldSet(fields)
-	deferred := graphql.DeferredGroup{}
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -17338,8 +21443,8 @@ var accountEdgeImplementors = []string{"AccountEdge"}
 func (ec *executionContext) _AccountEdge(ctx context.Context, sel ast.SelectionSet, obj *answer.Edge[*ledger.Account]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, accountEdgeImplementors)
 
-	out := execution.NewFieldSet(fields)
-	deferred := graphql.DeferredGroup{}
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -17376,8 +21481,8 @@ var accountNotActiveImplementors = []string{"AccountNotActive", "SetAccountStatu
 func (ec *executionContext) _AccountNotActive(ctx context.Context, sel ast.SelectionSet, obj *ledger.AccountNotActive) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, accountNotActiveImplementors)
 
-	out := execution.NewFieldSet(fields)
-	deferred := graphql.DeferredGroup{}
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -17434,8 +21539,8 @@ var accountNotEmptyImplementors = []string{"AccountNotEmpty", "SetAccountStatusR
 func (ec *executionContext) _AccountNotEmpty(ctx context.Context, sel ast.SelectionSet, obj *ledger.AccountNotEmpty) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, accountNotEmptyImplementors)
 
-	out := execution.NewFieldSet(fields)
-	deferred := graphql.DeferredGroup{}
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -17497,8 +21602,8 @@ var amountExceedsCapturableImplementors = []string{"AmountExceedsCapturable", "C
 func (ec *executionContext) _AmountExceedsCapturable(ctx context.Context, sel ast.SelectionSet, obj *payment.AmountExceedsCapturable) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, amountExceedsCapturableImplementors)
 
-	out := execution.NewFieldSet(fields)
-	deferred := graphql.DeferredGroup{}
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -17560,8 +21665,8 @@ var amountExceedsRefundableImplementors = []string{"AmountExceedsRefundable", "R
 func (ec *executionContext) _AmountExceedsRefundable(ctx context.Context, sel ast.SelectionSet, obj *payment.AmountExceedsRefundable) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, amountExceedsRefundableImplementors)
 
-	out := execution.NewFieldSet(fields)
-	deferred := graphql.DeferredGroup{}
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -17623,8 +21728,8 @@ var availableActionImplementors = []string{"AvailableAction"}
 func (ec *executionContext) _AvailableAction(ctx context.Context, sel ast.SelectionSet, obj *payment.AvailableAction) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, availableActionImplementors)
 
-	out := execution.NewFieldSet(fields)
-	deferred := graphql.DeferredGroup{}
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -17671,8 +21776,8 @@ var balanceImplementors = []string{"Balance"}
 func (ec *executionContext) _Balance(ctx context.Context, sel ast.SelectionSet, obj *ledger.Balance) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, balanceImplementors)
 
-	out := execution.NewFieldSet(fields)
-	deferred := graphql.DeferredGroup{}
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -17719,8 +21824,8 @@ var balanceOutOfRangeImplementors = []string{"BalanceOutOfRange", "DepositFundsR
 func (ec *executionContext) _BalanceOutOfRange(ctx context.Context, sel ast.SelectionSet, obj *ledger.BalanceOutOfRange) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, balanceOutOfRangeImplementors)
 
-	out := execution.NewFieldSet(fields)
-	deferred := graphql.DeferredGroup{}
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -17772,8 +21877,8 @@ var cancelPaymentSuccessImplementors = []string{"CancelPaymentSuccess", "CancelP
 func (ec *executionContext) _CancelPaymentSuccess(ctx context.Context, sel ast.SelectionSet, obj *payment.CancelSuccess) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, cancelPaymentSuccessImplementors)
 
-	out := execution.NewFieldSet(fields)
-	deferred := graphql.DeferredGroup{}
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -17810,8 +21915,8 @@ var captureImplementors = []string{"Capture", "Node"}
 func (ec *executionContext) _Capture(ctx context.Context, sel ast.SelectionSet, obj *payment.Capture) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, captureImplementors)
 
-	out := execution.NewFieldSet(fields)
-	deferred := graphql.DeferredGroup{}
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -17875,8 +21980,8 @@ var captureConnectionImplementors = []string{"CaptureConnection"}
 func (ec *executionContext) _CaptureConnection(ctx context.Context, sel ast.SelectionSet, obj *answer.Page[*payment.Capture]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, captureConnectionImplementors)
 
-	out := execution.NewFieldSet(fields)
-	deferred := graphql.DeferredGroup{}
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -17918,8 +22023,8 @@ var captureEdgeImplementors = []string{"CaptureEdge"}
 func (ec *executionContext) _CaptureEdge(ctx context.Context, sel ast.SelectionSet, obj *answer.Edge[*payment.Capture]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, captureEdgeImplementors)
 
-	out := execution.NewFieldSet(fields)
-	deferred := graphql.DeferredGroup{}
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -17956,8 +22061,8 @@ var capturePaymentSuccessImplementors = []string{"CapturePaymentSuccess", "Captu
 func (ec *executionContext) _CapturePaymentSuccess(ctx context.Context, sel ast.SelectionSet, obj *payment.CaptureSuccess) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, capturePaymentSuccessImplementors)
 
-	out := execution.NewFieldSet(fields)
-	deferred := graphql.DeferredGroup{}
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -18000,8 +22105,8 @@ var confirmPaymentSuccessImplementors = []string{"ConfirmPaymentSuccess", "Confi
 func (ec *executionContext) _ConfirmPaymentSuccess(ctx context.Context, sel ast.SelectionSet, obj *payment.ConfirmSuccess) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, confirmPaymentSuccessImplementors)
 
-	out := execution.NewFieldSet(fields)
-	deferred := graphql.DeferredGroup{}
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -18038,8 +22143,8 @@ var createCustomerSessionSuccessImplementors = []string{"CreateCustomerSessionSu
 func (ec *executionContext) _CreateCustomerSessionSuccess(ctx context.Context, sel ast.SelectionSet, obj *session.CreateSuccess) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, createCustomerSessionSuccessImplementors)
 
-	out := execution.NewFieldSet(fields)
-	deferred := graphql.DeferredGroup{}
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -18086,8 +22191,8 @@ var createCustomerSuccessImplementors = []string{"CreateCustomerSuccess", "Creat
 func (ec *executionContext) _CreateCustomerSuccess(ctx context.Context, sel ast.SelectionSet, obj *merchant.CreateCustomerSuccess) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, createCustomerSuccessImplementors)
 
-	out := execution.NewFieldSet(fields)
-	deferred := graphql.DeferredGroup{}
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -18124,8 +22229,8 @@ var createPaymentSuccessImplementors = []string{"CreatePaymentSuccess", "CreateP
 func (ec *executionContext) _CreatePaymentSuccess(ctx context.Context, sel ast.SelectionSet, obj *payment.CreateSuccess) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, createPaymentSuccessImplementors)
 
-	out := execution.NewFieldSet(fields)
-	deferred := graphql.DeferredGroup{}
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -18162,8 +22267,8 @@ var currencyMismatchImplementors = []string{"CurrencyMismatch", "DepositFundsRes
 func (ec *executionContext) _CurrencyMismatch(ctx context.Context, sel ast.SelectionSet, obj *ledger.CurrencyMismatch) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, currencyMismatchImplementors)
 
-	out := execution.NewFieldSet(fields)
-	deferred := graphql.DeferredGroup{}
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -18225,8 +22330,8 @@ var customerImplementors = []string{"Customer", "Node"}
 func (ec *executionContext) _Customer(ctx context.Context, sel ast.SelectionSet, obj *merchant.Customer) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, customerImplementors)
 
-	out := execution.NewFieldSet(fields)
-	deferred := graphql.DeferredGroup{}
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -18294,8 +22399,8 @@ var customerConnectionImplementors = []string{"CustomerConnection"}
 func (ec *executionContext) _CustomerConnection(ctx context.Context, sel ast.SelectionSet, obj *answer.Page[*merchant.Customer]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, customerConnectionImplementors)
 
-	out := execution.NewFieldSet(fields)
-	deferred := graphql.DeferredGroup{}
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -18337,8 +22442,8 @@ var customerEdgeImplementors = []string{"CustomerEdge"}
 func (ec *executionContext) _CustomerEdge(ctx context.Context, sel ast.SelectionSet, obj *answer.Edge[*merchant.Customer]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, customerEdgeImplementors)
 
-	out := execution.NewFieldSet(fields)
-	deferred := graphql.DeferredGroup{}
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -18375,8 +22480,8 @@ var depositFundsSuccessImplementors = []string{"DepositFundsSuccess", "DepositFu
 func (ec *executionContext) _DepositFundsSuccess(ctx context.Context, sel ast.SelectionSet, obj *ledger.DepositFundsSuccess) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, depositFundsSuccessImplementors)
 
-	out := execution.NewFieldSet(fields)
-	deferred := graphql.DeferredGroup{}
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -18413,8 +22518,8 @@ var entryImplementors = []string{"Entry", "Node"}
 func (ec *executionContext) _Entry(ctx context.Context, sel ast.SelectionSet, obj *ledger.Entry) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, entryImplementors)
 
-	out := execution.NewFieldSet(fields)
-	deferred := graphql.DeferredGroup{}
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -18494,8 +22599,8 @@ var entryConnectionImplementors = []string{"EntryConnection"}
 func (ec *executionContext) _EntryConnection(ctx context.Context, sel ast.SelectionSet, obj *answer.Page[*ledger.Entry]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, entryConnectionImplementors)
 
-	out := execution.NewFieldSet(fields)
-	deferred := graphql.DeferredGroup{}
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -18537,8 +22642,8 @@ var entryEdgeImplementors = []string{"EntryEdge"}
 func (ec *executionContext) _EntryEdge(ctx context.Context, sel ast.SelectionSet, obj *answer.Edge[*ledger.Entry]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, entryEdgeImplementors)
 
-	out := execution.NewFieldSet(fields)
-	deferred := graphql.DeferredGroup{}
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -18575,8 +22680,8 @@ var eventImplementors = []string{"Event", "Node"}
 func (ec *executionContext) _Event(ctx context.Context, sel ast.SelectionSet, obj *event.Event) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, eventImplementors)
 
-	out := execution.NewFieldSet(fields)
-	deferred := graphql.DeferredGroup{}
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -18645,8 +22750,8 @@ var eventConnectionImplementors = []string{"EventConnection"}
 func (ec *executionContext) _EventConnection(ctx context.Context, sel ast.SelectionSet, obj *answer.Page[*event.Event]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, eventConnectionImplementors)
 
-	out := execution.NewFieldSet(fields)
-	deferred := graphql.DeferredGroup{}
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -18688,8 +22793,8 @@ var eventEdgeImplementors = []string{"EventEdge"}
 func (ec *executionContext) _EventEdge(ctx context.Context, sel ast.SelectionSet, obj *answer.Edge[*event.Event]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, eventEdgeImplementors)
 
-	out := execution.NewFieldSet(fields)
-	deferred := graphql.DeferredGroup{}
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -18726,8 +22831,8 @@ var eventHeadImplementors = []string{"EventHead"}
 func (ec *executionContext) _EventHead(ctx context.Context, sel ast.SelectionSet, obj *event.Head) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, eventHeadImplementors)
 
-	out := execution.NewFieldSet(fields)
-	deferred := graphql.DeferredGroup{}
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -18770,8 +22875,8 @@ var holdImplementors = []string{"Hold", "Node"}
 func (ec *executionContext) _Hold(ctx context.Context, sel ast.SelectionSet, obj *ledger.Hold) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, holdImplementors)
 
-	out := execution.NewFieldSet(fields)
-	deferred := graphql.DeferredGroup{}
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -18857,8 +22962,8 @@ var holdConnectionImplementors = []string{"HoldConnection"}
 func (ec *executionContext) _HoldConnection(ctx context.Context, sel ast.SelectionSet, obj *answer.Page[*ledger.Hold]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, holdConnectionImplementors)
 
-	out := execution.NewFieldSet(fields)
-	deferred := graphql.DeferredGroup{}
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -18900,8 +23005,8 @@ var holdEdgeImplementors = []string{"HoldEdge"}
 func (ec *executionContext) _HoldEdge(ctx context.Context, sel ast.SelectionSet, obj *answer.Edge[*ledger.Hold]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, holdEdgeImplementors)
 
-	out := execution.NewFieldSet(fields)
-	deferred := graphql.DeferredGroup{}
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -18938,8 +23043,8 @@ var holdNotOpenImplementors = []string{"HoldNotOpen", "ReleaseHoldResult", "User
 func (ec *executionContext) _HoldNotOpen(ctx context.Context, sel ast.SelectionSet, obj *ledger.HoldNotOpen) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, holdNotOpenImplementors)
 
-	out := execution.NewFieldSet(fields)
-	deferred := graphql.DeferredGroup{}
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -18996,8 +23101,8 @@ var holdOfPaymentImplementors = []string{"HoldOfPayment", "ReleaseHoldResult", "
 func (ec *executionContext) _HoldOfPayment(ctx context.Context, sel ast.SelectionSet, obj *ledger.HoldOfPayment) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, holdOfPaymentImplementors)
 
-	out := execution.NewFieldSet(fields)
-	deferred := graphql.DeferredGroup{}
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -19054,8 +23159,8 @@ var idempotencyInProgressImplementors = []string{"IdempotencyInProgress", "Creat
 func (ec *executionContext) _IdempotencyInProgress(ctx context.Context, sel ast.SelectionSet, obj *answer.IdempotencyInProgress) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, idempotencyInProgressImplementors)
 
-	out := execution.NewFieldSet(fields)
-	deferred := graphql.DeferredGroup{}
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -19102,8 +23207,8 @@ var idempotencyKeyExpiredImplementors = []string{"IdempotencyKeyExpired", "Creat
 func (ec *executionContext) _IdempotencyKeyExpired(ctx context.Context, sel ast.SelectionSet, obj *answer.IdempotencyKeyExpired) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, idempotencyKeyExpiredImplementors)
 
-	out := execution.NewFieldSet(fields)
-	deferred := graphql.DeferredGroup{}
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -19155,8 +23260,8 @@ var idempotencyKeyReusedImplementors = []string{"IdempotencyKeyReused", "CreateC
 func (ec *executionContext) _IdempotencyKeyReused(ctx context.Context, sel ast.SelectionSet, obj *answer.IdempotencyKeyReused) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, idempotencyKeyReusedImplementors)
 
-	out := execution.NewFieldSet(fields)
-	deferred := graphql.DeferredGroup{}
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -19218,8 +23323,8 @@ var idempotentRequestImplementors = []string{"IdempotentRequest"}
 func (ec *executionContext) _IdempotentRequest(ctx context.Context, sel ast.SelectionSet, obj *command.Record) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, idempotentRequestImplementors)
 
-	out := execution.NewFieldSet(fields)
-	deferred := graphql.DeferredGroup{}
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -19282,8 +23387,8 @@ var insufficientFundsImplementors = []string{"InsufficientFunds", "TransferFunds
 func (ec *executionContext) _InsufficientFunds(ctx context.Context, sel ast.SelectionSet, obj *ledger.InsufficientFunds) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, insufficientFundsImplementors)
 
-	out := execution.NewFieldSet(fields)
-	deferred := graphql.DeferredGroup{}
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -19345,8 +23450,8 @@ var invalidStateImplementors = []string{"InvalidState", "ConfirmPaymentResult", 
 func (ec *executionContext) _InvalidState(ctx context.Context, sel ast.SelectionSet, obj *payment.InvalidState) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, invalidStateImplementors)
 
-	out := execution.NewFieldSet(fields)
-	deferred := graphql.DeferredGroup{}
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -19403,13 +23508,61 @@ func (ec *executionContext) _InvalidState(ctx context.Context, sel ast.Selection
 	return out
 }
 
+var limitsImplementors = []string{"Limits"}
+
+func (ec *executionContext) _Limits(ctx context.Context, sel ast.SelectionSet, obj *quota.Limits) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, limitsImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("Limits")
+		case "pointsPerSecond":
+			out.Values[i] = ec._Limits_pointsPerSecond(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "burst":
+			out.Values[i] = ec._Limits_burst(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "atOnce":
+			out.Values[i] = ec._Limits_atOnce(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "sockets":
+			out.Values[i] = ec._Limits_sockets(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
 var merchantImplementors = []string{"Merchant", "Node", "PaymentDestination"}
 
 func (ec *executionContext) _Merchant(ctx context.Context, sel ast.SelectionSet, obj *merchant.Merchant) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, merchantImplementors)
 
-	out := execution.NewFieldSet(fields)
-	deferred := graphql.DeferredGroup{}
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -19451,8 +23604,8 @@ var moneyImplementors = []string{"Money"}
 func (ec *executionContext) _Money(ctx context.Context, sel ast.SelectionSet, obj *money.Amount) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, moneyImplementors)
 
-	out := execution.NewFieldSet(fields)
-	deferred := graphql.DeferredGroup{}
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -19497,8 +23650,8 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 		Object: "Mutation",
 	})
 
-	out := execution.NewFieldSet(fields)
-	deferred := graphql.DeferredGroup{}
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		innerCtx := graphql.WithRootFieldContext(ctx, &graphql.RootFieldContext{
 			Object: field.Name,
@@ -19628,8 +23781,8 @@ var notFoundImplementors = []string{"NotFound", "CreateCustomerSessionResult", "
 func (ec *executionContext) _NotFound(ctx context.Context, sel ast.SelectionSet, obj *answer.NotFound) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, notFoundImplementors)
 
-	out := execution.NewFieldSet(fields)
-	deferred := graphql.DeferredGroup{}
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -19681,8 +23834,8 @@ var notReversibleImplementors = []string{"NotReversible", "ReverseTransferResult
 func (ec *executionContext) _NotReversible(ctx context.Context, sel ast.SelectionSet, obj *ledger.NotReversible) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, notReversibleImplementors)
 
-	out := execution.NewFieldSet(fields)
-	deferred := graphql.DeferredGroup{}
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -19744,8 +23897,8 @@ var openAccountSuccessImplementors = []string{"OpenAccountSuccess", "OpenAccount
 func (ec *executionContext) _OpenAccountSuccess(ctx context.Context, sel ast.SelectionSet, obj *ledger.OpenAccountSuccess) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, openAccountSuccessImplementors)
 
-	out := execution.NewFieldSet(fields)
-	deferred := graphql.DeferredGroup{}
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -19782,8 +23935,8 @@ var pageInfoImplementors = []string{"PageInfo"}
 func (ec *executionContext) _PageInfo(ctx context.Context, sel ast.SelectionSet, obj *answer.PageInfo) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, pageInfoImplementors)
 
-	out := execution.NewFieldSet(fields)
-	deferred := graphql.DeferredGroup{}
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -19830,8 +23983,8 @@ var paymentImplementors = []string{"Payment", "Node"}
 func (ec *executionContext) _Payment(ctx context.Context, sel ast.SelectionSet, obj *payment.Payment) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, paymentImplementors)
 
-	out := execution.NewFieldSet(fields)
-	deferred := graphql.DeferredGroup{}
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -19981,8 +24134,8 @@ var paymentConnectionImplementors = []string{"PaymentConnection"}
 func (ec *executionContext) _PaymentConnection(ctx context.Context, sel ast.SelectionSet, obj *answer.Page[*payment.Payment]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, paymentConnectionImplementors)
 
-	out := execution.NewFieldSet(fields)
-	deferred := graphql.DeferredGroup{}
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -20024,8 +24177,8 @@ var paymentEdgeImplementors = []string{"PaymentEdge"}
 func (ec *executionContext) _PaymentEdge(ctx context.Context, sel ast.SelectionSet, obj *answer.Edge[*payment.Payment]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, paymentEdgeImplementors)
 
-	out := execution.NewFieldSet(fields)
-	deferred := graphql.DeferredGroup{}
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -20062,8 +24215,8 @@ var paymentStatusEventImplementors = []string{"PaymentStatusEvent"}
 func (ec *executionContext) _PaymentStatusEvent(ctx context.Context, sel ast.SelectionSet, obj *payment.StatusEvent) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, paymentStatusEventImplementors)
 
-	out := execution.NewFieldSet(fields)
-	deferred := graphql.DeferredGroup{}
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -20128,8 +24281,8 @@ var placeHoldSuccessImplementors = []string{"PlaceHoldSuccess", "PlaceHoldResult
 func (ec *executionContext) _PlaceHoldSuccess(ctx context.Context, sel ast.SelectionSet, obj *ledger.PlaceHoldSuccess) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, placeHoldSuccessImplementors)
 
-	out := execution.NewFieldSet(fields)
-	deferred := graphql.DeferredGroup{}
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -20175,8 +24328,8 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 		Object: "Query",
 	})
 
-	out := execution.NewFieldSet(fields)
-	deferred := graphql.DeferredGroup{}
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		innerCtx := graphql.WithRootFieldContext(ctx, &graphql.RootFieldContext{
 			Object: field.Name,
@@ -20306,8 +24459,8 @@ var refundImplementors = []string{"Refund", "Node"}
 func (ec *executionContext) _Refund(ctx context.Context, sel ast.SelectionSet, obj *payment.Refund) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, refundImplementors)
 
-	out := execution.NewFieldSet(fields)
-	deferred := graphql.DeferredGroup{}
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -20371,8 +24524,8 @@ var refundConnectionImplementors = []string{"RefundConnection"}
 func (ec *executionContext) _RefundConnection(ctx context.Context, sel ast.SelectionSet, obj *answer.Page[*payment.Refund]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, refundConnectionImplementors)
 
-	out := execution.NewFieldSet(fields)
-	deferred := graphql.DeferredGroup{}
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -20414,8 +24567,8 @@ var refundEdgeImplementors = []string{"RefundEdge"}
 func (ec *executionContext) _RefundEdge(ctx context.Context, sel ast.SelectionSet, obj *answer.Edge[*payment.Refund]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, refundEdgeImplementors)
 
-	out := execution.NewFieldSet(fields)
-	deferred := graphql.DeferredGroup{}
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -20452,8 +24605,8 @@ var refundPaymentSuccessImplementors = []string{"RefundPaymentSuccess", "RefundP
 func (ec *executionContext) _RefundPaymentSuccess(ctx context.Context, sel ast.SelectionSet, obj *payment.RefundSuccess) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, refundPaymentSuccessImplementors)
 
-	out := execution.NewFieldSet(fields)
-	deferred := graphql.DeferredGroup{}
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -20496,8 +24649,8 @@ var releaseHoldSuccessImplementors = []string{"ReleaseHoldSuccess", "ReleaseHold
 func (ec *executionContext) _ReleaseHoldSuccess(ctx context.Context, sel ast.SelectionSet, obj *ledger.ReleaseHoldSuccess) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, releaseHoldSuccessImplementors)
 
-	out := execution.NewFieldSet(fields)
-	deferred := graphql.DeferredGroup{}
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -20540,8 +24693,8 @@ var reverseTransferSuccessImplementors = []string{"ReverseTransferSuccess", "Rev
 func (ec *executionContext) _ReverseTransferSuccess(ctx context.Context, sel ast.SelectionSet, obj *ledger.ReverseTransferSuccess) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, reverseTransferSuccessImplementors)
 
-	out := execution.NewFieldSet(fields)
-	deferred := graphql.DeferredGroup{}
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -20578,8 +24731,8 @@ var setAccountStatusSuccessImplementors = []string{"SetAccountStatusSuccess", "S
 func (ec *executionContext) _SetAccountStatusSuccess(ctx context.Context, sel ast.SelectionSet, obj *ledger.SetAccountStatusSuccess) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, setAccountStatusSuccessImplementors)
 
-	out := execution.NewFieldSet(fields)
-	deferred := graphql.DeferredGroup{}
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -20640,8 +24793,8 @@ var transactionImplementors = []string{"Transaction", "Node"}
 func (ec *executionContext) _Transaction(ctx context.Context, sel ast.SelectionSet, obj *ledger.Transaction) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, transactionImplementors)
 
-	out := execution.NewFieldSet(fields)
-	deferred := graphql.DeferredGroup{}
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -20726,8 +24879,8 @@ var transactionConnectionImplementors = []string{"TransactionConnection"}
 func (ec *executionContext) _TransactionConnection(ctx context.Context, sel ast.SelectionSet, obj *answer.Page[*ledger.Transaction]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, transactionConnectionImplementors)
 
-	out := execution.NewFieldSet(fields)
-	deferred := graphql.DeferredGroup{}
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -20769,8 +24922,8 @@ var transactionEdgeImplementors = []string{"TransactionEdge"}
 func (ec *executionContext) _TransactionEdge(ctx context.Context, sel ast.SelectionSet, obj *answer.Edge[*ledger.Transaction]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, transactionEdgeImplementors)
 
-	out := execution.NewFieldSet(fields)
-	deferred := graphql.DeferredGroup{}
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -20807,8 +24960,8 @@ var transferFundsSuccessImplementors = []string{"TransferFundsSuccess", "Transfe
 func (ec *executionContext) _TransferFundsSuccess(ctx context.Context, sel ast.SelectionSet, obj *ledger.TransferFundsSuccess) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, transferFundsSuccessImplementors)
 
-	out := execution.NewFieldSet(fields)
-	deferred := graphql.DeferredGroup{}
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -20845,8 +24998,8 @@ var validationFailedImplementors = []string{"ValidationFailed", "CreateCustomerR
 func (ec *executionContext) _ValidationFailed(ctx context.Context, sel ast.SelectionSet, obj *answer.ValidationFailed) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, validationFailedImplementors)
 
-	out := execution.NewFieldSet(fields)
-	deferred := graphql.DeferredGroup{}
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -20898,8 +25051,8 @@ var versionConflictImplementors = []string{"VersionConflict", "SetAccountStatusR
 func (ec *executionContext) _VersionConflict(ctx context.Context, sel ast.SelectionSet, obj *answer.VersionConflict) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, versionConflictImplementors)
 
-	out := execution.NewFieldSet(fields)
-	deferred := graphql.DeferredGroup{}
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -20961,8 +25114,8 @@ var viewerImplementors = []string{"Viewer"}
 func (ec *executionContext) _Viewer(ctx context.Context, sel ast.SelectionSet, obj *auth.Principal) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, viewerImplementors)
 
-	out := execution.NewFieldSet(fields)
-	deferred := graphql.DeferredGroup{}
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -21001,6 +25154,11 @@ func (ec *executionContext) _Viewer(ctx context.Context, sel ast.SelectionSet, o
 			if out.Values[i] == graphql.RequiredNull {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
+		case "limits":
+			out.Values[i] = ec._Viewer_limits(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
 		}
@@ -21023,8 +25181,8 @@ var violationImplementors = []string{"Violation"}
 func (ec *executionContext) _Violation(ctx context.Context, sel ast.SelectionSet, obj *answer.Violation) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, violationImplementors)
 
-	out := execution.NewFieldSet(fields)
-	deferred := graphql.DeferredGroup{}
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -21066,8 +25224,8 @@ var __DirectiveImplementors = []string{"__Directive"}
 func (ec *executionContext) ___Directive(ctx context.Context, sel ast.SelectionSet, obj *introspection.Directive) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, __DirectiveImplementors)
 
-	out := execution.NewFieldSet(fields)
-	deferred := graphql.DeferredGroup{}
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -21119,8 +25277,8 @@ var __EnumValueImplementors = []string{"__EnumValue"}
 func (ec *executionContext) ___EnumValue(ctx context.Context, sel ast.SelectionSet, obj *introspection.EnumValue) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, __EnumValueImplementors)
 
-	out := execution.NewFieldSet(fields)
-	deferred := graphql.DeferredGroup{}
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -21167,8 +25325,8 @@ var __FieldImplementors = []string{"__Field"}
 func (ec *executionContext) ___Field(ctx context.Context, sel ast.SelectionSet, obj *introspection.Field) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, __FieldImplementors)
 
-	out := execution.NewFieldSet(fields)
-	deferred := graphql.DeferredGroup{}
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -21225,8 +25383,8 @@ var __InputValueImplementors = []string{"__InputValue"}
 func (ec *executionContext) ___InputValue(ctx context.Context, sel ast.SelectionSet, obj *introspection.InputValue) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, __InputValueImplementors)
 
-	out := execution.NewFieldSet(fields)
-	deferred := graphql.DeferredGroup{}
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -21283,8 +25441,8 @@ var __SchemaImplementors = []string{"__Schema"}
 func (ec *executionContext) ___Schema(ctx context.Context, sel ast.SelectionSet, obj *introspection.Schema) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, __SchemaImplementors)
 
-	out := execution.NewFieldSet(fields)
-	deferred := graphql.DeferredGroup{}
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -21341,8 +25499,8 @@ var __TypeImplementors = []string{"__Type"}
 func (ec *executionContext) ___Type(ctx context.Context, sel ast.SelectionSet, obj *introspection.Type) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, __TypeImplementors)
 
-	out := execution.NewFieldSet(fields)
-	deferred := graphql.DeferredGroup{}
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -21424,9 +25582,7 @@ func (ec *executionContext) ___Type(ctx context.Context, sel ast.SelectionSet, o
 // region    ***************************** type.gotpl *****************************
 
 func (ec *executionContext) marshalNAccount2ᚕᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐAccountᚄ(ctx context.Context, sel ast.SelectionSet, v []*ledger.Account) graphql.Marshaler {
-	ret := execution.MarshalObjects(ctx, len(v), func(w *execution.Writer, i int) {
-		ec.writeAccount(ctx, w, sel, v[i])
-	}, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNAccount2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐAccount(ctx, sel, v[i])
@@ -21462,9 +25618,7 @@ func (ec *executionContext) marshalNAccountEdge2githubᚗcomᚋpaygraphᚋpaygra
 }
 
 func (ec *executionContext) marshalNAccountEdge2ᚕgithubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []answer.Edge[*ledger.Account]) graphql.Marshaler {
-	ret := execution.MarshalObjects(ctx, len(v), func(w *execution.Writer, i int) {
-		ec.writeAccountEdge(ctx, w, sel, &v[i])
-	}, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNAccountEdge2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐEdge(ctx, sel, v[i])
@@ -21514,9 +25668,7 @@ func (ec *executionContext) marshalNAvailableAction2githubᚗcomᚋpaygraphᚋpa
 }
 
 func (ec *executionContext) marshalNAvailableAction2ᚕgithubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐAvailableActionᚄ(ctx context.Context, sel ast.SelectionSet, v []payment.AvailableAction) graphql.Marshaler {
-	ret := execution.MarshalObjects(ctx, len(v), func(w *execution.Writer, i int) {
-		ec.writeAvailableAction(ctx, w, sel, &v[i])
-	}, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNAvailableAction2githubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐAvailableAction(ctx, sel, v[i])
@@ -21569,9 +25721,7 @@ func (ec *executionContext) unmarshalNCancelPaymentInput2githubᚗcomᚋpaygraph
 }
 
 func (ec *executionContext) marshalNCapture2ᚕᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐCaptureᚄ(ctx context.Context, sel ast.SelectionSet, v []*payment.Capture) graphql.Marshaler {
-	ret := execution.MarshalObjects(ctx, len(v), func(w *execution.Writer, i int) {
-		ec.writeCapture(ctx, w, sel, v[i])
-	}, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNCapture2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐCapture(ctx, sel, v[i])
@@ -21599,9 +25749,7 @@ func (ec *executionContext) marshalNCaptureEdge2githubᚗcomᚋpaygraphᚋpaygra
 }
 
 func (ec *executionContext) marshalNCaptureEdge2ᚕgithubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []answer.Edge[*payment.Capture]) graphql.Marshaler {
-	ret := execution.MarshalObjects(ctx, len(v), func(w *execution.Writer, i int) {
-		ec.writeCaptureEdge(ctx, w, sel, &v[i])
-	}, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNCaptureEdge2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐEdge(ctx, sel, v[i])
@@ -21715,9 +25863,7 @@ func (ec *executionContext) marshalNCursor2string(ctx context.Context, sel ast.S
 }
 
 func (ec *executionContext) marshalNCustomer2ᚕᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋmerchantᚐCustomerᚄ(ctx context.Context, sel ast.SelectionSet, v []*merchant.Customer) graphql.Marshaler {
-	ret := execution.MarshalObjects(ctx, len(v), func(w *execution.Writer, i int) {
-		ec.writeCustomer(ctx, w, sel, v[i])
-	}, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNCustomer2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋmerchantᚐCustomer(ctx, sel, v[i])
@@ -21745,9 +25891,7 @@ func (ec *executionContext) marshalNCustomerEdge2githubᚗcomᚋpaygraphᚋpaygr
 }
 
 func (ec *executionContext) marshalNCustomerEdge2ᚕgithubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []answer.Edge[*merchant.Customer]) graphql.Marshaler {
-	ret := execution.MarshalObjects(ctx, len(v), func(w *execution.Writer, i int) {
-		ec.writeCustomerEdge(ctx, w, sel, &v[i])
-	}, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNCustomerEdge2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐEdge(ctx, sel, v[i])
@@ -21814,9 +25958,7 @@ func (ec *executionContext) marshalNEntry2githubᚗcomᚋpaygraphᚋpaygraphᚋl
 }
 
 func (ec *executionContext) marshalNEntry2ᚕgithubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐEntryᚄ(ctx context.Context, sel ast.SelectionSet, v []ledger.Entry) graphql.Marshaler {
-	ret := execution.MarshalObjects(ctx, len(v), func(w *execution.Writer, i int) {
-		ec.writeEntry(ctx, w, sel, &v[i])
-	}, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNEntry2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐEntry(ctx, sel, v[i])
@@ -21832,9 +25974,7 @@ func (ec *executionContext) marshalNEntry2ᚕgithubᚗcomᚋpaygraphᚋpaygraph�
 }
 
 func (ec *executionContext) marshalNEntry2ᚕᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐEntryᚄ(ctx context.Context, sel ast.SelectionSet, v []*ledger.Entry) graphql.Marshaler {
-	ret := execution.MarshalObjects(ctx, len(v), func(w *execution.Writer, i int) {
-		ec.writeEntry(ctx, w, sel, v[i])
-	}, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNEntry2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐEntry(ctx, sel, v[i])
@@ -21877,9 +26017,7 @@ func (ec *executionContext) marshalNEntryEdge2githubᚗcomᚋpaygraphᚋpaygraph
 }
 
 func (ec *executionContext) marshalNEntryEdge2ᚕgithubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []answer.Edge[*ledger.Entry]) graphql.Marshaler {
-	ret := execution.MarshalObjects(ctx, len(v), func(w *execution.Writer, i int) {
-		ec.writeEntryEdge(ctx, w, sel, &v[i])
-	}, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNEntryEdge2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐEdge(ctx, sel, v[i])
@@ -21910,9 +26048,7 @@ func (ec *executionContext) marshalNErrorCode2githubᚗcomᚋpaygraphᚋpaygraph
 }
 
 func (ec *executionContext) marshalNEvent2ᚕᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋeventᚐEventᚄ(ctx context.Context, sel ast.SelectionSet, v []*event.Event) graphql.Marshaler {
-	ret := execution.MarshalObjects(ctx, len(v), func(w *execution.Writer, i int) {
-		ec.writeEvent(ctx, w, sel, v[i])
-	}, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNEvent2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋeventᚐEvent(ctx, sel, v[i])
@@ -21940,9 +26076,7 @@ func (ec *executionContext) marshalNEventEdge2githubᚗcomᚋpaygraphᚋpaygraph
 }
 
 func (ec *executionContext) marshalNEventEdge2ᚕgithubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []answer.Edge[*event.Event]) graphql.Marshaler {
-	ret := execution.MarshalObjects(ctx, len(v), func(w *execution.Writer, i int) {
-		ec.writeEventEdge(ctx, w, sel, &v[i])
-	}, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNEventEdge2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐEdge(ctx, sel, v[i])
@@ -21973,9 +26107,7 @@ func (ec *executionContext) marshalNEventType2githubᚗcomᚋpaygraphᚋpaygraph
 }
 
 func (ec *executionContext) marshalNHold2ᚕᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐHoldᚄ(ctx context.Context, sel ast.SelectionSet, v []*ledger.Hold) graphql.Marshaler {
-	ret := execution.MarshalObjects(ctx, len(v), func(w *execution.Writer, i int) {
-		ec.writeHold(ctx, w, sel, v[i])
-	}, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNHold2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐHold(ctx, sel, v[i])
@@ -22003,9 +26135,7 @@ func (ec *executionContext) marshalNHoldEdge2githubᚗcomᚋpaygraphᚋpaygraph�
 }
 
 func (ec *executionContext) marshalNHoldEdge2ᚕgithubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []answer.Edge[*ledger.Hold]) graphql.Marshaler {
-	ret := execution.MarshalObjects(ctx, len(v), func(w *execution.Writer, i int) {
-		ec.writeHoldEdge(ctx, w, sel, &v[i])
-	}, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNHoldEdge2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐEdge(ctx, sel, v[i])
@@ -22256,6 +26386,10 @@ func (ec *executionContext) marshalNInt2int32(ctx context.Context, sel ast.Selec
 	return res
 }
 
+func (ec *executionContext) marshalNLimits2githubᚗcomᚋpaygraphᚋpaygraphᚋquotaᚐLimits(ctx context.Context, sel ast.SelectionSet, v quota.Limits) graphql.Marshaler {
+	return ec._Limits(ctx, sel, &v)
+}
+
 func (ec *executionContext) marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx context.Context, sel ast.SelectionSet, v money.Amount) graphql.Marshaler {
 	return ec._Money(ctx, sel, &v)
 }
@@ -22310,9 +26444,7 @@ func (ec *executionContext) marshalNPageInfo2githubᚗcomᚋpaygraphᚋpaygraph�
 }
 
 func (ec *executionContext) marshalNPayment2ᚕᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐPaymentᚄ(ctx context.Context, sel ast.SelectionSet, v []*payment.Payment) graphql.Marshaler {
-	ret := execution.MarshalObjects(ctx, len(v), func(w *execution.Writer, i int) {
-		ec.writePayment(ctx, w, sel, v[i])
-	}, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNPayment2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐPayment(ctx, sel, v[i])
@@ -22355,9 +26487,7 @@ func (ec *executionContext) marshalNPaymentEdge2githubᚗcomᚋpaygraphᚋpaygra
 }
 
 func (ec *executionContext) marshalNPaymentEdge2ᚕgithubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []answer.Edge[*payment.Payment]) graphql.Marshaler {
-	ret := execution.MarshalObjects(ctx, len(v), func(w *execution.Writer, i int) {
-		ec.writePaymentEdge(ctx, w, sel, &v[i])
-	}, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNPaymentEdge2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐEdge(ctx, sel, v[i])
@@ -22416,9 +26546,7 @@ func (ec *executionContext) marshalNPrincipalKind2githubᚗcomᚋpaygraphᚋpayg
 }
 
 func (ec *executionContext) marshalNRefund2ᚕᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐRefundᚄ(ctx context.Context, sel ast.SelectionSet, v []*payment.Refund) graphql.Marshaler {
-	ret := execution.MarshalObjects(ctx, len(v), func(w *execution.Writer, i int) {
-		ec.writeRefund(ctx, w, sel, v[i])
-	}, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNRefund2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐRefund(ctx, sel, v[i])
@@ -22446,9 +26574,7 @@ func (ec *executionContext) marshalNRefundEdge2githubᚗcomᚋpaygraphᚋpaygrap
 }
 
 func (ec *executionContext) marshalNRefundEdge2ᚕgithubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []answer.Edge[*payment.Refund]) graphql.Marshaler {
-	ret := execution.MarshalObjects(ctx, len(v), func(w *execution.Writer, i int) {
-		ec.writeRefundEdge(ctx, w, sel, &v[i])
-	}, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNRefundEdge2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐEdge(ctx, sel, v[i])
@@ -22522,7 +26648,7 @@ func (ec *executionContext) unmarshalNScope2ᚕgithubᚗcomᚋpaygraphᚋpaygrap
 }
 
 func (ec *executionContext) marshalNScope2ᚕgithubᚗcomᚋpaygraphᚋpaygraphᚋauthᚐScopeᚄ(ctx context.Context, sel ast.SelectionSet, v []auth.Scope) graphql.Marshaler {
-	ret := execution.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNScope2githubᚗcomᚋpaygraphᚋpaygraphᚋauthᚐScope(ctx, sel, v[i])
@@ -22586,9 +26712,7 @@ func (ec *executionContext) marshalNString2ᚕstringᚄ(ctx context.Context, sel
 }
 
 func (ec *executionContext) marshalNTransaction2ᚕᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐTransactionᚄ(ctx context.Context, sel ast.SelectionSet, v []*ledger.Transaction) graphql.Marshaler {
-	ret := execution.MarshalObjects(ctx, len(v), func(w *execution.Writer, i int) {
-		ec.writeTransaction(ctx, w, sel, v[i])
-	}, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNTransaction2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐTransaction(ctx, sel, v[i])
@@ -22616,9 +26740,7 @@ func (ec *executionContext) marshalNTransactionEdge2githubᚗcomᚋpaygraphᚋpa
 }
 
 func (ec *executionContext) marshalNTransactionEdge2ᚕgithubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []answer.Edge[*ledger.Transaction]) graphql.Marshaler {
-	ret := execution.MarshalObjects(ctx, len(v), func(w *execution.Writer, i int) {
-		ec.writeTransactionEdge(ctx, w, sel, &v[i])
-	}, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNTransactionEdge2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐEdge(ctx, sel, v[i])
@@ -22673,7 +26795,7 @@ func (ec *executionContext) marshalNViolation2githubᚗcomᚋpaygraphᚋpaygraph
 }
 
 func (ec *executionContext) marshalNViolation2ᚕgithubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐViolationᚄ(ctx context.Context, sel ast.SelectionSet, v []answer.Violation) graphql.Marshaler {
-	ret := execution.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNViolation2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐViolation(ctx, sel, v[i])
@@ -22708,7 +26830,7 @@ func (ec *executionContext) marshalN__Directive2githubᚗcomᚋ99designsᚋgqlge
 }
 
 func (ec *executionContext) marshalN__Directive2ᚕgithubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐDirectiveᚄ(ctx context.Context, sel ast.SelectionSet, v []introspection.Directive) graphql.Marshaler {
-	ret := execution.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalN__Directive2githubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐDirective(ctx, sel, v[i])
@@ -22752,7 +26874,7 @@ func (ec *executionContext) unmarshalN__DirectiveLocation2ᚕstringᚄ(ctx conte
 }
 
 func (ec *executionContext) marshalN__DirectiveLocation2ᚕstringᚄ(ctx context.Context, sel ast.SelectionSet, v []string) graphql.Marshaler {
-	ret := execution.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalN__DirectiveLocation2string(ctx, sel, v[i])
@@ -22780,7 +26902,7 @@ func (ec *executionContext) marshalN__InputValue2githubᚗcomᚋ99designsᚋgqlg
 }
 
 func (ec *executionContext) marshalN__InputValue2ᚕgithubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐInputValueᚄ(ctx context.Context, sel ast.SelectionSet, v []introspection.InputValue) graphql.Marshaler {
-	ret := execution.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalN__InputValue2githubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐInputValue(ctx, sel, v[i])
@@ -22808,7 +26930,7 @@ func (ec *executionContext) marshalN__Type2githubᚗcomᚋ99designsᚋgqlgenᚋg
 }
 
 func (ec *executionContext) marshalN__Type2ᚕgithubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐTypeᚄ(ctx context.Context, sel ast.SelectionSet, v []introspection.Type) graphql.Marshaler {
-	ret := execution.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalN__Type2githubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐType(ctx, sel, v[i])
@@ -22888,7 +27010,7 @@ func (ec *executionContext) marshalOAccountKind2ᚕgithubᚗcomᚋpaygraphᚋpay
 	if v == nil {
 		return graphql.Null
 	}
-	ret := execution.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNAccountKind2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐKind(ctx, sel, v[i])
@@ -22924,7 +27046,7 @@ func (ec *executionContext) marshalOAccountStatus2ᚕgithubᚗcomᚋpaygraphᚋp
 	if v == nil {
 		return graphql.Null
 	}
-	ret := execution.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNAccountStatus2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐStatus(ctx, sel, v[i])
@@ -23191,7 +27313,7 @@ func (ec *executionContext) marshalOEventType2ᚕgithubᚗcomᚋpaygraphᚋpaygr
 	if v == nil {
 		return graphql.Null
 	}
-	ret := execution.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNEventType2githubᚗcomᚋpaygraphᚋpaygraphᚋeventᚐType(ctx, sel, v[i])
@@ -23398,7 +27520,7 @@ func (ec *executionContext) marshalONode2ᚕgithubᚗcomᚋpaygraphᚋpaygraph�
 	if v == nil {
 		return graphql.Null
 	}
-	ret := execution.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalONode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐNode(ctx, sel, v[i])
@@ -23479,7 +27601,7 @@ func (ec *executionContext) marshalOPaymentStatus2ᚕgithubᚗcomᚋpaygraphᚋp
 	if v == nil {
 		return graphql.Null
 	}
-	ret := execution.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNPaymentStatus2githubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐStatus(ctx, sel, v[i])
@@ -23576,7 +27698,7 @@ func (ec *executionContext) marshalOScope2ᚕgithubᚗcomᚋpaygraphᚋpaygraph�
 	if v == nil {
 		return graphql.Null
 	}
-	ret := execution.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNScope2githubᚗcomᚋpaygraphᚋpaygraphᚋauthᚐScope(ctx, sel, v[i])
@@ -23694,7 +27816,7 @@ func (ec *executionContext) marshalOTransactionKind2ᚕgithubᚗcomᚋpaygraph�
 	if v == nil {
 		return graphql.Null
 	}
-	ret := execution.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNTransactionKind2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐTransactionKind(ctx, sel, v[i])
@@ -23734,7 +27856,7 @@ func (ec *executionContext) marshalO__EnumValue2ᚕgithubᚗcomᚋ99designsᚋgq
 	if v == nil {
 		return graphql.Null
 	}
-	ret := execution.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalN__EnumValue2githubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐEnumValue(ctx, sel, v[i])
@@ -23753,7 +27875,7 @@ func (ec *executionContext) marshalO__Field2ᚕgithubᚗcomᚋ99designsᚋgqlgen
 	if v == nil {
 		return graphql.Null
 	}
-	ret := execution.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalN__Field2githubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐField(ctx, sel, v[i])
@@ -23772,7 +27894,7 @@ func (ec *executionContext) marshalO__InputValue2ᚕgithubᚗcomᚋ99designsᚋg
 	if v == nil {
 		return graphql.Null
 	}
-	ret := execution.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalN__InputValue2githubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐInputValue(ctx, sel, v[i])
@@ -23791,7 +27913,7 @@ func (ec *executionContext) marshalO__Type2ᚕgithubᚗcomᚋ99designsᚋgqlgen�
 	if v == nil {
 		return graphql.Null
 	}
-	ret := execution.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalN__Type2githubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐType(ctx, sel, v[i])
@@ -23814,550 +27936,3 @@ func (ec *executionContext) marshalO__Type2ᚖgithubᚗcomᚋ99designsᚋgqlgen�
 }
 
 // endregion ***************************** type.gotpl *****************************
-
-// writeAccount writes an object none of whose selected fields waits for a resolver.
-func (ec *executionContext) writeAccount(ctx context.Context, w *execution.Writer, sel ast.SelectionSet, obj *ledger.Account) {
-	w.Raw("{")
-	for place, field := range w.Fields(ec.OperationContext, sel, accountImplementors) {
-		w.Name(place, field.Alias)
-		switch field.Name {
-		case "__typename":
-			w.Text("Account")
-		case "id":
-			w.Text(string(obj.ID))
-		case "name":
-			w.Text(string(obj.Name))
-		case "kind":
-			w.Text(string(obj.Kind))
-		case "currency":
-			w.Text(string(obj.Currency))
-		case "status":
-			w.Text(string(obj.Status))
-		case "statusReason":
-			w.Value(ec.marshalOString2ᚖstring(ctx, field.Selections, obj.StatusReason))
-		case "balance":
-			v := obj.Balance()
-			ec.writeBalance(ctx, w, field.Selections, &v)
-		case "version":
-			w.Value(ec.marshalNInt2int32(ctx, field.Selections, obj.Version))
-		case "createdAt":
-			w.Value(ec.marshalNDateTime2timeᚐTime(ctx, field.Selections, obj.CreatedAt))
-		case "updatedAt":
-			w.Value(ec.marshalNDateTime2timeᚐTime(ctx, field.Selections, obj.UpdatedAt))
-		default:
-			panic("unknown field " + strconv.Quote(field.Name))
-		}
-	}
-	w.Raw("}")
-}
-
-// writeAccountEdge writes an object none of whose selected fields waits for a resolver.
-func (ec *executionContext) writeAccountEdge(ctx context.Context, w *execution.Writer, sel ast.SelectionSet, obj *answer.Edge[*ledger.Account]) {
-	w.Raw("{")
-	for place, field := range w.Fields(ec.OperationContext, sel, accountEdgeImplementors) {
-		w.Name(place, field.Alias)
-		switch field.Name {
-		case "__typename":
-			w.Text("AccountEdge")
-		case "cursor":
-			w.Value(ec.marshalNCursor2string(ctx, field.Selections, obj.Cursor))
-		case "node":
-			ec.writeAccount(ctx, w, field.Selections, obj.Node)
-		default:
-			panic("unknown field " + strconv.Quote(field.Name))
-		}
-	}
-	w.Raw("}")
-}
-
-// writeAvailableAction writes an object none of whose selected fields waits for a resolver.
-func (ec *executionContext) writeAvailableAction(ctx context.Context, w *execution.Writer, sel ast.SelectionSet, obj *payment.AvailableAction) {
-	w.Raw("{")
-	for place, field := range w.Fields(ec.OperationContext, sel, availableActionImplementors) {
-		w.Name(place, field.Alias)
-		switch field.Name {
-		case "__typename":
-			w.Text("AvailableAction")
-		case "action":
-			w.Text(string(obj.Action))
-		case "allowed":
-			w.Value(ec.marshalNBoolean2bool(ctx, field.Selections, obj.Allowed))
-		case "max":
-			if v := obj.Max; v != nil {
-				ec.writeMoney(ctx, w, field.Selections, v)
-			} else {
-				w.Raw("null")
-			}
-		case "reason":
-			w.Value(ec.marshalOString2ᚖstring(ctx, field.Selections, obj.Reason))
-		default:
-			panic("unknown field " + strconv.Quote(field.Name))
-		}
-	}
-	w.Raw("}")
-}
-
-// writeBalance writes an object none of whose selected fields waits for a resolver.
-func (ec *executionContext) writeBalance(ctx context.Context, w *execution.Writer, sel ast.SelectionSet, obj *ledger.Balance) {
-	w.Raw("{")
-	for place, field := range w.Fields(ec.OperationContext, sel, balanceImplementors) {
-		w.Name(place, field.Alias)
-		switch field.Name {
-		case "__typename":
-			w.Text("Balance")
-		case "posted":
-			v := obj.Posted
-			ec.writeMoney(ctx, w, field.Selections, &v)
-		case "available":
-			v := obj.Available
-			ec.writeMoney(ctx, w, field.Selections, &v)
-		case "pendingIn":
-			v := obj.PendingIn
-			ec.writeMoney(ctx, w, field.Selections, &v)
-		case "pendingOut":
-			v := obj.PendingOut
-			ec.writeMoney(ctx, w, field.Selections, &v)
-		default:
-			panic("unknown field " + strconv.Quote(field.Name))
-		}
-	}
-	w.Raw("}")
-}
-
-// writeCapture writes an object none of whose selected fields waits for a resolver.
-func (ec *executionContext) writeCapture(ctx context.Context, w *execution.Writer, sel ast.SelectionSet, obj *payment.Capture) {
-	w.Raw("{")
-	for place, field := range w.Fields(ec.OperationContext, sel, captureImplementors) {
-		w.Name(place, field.Alias)
-		switch field.Name {
-		case "__typename":
-			w.Text("Capture")
-		case "id":
-			w.Text(string(obj.ID))
-		case "status":
-			w.Text(string(obj.Status()))
-		case "amount":
-			v := obj.Amount
-			ec.writeMoney(ctx, w, field.Selections, &v)
-		case "final":
-			w.Value(ec.marshalNBoolean2bool(ctx, field.Selections, obj.Final))
-		case "createdAt":
-			w.Value(ec.marshalNDateTime2timeᚐTime(ctx, field.Selections, obj.CreatedAt))
-		default:
-			panic("unknown field " + strconv.Quote(field.Name))
-		}
-	}
-	w.Raw("}")
-}
-
-// writeCaptureEdge writes an object none of whose selected fields waits for a resolver.
-func (ec *executionContext) writeCaptureEdge(ctx context.Context, w *execution.Writer, sel ast.SelectionSet, obj *answer.Edge[*payment.Capture]) {
-	w.Raw("{")
-	for place, field := range w.Fields(ec.OperationContext, sel, captureEdgeImplementors) {
-		w.Name(place, field.Alias)
-		switch field.Name {
-		case "__typename":
-			w.Text("CaptureEdge")
-		case "cursor":
-			w.Value(ec.marshalNCursor2string(ctx, field.Selections, obj.Cursor))
-		case "node":
-			ec.writeCapture(ctx, w, field.Selections, obj.Node)
-		default:
-			panic("unknown field " + strconv.Quote(field.Name))
-		}
-	}
-	w.Raw("}")
-}
-
-// writeCustomer writes an object none of whose selected fields waits for a resolver.
-func (ec *executionContext) writeCustomer(ctx context.Context, w *execution.Writer, sel ast.SelectionSet, obj *merchant.Customer) {
-	w.Raw("{")
-	for place, field := range w.Fields(ec.OperationContext, sel, customerImplementors) {
-		w.Name(place, field.Alias)
-		switch field.Name {
-		case "__typename":
-			w.Text("Customer")
-		case "id":
-			w.Text(string(obj.ID))
-		case "name":
-			w.Text(string(obj.Name))
-		case "reference":
-			w.Value(ec.marshalOString2ᚖstring(ctx, field.Selections, obj.Reference))
-		case "metadata":
-			w.Value(ec.marshalOMetadata2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐMetadata(ctx, field.Selections, obj.Metadata))
-		case "version":
-			w.Value(ec.marshalNInt2int32(ctx, field.Selections, obj.Version))
-		case "createdAt":
-			w.Value(ec.marshalNDateTime2timeᚐTime(ctx, field.Selections, obj.CreatedAt))
-		case "updatedAt":
-			w.Value(ec.marshalNDateTime2timeᚐTime(ctx, field.Selections, obj.UpdatedAt))
-		default:
-			panic("unknown field " + strconv.Quote(field.Name))
-		}
-	}
-	w.Raw("}")
-}
-
-// writeCustomerEdge writes an object none of whose selected fields waits for a resolver.
-func (ec *executionContext) writeCustomerEdge(ctx context.Context, w *execution.Writer, sel ast.SelectionSet, obj *answer.Edge[*merchant.Customer]) {
-	w.Raw("{")
-	for place, field := range w.Fields(ec.OperationContext, sel, customerEdgeImplementors) {
-		w.Name(place, field.Alias)
-		switch field.Name {
-		case "__typename":
-			w.Text("CustomerEdge")
-		case "cursor":
-			w.Value(ec.marshalNCursor2string(ctx, field.Selections, obj.Cursor))
-		case "node":
-			ec.writeCustomer(ctx, w, field.Selections, obj.Node)
-		default:
-			panic("unknown field " + strconv.Quote(field.Name))
-		}
-	}
-	w.Raw("}")
-}
-
-// writeEntry writes an object none of whose selected fields waits for a resolver.
-func (ec *executionContext) writeEntry(ctx context.Context, w *execution.Writer, sel ast.SelectionSet, obj *ledger.Entry) {
-	w.Raw("{")
-	for place, field := range w.Fields(ec.OperationContext, sel, entryImplementors) {
-		w.Name(place, field.Alias)
-		switch field.Name {
-		case "__typename":
-			w.Text("Entry")
-		case "id":
-			w.Text(string(obj.ID()))
-		case "amount":
-			v := obj.Amount
-			ec.writeMoney(ctx, w, field.Selections, &v)
-		case "pending":
-			v := obj.Pending()
-			ec.writeMoney(ctx, w, field.Selections, &v)
-		case "direction":
-			w.Text(string(obj.Direction))
-		case "runningBalance":
-			v := obj.RunningBalance()
-			ec.writeMoney(ctx, w, field.Selections, &v)
-		case "accountSequence":
-			w.Value(ec.marshalNBigInt2int64(ctx, field.Selections, obj.AccountSequence))
-		case "createdAt":
-			w.Value(ec.marshalNDateTime2timeᚐTime(ctx, field.Selections, obj.CreatedAt))
-		default:
-			panic("unknown field " + strconv.Quote(field.Name))
-		}
-	}
-	w.Raw("}")
-}
-
-// writeEntryEdge writes an object none of whose selected fields waits for a resolver.
-func (ec *executionContext) writeEntryEdge(ctx context.Context, w *execution.Writer, sel ast.SelectionSet, obj *answer.Edge[*ledger.Entry]) {
-	w.Raw("{")
-	for place, field := range w.Fields(ec.OperationContext, sel, entryEdgeImplementors) {
-		w.Name(place, field.Alias)
-		switch field.Name {
-		case "__typename":
-			w.Text("EntryEdge")
-		case "cursor":
-			w.Value(ec.marshalNCursor2string(ctx, field.Selections, obj.Cursor))
-		case "node":
-			ec.writeEntry(ctx, w, field.Selections, obj.Node)
-		default:
-			panic("unknown field " + strconv.Quote(field.Name))
-		}
-	}
-	w.Raw("}")
-}
-
-// writeEvent writes an object none of whose selected fields waits for a resolver.
-func (ec *executionContext) writeEvent(ctx context.Context, w *execution.Writer, sel ast.SelectionSet, obj *event.Event) {
-	w.Raw("{")
-	for place, field := range w.Fields(ec.OperationContext, sel, eventImplementors) {
-		w.Name(place, field.Alias)
-		switch field.Name {
-		case "__typename":
-			w.Text("Event")
-		case "id":
-			w.Text(string(obj.ID))
-		case "sequence":
-			w.Value(ec.marshalNBigInt2int64(ctx, field.Selections, obj.Sequence))
-		case "type":
-			w.Text(string(obj.Type))
-		case "objectVersion":
-			w.Value(ec.marshalNInt2int32(ctx, field.Selections, obj.ObjectVersion))
-		case "hash":
-			w.Text(string(obj.HashText()))
-		case "occurredAt":
-			w.Value(ec.marshalNDateTime2timeᚐTime(ctx, field.Selections, obj.OccurredAt))
-		default:
-			panic("unknown field " + strconv.Quote(field.Name))
-		}
-	}
-	w.Raw("}")
-}
-
-// writeEventEdge writes an object none of whose selected fields waits for a resolver.
-func (ec *executionContext) writeEventEdge(ctx context.Context, w *execution.Writer, sel ast.SelectionSet, obj *answer.Edge[*event.Event]) {
-	w.Raw("{")
-	for place, field := range w.Fields(ec.OperationContext, sel, eventEdgeImplementors) {
-		w.Name(place, field.Alias)
-		switch field.Name {
-		case "__typename":
-			w.Text("EventEdge")
-		case "cursor":
-			w.Value(ec.marshalNCursor2string(ctx, field.Selections, obj.Cursor))
-		case "node":
-			ec.writeEvent(ctx, w, field.Selections, obj.Node)
-		default:
-			panic("unknown field " + strconv.Quote(field.Name))
-		}
-	}
-	w.Raw("}")
-}
-
-// writeHold writes an object none of whose selected fields waits for a resolver.
-func (ec *executionContext) writeHold(ctx context.Context, w *execution.Writer, sel ast.SelectionSet, obj *ledger.Hold) {
-	w.Raw("{")
-	for place, field := range w.Fields(ec.OperationContext, sel, holdImplementors) {
-		w.Name(place, field.Alias)
-		switch field.Name {
-		case "__typename":
-			w.Text("Hold")
-		case "id":
-			w.Text(string(obj.ID))
-		case "amount":
-			v := obj.Amount
-			ec.writeMoney(ctx, w, field.Selections, &v)
-		case "status":
-			w.Text(string(obj.Status()))
-		case "posted":
-			v := obj.Posted()
-			ec.writeMoney(ctx, w, field.Selections, &v)
-		case "reference":
-			w.Value(ec.marshalOString2ᚖstring(ctx, field.Selections, obj.Reference))
-		case "createdAt":
-			w.Value(ec.marshalNDateTime2timeᚐTime(ctx, field.Selections, obj.CreatedAt))
-		case "endedAt":
-			w.Value(ec.marshalODateTime2ᚖtimeᚐTime(ctx, field.Selections, obj.EndedAt))
-		default:
-			panic("unknown field " + strconv.Quote(field.Name))
-		}
-	}
-	w.Raw("}")
-}
-
-// writeHoldEdge writes an object none of whose selected fields waits for a resolver.
-func (ec *executionContext) writeHoldEdge(ctx context.Context, w *execution.Writer, sel ast.SelectionSet, obj *answer.Edge[*ledger.Hold]) {
-	w.Raw("{")
-	for place, field := range w.Fields(ec.OperationContext, sel, holdEdgeImplementors) {
-		w.Name(place, field.Alias)
-		switch field.Name {
-		case "__typename":
-			w.Text("HoldEdge")
-		case "cursor":
-			w.Value(ec.marshalNCursor2string(ctx, field.Selections, obj.Cursor))
-		case "node":
-			ec.writeHold(ctx, w, field.Selections, obj.Node)
-		default:
-			panic("unknown field " + strconv.Quote(field.Name))
-		}
-	}
-	w.Raw("}")
-}
-
-// writeMoney writes an object none of whose selected fields waits for a resolver.
-func (ec *executionContext) writeMoney(ctx context.Context, w *execution.Writer, sel ast.SelectionSet, obj *money.Amount) {
-	w.Raw("{")
-	for place, field := range w.Fields(ec.OperationContext, sel, moneyImplementors) {
-		w.Name(place, field.Alias)
-		switch field.Name {
-		case "__typename":
-			w.Text("Money")
-		case "amount":
-			w.Text(string(obj.Amount()))
-		case "currency":
-			w.Text(string(obj.Currency))
-		case "minorUnits":
-			w.Value(ec.marshalNBigInt2int64(ctx, field.Selections, obj.MinorUnits))
-		default:
-			panic("unknown field " + strconv.Quote(field.Name))
-		}
-	}
-	w.Raw("}")
-}
-
-// writePayment writes an object none of whose selected fields waits for a resolver.
-func (ec *executionContext) writePayment(ctx context.Context, w *execution.Writer, sel ast.SelectionSet, obj *payment.Payment) {
-	w.Raw("{")
-	for place, field := range w.Fields(ec.OperationContext, sel, paymentImplementors) {
-		w.Name(place, field.Alias)
-		switch field.Name {
-		case "__typename":
-			w.Text("Payment")
-		case "id":
-			w.Text(string(obj.ID))
-		case "status":
-			w.Text(string(obj.Status))
-		case "amount":
-			v := obj.Amount
-			ec.writeMoney(ctx, w, field.Selections, &v)
-		case "authorized":
-			v := obj.Authorized()
-			ec.writeMoney(ctx, w, field.Selections, &v)
-		case "capturable":
-			v := obj.Capturable()
-			ec.writeMoney(ctx, w, field.Selections, &v)
-		case "captured":
-			v := obj.Captured()
-			ec.writeMoney(ctx, w, field.Selections, &v)
-		case "refunded":
-			v := obj.Refunded()
-			ec.writeMoney(ctx, w, field.Selections, &v)
-		case "captureMethod":
-			w.Text(string(obj.CaptureMethod))
-		case "availableActions":
-			v := obj.AvailableActions()
-			w.Raw("[")
-			for i := range v {
-				w.Next(i)
-				ec.writeAvailableAction(ctx, w, field.Selections, &v[i])
-			}
-			w.Raw("]")
-		case "expiresAt":
-			w.Value(ec.marshalODateTime2ᚖtimeᚐTime(ctx, field.Selections, obj.ExpiresAt))
-		case "reference":
-			w.Value(ec.marshalOString2ᚖstring(ctx, field.Selections, obj.Reference))
-		case "metadata":
-			w.Value(ec.marshalOMetadata2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐMetadata(ctx, field.Selections, obj.Metadata))
-		case "version":
-			w.Value(ec.marshalNInt2int32(ctx, field.Selections, obj.Version))
-		case "createdAt":
-			w.Value(ec.marshalNDateTime2timeᚐTime(ctx, field.Selections, obj.CreatedAt))
-		case "updatedAt":
-			w.Value(ec.marshalNDateTime2timeᚐTime(ctx, field.Selections, obj.UpdatedAt))
-		default:
-			panic("unknown field " + strconv.Quote(field.Name))
-		}
-	}
-	w.Raw("}")
-}
-
-// writePaymentEdge writes an object none of whose selected fields waits for a resolver.
-func (ec *executionContext) writePaymentEdge(ctx context.Context, w *execution.Writer, sel ast.SelectionSet, obj *answer.Edge[*payment.Payment]) {
-	w.Raw("{")
-	for place, field := range w.Fields(ec.OperationContext, sel, paymentEdgeImplementors) {
-		w.Name(place, field.Alias)
-		switch field.Name {
-		case "__typename":
-			w.Text("PaymentEdge")
-		case "cursor":
-			w.Value(ec.marshalNCursor2string(ctx, field.Selections, obj.Cursor))
-		case "node":
-			ec.writePayment(ctx, w, field.Selections, obj.Node)
-		default:
-			panic("unknown field " + strconv.Quote(field.Name))
-		}
-	}
-	w.Raw("}")
-}
-
-// writeRefund writes an object none of whose selected fields waits for a resolver.
-func (ec *executionContext) writeRefund(ctx context.Context, w *execution.Writer, sel ast.SelectionSet, obj *payment.Refund) {
-	w.Raw("{")
-	for place, field := range w.Fields(ec.OperationContext, sel, refundImplementors) {
-		w.Name(place, field.Alias)
-		switch field.Name {
-		case "__typename":
-			w.Text("Refund")
-		case "id":
-			w.Text(string(obj.ID))
-		case "status":
-			w.Text(string(obj.Status()))
-		case "amount":
-			v := obj.Amount
-			ec.writeMoney(ctx, w, field.Selections, &v)
-		case "reason":
-			w.Value(ec.marshalOString2ᚖstring(ctx, field.Selections, obj.Reason))
-		case "createdAt":
-			w.Value(ec.marshalNDateTime2timeᚐTime(ctx, field.Selections, obj.CreatedAt))
-		default:
-			panic("unknown field " + strconv.Quote(field.Name))
-		}
-	}
-	w.Raw("}")
-}
-
-// writeRefundEdge writes an object none of whose selected fields waits for a resolver.
-func (ec *executionContext) writeRefundEdge(ctx context.Context, w *execution.Writer, sel ast.SelectionSet, obj *answer.Edge[*payment.Refund]) {
-	w.Raw("{")
-	for place, field := range w.Fields(ec.OperationContext, sel, refundEdgeImplementors) {
-		w.Name(place, field.Alias)
-		switch field.Name {
-		case "__typename":
-			w.Text("RefundEdge")
-		case "cursor":
-			w.Value(ec.marshalNCursor2string(ctx, field.Selections, obj.Cursor))
-		case "node":
-			ec.writeRefund(ctx, w, field.Selections, obj.Node)
-		default:
-			panic("unknown field " + strconv.Quote(field.Name))
-		}
-	}
-	w.Raw("}")
-}
-
-// writeTransaction writes an object none of whose selected fields waits for a resolver.
-func (ec *executionContext) writeTransaction(ctx context.Context, w *execution.Writer, sel ast.SelectionSet, obj *ledger.Transaction) {
-	w.Raw("{")
-	for place, field := range w.Fields(ec.OperationContext, sel, transactionImplementors) {
-		w.Name(place, field.Alias)
-		switch field.Name {
-		case "__typename":
-			w.Text("Transaction")
-		case "id":
-			w.Text(string(obj.ID))
-		case "kind":
-			w.Text(string(obj.Kind))
-		case "status":
-			w.Text(string(obj.Status()))
-		case "amount":
-			v := obj.Amount
-			ec.writeMoney(ctx, w, field.Selections, &v)
-		case "entries":
-			v := obj.Entries
-			w.Raw("[")
-			for i := range v {
-				w.Next(i)
-				ec.writeEntry(ctx, w, field.Selections, &v[i])
-			}
-			w.Raw("]")
-		case "reference":
-			w.Value(ec.marshalOString2ᚖstring(ctx, field.Selections, obj.Reference))
-		case "valueDate":
-			w.Value(ec.marshalNDate2timeᚐTime(ctx, field.Selections, obj.ValueDate))
-		case "createdAt":
-			w.Value(ec.marshalNDateTime2timeᚐTime(ctx, field.Selections, obj.CreatedAt))
-		default:
-			panic("unknown field " + strconv.Quote(field.Name))
-		}
-	}
-	w.Raw("}")
-}
-
-// writeTransactionEdge writes an object none of whose selected fields waits for a resolver.
-func (ec *executionContext) writeTransactionEdge(ctx context.Context, w *execution.Writer, sel ast.SelectionSet, obj *answer.Edge[*ledger.Transaction]) {
-	w.Raw("{")
-	for place, field := range w.Fields(ec.OperationContext, sel, transactionEdgeImplementors) {
-		w.Name(place, field.Alias)
-		switch field.Name {
-		case "__typename":
-			w.Text("TransactionEdge")
-		case "cursor":
-			w.Value(ec.marshalNCursor2string(ctx, field.Selections, obj.Cursor))
-		case "node":
-			ec.writeTransaction(ctx, w, field.Selections, obj.Node)
-		default:
-			panic("unknown field " + strconv.Quote(field.Name))
-		}
-	}
-	w.Raw("}")
-}

@@ -48,6 +48,7 @@ var mapped = map[string]error{
 // unmapped are the exported errors that never reach a client, with the reason.
 var unmapped = map[string]string{
 	"answer.ErrNotAnID":         "to a client such text is an identifier that never was: nil, or NotFound",
+	"auth.ErrEnded":             "it is auth.ErrUnauthenticated, too",
 	"auth.ErrClientKeys":        "the commands' for people at a terminal",
 	"auth.ErrOutside":           "the start's, before there are clients",
 	"auth.ErrRequestKeys":       "the commands' for people at a terminal",
@@ -55,6 +56,8 @@ var unmapped = map[string]string{
 	"auth.ErrNoKeyToSign":       "the commands' for people at a terminal",
 	"auth.ErrSignature":         "the transport's: it refuses the request with SIGNATURE_INVALID",
 	"auth/httpsig.ErrSignature": "the transport's: it refuses the request with SIGNATURE_INVALID",
+	"quota.ErrProxies":          "the start's, before there are clients",
+	"quota.ErrLimits":           "the commands' for people at a terminal",
 	"store.ErrHasSecret":        "the commands' for people at a terminal",
 	"auth.ErrUnknownCredential": "the token endpoint's own: it answers invalid_client",
 	"event.ErrTooSlow":          "the transports': they close what the client then opens again",

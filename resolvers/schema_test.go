@@ -3,6 +3,7 @@ package resolvers
 import (
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -220,6 +221,90 @@ func TestConnectionsAreRelays(t *testing.T) {
 				after == nil || after.Type.String() != "Cursor" {
 				t.Errorf("%s.%s does not take first: Int! = 20 and after: Cursor", def.Name, f.Name)
 			}
+		}
+	}
+}
+
+// TestEachListSaysHowLongItCanBe, by @listSize of the field itself, or of each field whose type has the list.
+func TestEachListSaysHowLongItCanBe(t *testing.T) {
+	t.Parallel()
+	sizes := func(f *ast.FieldDefinition, argument string) []any {
+		d := f.Directives.ForName("listSize")
+		if d == nil {
+			return nil
+		}
+		list, _ := d.ArgumentMap(nil)[argument].([]any)
+		return list
+	}
+	above := map[string][]*ast.FieldDefinition{} // by the type that they have
+	for _, def := range own() {
+		for _, f := range def.Fields {
+			above[f.Type.Name()] = append(above[f.Type.Name()], f)
+		}
+	}
+	lists := 0
+	for _, def := range own() {
+		if def.Kind != ast.Object && def.Kind != ast.Interface {
+			continue
+		}
+		for _, f := range def.Fields {
+			for _, name := range sizes(f, "slicingArguments") {
+				if f.Arguments.ForName(name.(string)) == nil {
+					t.Errorf("%s.%s has no argument %s", def.Name, f.Name, name)
+				}
+			}
+			for _, name := range sizes(f, "sizedFields") {
+				if list := schema.Types[f.Type.Name()].Fields.ForName(name.(string)); list == nil || list.Type.Elem == nil {
+					t.Errorf("%s.%s has no list %s", def.Name, f.Name, name)
+				}
+			}
+			if f.Type.Elem == nil {
+				continue
+			}
+			lists++
+			if f.Directives.ForName("listSize") != nil {
+				continue
+			}
+			for _, parent := range above[def.Name] {
+				if !slices.Contains(sizes(parent, "sizedFields"), any(f.Name)) {
+					t.Errorf("nobody says how long %s.%s is below %s", def.Name, f.Name, parent.Name)
+				}
+			}
+		}
+	}
+	if lists == 0 {
+		t.Error("there is no list")
+	}
+}
+
+// TestWhatCommitsWeighsMore than what only reads, and each weight is a whole number.
+func TestWhatCommitsWeighsMore(t *testing.T) {
+	t.Parallel()
+	weight := func(f *ast.FieldDefinition) int {
+		d := f.Directives.ForName("cost")
+		if d == nil {
+			return 1
+		}
+		n, err := strconv.Atoi(d.Arguments.ForName("weight").Value.Raw)
+		if err != nil || n < 1 {
+			t.Errorf("%s weighs %s", f.Name, d.Arguments.ForName("weight").Value.Raw)
+		}
+		return n
+	}
+	most := 0
+	for _, def := range own() {
+		for _, f := range def.Fields {
+			if def != schema.Mutation {
+				most = max(most, weight(f))
+			}
+		}
+	}
+	for _, f := range schema.Mutation.Fields {
+		if strings.HasPrefix(f.Name, "__") || f.Name == "createCustomerSession" { // it changes nothing
+			continue
+		}
+		if w := weight(f); w <= most {
+			t.Errorf("%s weighs %d, and something that only reads %d", f.Name, w, most)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package resolvers_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -110,6 +111,10 @@ func TestAnonymousMaySeeWhatIsPublic(t *testing.T) {
 	anonymous := &client{gateway: start(t)}
 	if got := anonymous.must(t, `{ __typename }`, nil); text(got, "__typename") != "Query" {
 		t.Errorf("got %v", got)
+	}
+	limits := anonymous.must(t, `{ viewer { limits { pointsPerSecond burst } } }`, nil)
+	if got := fmt.Sprint(at(limits, "viewer", "limits", "burst")); got != fmt.Sprint(auth.DefaultLimits[auth.Anonymous].Burst) {
+		t.Errorf("the limits of nobody are %v", limits)
 	}
 	got := at(anonymous.must(t, `{ viewer { kind scopes expiresAt merchant { id } } }`, nil), "viewer")
 	if text(got, "kind") != "ANONYMOUS" || len(list(got, "scopes")) != 0 || at(got, "merchant") != nil || at(got, "expiresAt") != nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/paygraph/paygraph/auth"
 	"github.com/paygraph/paygraph/merchant"
 	fees "github.com/paygraph/paygraph/payment"
+	"github.com/paygraph/paygraph/quota"
 	"github.com/paygraph/paygraph/store"
 	"github.com/paygraph/paygraph/store/connector"
 	"github.com/paygraph/paygraph/store/connector/faultproxy"
@@ -178,7 +179,8 @@ func (w *world) makeMerchant(ctx context.Context, clients int) error {
 	}
 	secret, hash := auth.NewSecret()
 	err = w.admin.CreateCredential(ctx, auth.Credential{
-		ClientID: "soak", Merchant: m.ID, SecretHash: hash, Scopes: auth.AllScopes, CreatedAt: time.Now().UTC(), Name: "soak",
+		ClientID: "soak", Merchant: m.ID, SecretHash: hash, Scopes: auth.AllScopes, Quota: quota.Plenty,
+		CreatedAt: time.Now().UTC(), Name: "soak",
 	})
 	if err != nil {
 		return err

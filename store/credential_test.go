@@ -11,6 +11,7 @@ import (
 
 	"github.com/paygraph/paygraph/auth"
 	"github.com/paygraph/paygraph/command"
+	"github.com/paygraph/paygraph/quota"
 	"github.com/paygraph/paygraph/store"
 	"github.com/paygraph/paygraph/store/storetest"
 )
@@ -48,6 +49,34 @@ func TestACredentialHasKeysInsteadOfASecret(t *testing.T) {
 		t.Errorf("%+v, %v", found, err)
 	}
 	if err := h.Admin.SetCredentialKeys(t.Context(), "nobody", keysNamed(t, "new")); !errors.Is(err, auth.ErrUnknownCredential) {
+		t.Errorf("one that is not there: %v", err)
+	}
+}
+
+func TestACredentialsLimits(t *testing.T) {
+	t.Parallel()
+	h := storetest.New(t)
+	p := h.Merchant(t)
+	some := quota.Limits{PointsPerSecond: 7, Burst: 9}
+	for id, l := range map[string]quota.Limits{"usual": {}, "more": some} {
+		must(t, h.Admin.CreateCredential(t.Context(), auth.Credential{ClientID: id, Merchant: p.Merchant, SecretHash: []byte("x"), CreatedAt: time.Now(), Quota: l}))
+	}
+	expect := func(id string, want quota.Limits) {
+		t.Helper()
+		if found, err := h.Store.Credential(t.Context(), id); err != nil || found.Quota != want {
+			t.Errorf("%s: %+v, %v, want %+v", id, found.Quota, err, want)
+		}
+	}
+	expect("usual", quota.Limits{})
+	expect("more", some)
+	must(t, h.Admin.SetCredentialLimits(t.Context(), "usual", quota.Limits{AtOnce: 3}))
+	expect("usual", quota.Limits{AtOnce: 3})
+	must(t, h.Admin.SetCredentialLimits(t.Context(), "more", quota.Limits{}))
+	expect("more", quota.Limits{})
+	if err := h.Admin.SetCredentialLimits(t.Context(), "more", quota.Limits{Burst: -1}); !errors.Is(err, quota.ErrLimits) {
+		t.Errorf("no limit: %v", err)
+	}
+	if err := h.Admin.SetCredentialLimits(t.Context(), "nobody", some); !errors.Is(err, auth.ErrUnknownCredential) {
 		t.Errorf("one that is not there: %v", err)
 	}
 }

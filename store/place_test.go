@@ -181,7 +181,7 @@ func TestAMigrationAndALongDump(t *testing.T) {
 		`ALTER TABLE idempotency ADD CONSTRAINT idempotency_pkey PRIMARY KEY (merchant_id, owner, key)`,
 		`ALTER TABLE idempotency REPLICA IDENTITY DEFAULT`, `DELETE FROM goose_db_version WHERE version_id >= 6`,
 		`DROP TABLE used_once, certificate, document`,
-		`ALTER TABLE credential DROP keys, DROP request_keys, DROP signed_mutations, DROP documents`, // of the migrations after it
+		`ALTER TABLE credential DROP keys, DROP request_keys, DROP signed_mutations, DROP documents, DROP limits`, // of the migrations after it
 	} {
 		_, err := db.Exec(back)
 		must(t, err)

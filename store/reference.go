@@ -17,6 +17,7 @@ import (
 	"github.com/paygraph/paygraph/merchant"
 	"github.com/paygraph/paygraph/money"
 	"github.com/paygraph/paygraph/payment"
+	"github.com/paygraph/paygraph/quota"
 	"github.com/paygraph/paygraph/store/connector"
 )
 
@@ -103,7 +104,7 @@ func (a *Admin) SetFeePlan(ctx context.Context, m merchant.ID, currency money.Cu
 	return nil
 }
 
-// CreateCredential adds a credential. Errors: ErrNoMerchant, ErrClientIDTaken.
+// CreateCredential adds a credential. Errors: ErrNoMerchant, ErrClientIDTaken, quota.ErrLimits.
 func (a *Admin) CreateCredential(ctx context.Context, c auth.Credential) error {
 	id, err := answer.Decode(answer.MerchantPrefix, string(c.Merchant))
 	if err != nil {
@@ -117,9 +118,13 @@ func (a *Admin) CreateCredential(ctx context.Context, c auth.Credential) error {
 	if err != nil {
 		return err
 	}
-	_, err = a.db.ExecContext(ctx, `INSERT INTO credential (client_id, merchant_id, name, secret_hash, keys, scopes, created_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7)`, c.ClientID, id.String(), c.Name, sql.Null[[]byte]{V: c.SecretHash, Valid: c.SecretHash != nil}, keys,
-		pq.Array(scopes), c.CreatedAt)
+	limits, err := limitsValue(c.Quota)
+	if err != nil {
+		return err
+	}
+	_, err = a.db.ExecContext(ctx, `INSERT INTO credential (client_id, merchant_id, name, secret_hash, keys, scopes, created_at, limits)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`, c.ClientID, id.String(), c.Name, sql.Null[[]byte]{V: c.SecretHash, Valid: c.SecretHash != nil}, keys,
+		pq.Array(scopes), c.CreatedAt, limits)
 	var answered *pq.Error
 	if errors.As(err, &answered) {
 		switch answered.Code.Name() {
@@ -139,6 +144,35 @@ func keysValue(keys auth.ClientKeys) (value sql.NullString, err error) {
 	}
 	text, err := json.Marshal(keys)
 	return sql.NullString{String: string(text), Valid: true}, err
+}
+
+// limitsValue is what is stored of a credential's limits: null where all are the defaults. Error: quota.ErrLimits.
+func limitsValue(l quota.Limits) (value sql.NullString, err error) {
+	if l == (quota.Limits{}) {
+		return value, nil
+	}
+	if err := l.Check(); err != nil {
+		return value, err
+	}
+	text, err := json.Marshal(l)
+	return sql.NullString{String: string(text), Valid: true}, err
+}
+
+// SetCredentialLimits changes how much a credential's client may ask for; what is zero is the default from now on. It counts within auth.CredentialAge.
+// Errors: auth.ErrUnknownCredential, quota.ErrLimits.
+func (a *Admin) SetCredentialLimits(ctx context.Context, clientID string, l quota.Limits) error {
+	value, err := limitsValue(l)
+	if err != nil {
+		return err
+	}
+	result, err := a.db.ExecContext(ctx, `UPDATE credential SET limits = $2 WHERE client_id = $1`, clientID, value)
+	if err != nil {
+		return err
+	}
+	if n, err := result.RowsAffected(); err != nil || n == 0 {
+		return errors.Join(auth.ErrUnknownCredential, err)
+	}
+	return nil
 }
 
 // SetCredentialKeys changes the keys of a credential that has some: what its client signs with others is refused from the next token on. Errors:
@@ -220,10 +254,10 @@ func (s *Store) Credential(ctx context.Context, clientID string) (auth.Credentia
 	c := auth.Credential{ClientID: clientID}
 	var id answer.UUID
 	var scopes pq.StringArray
-	var keys, requestKeys []byte
+	var keys, requestKeys, limits []byte
 	err := s.readers.QueryRowContext(ctx, `SELECT merchant_id, name, secret_hash, keys, scopes, created_at, revoked_at, request_keys,
-		signed_mutations, documents FROM credential WHERE client_id = $1`, clientID).Scan(&id, &c.Name, &c.SecretHash, &keys, &scopes, &c.CreatedAt, &c.RevokedAt,
-		&requestKeys, (*pq.StringArray)(&c.Signing.Mutations), &c.Documents)
+		signed_mutations, documents, limits FROM credential WHERE client_id = $1`, clientID).Scan(&id, &c.Name, &c.SecretHash, &keys, &scopes, &c.CreatedAt,
+		&c.RevokedAt, &requestKeys, (*pq.StringArray)(&c.Signing.Mutations), &c.Documents, &limits)
 	if errors.Is(err, sql.ErrNoRows) {
 		return c, auth.ErrUnknownCredential
 	}
@@ -232,6 +266,9 @@ func (s *Store) Credential(ctx context.Context, clientID string) (auth.Credentia
 	}
 	if requestKeys != nil && err == nil {
 		err = json.Unmarshal(requestKeys, &c.Signing.Keys)
+	}
+	if limits != nil && err == nil {
+		err = json.Unmarshal(limits, &c.Quota)
 	}
 	c.Merchant = merchant.ID(answer.Encode(answer.MerchantPrefix, id))
 	for _, scope := range scopes {

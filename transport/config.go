@@ -12,6 +12,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -19,6 +20,7 @@ import (
 
 	"github.com/paygraph/paygraph/answer"
 	"github.com/paygraph/paygraph/auth"
+	"github.com/paygraph/paygraph/quota"
 )
 
 // Config is what a transport needs to know.
@@ -44,6 +46,17 @@ type Config struct {
 	// Documents is the text of a document that a merchant trusts, by its identifier; empty: there is none. What it says is remembered for TrustedAge. Where it is nil
 	// nobody trusts any.
 	Documents func(ctx context.Context, m answer.MerchantID, id string) (text string, err error)
+
+	// Quota bounds how much each principal asks for. Where it is nil the handler has one of its own.
+	Quota *quota.Buckets
+
+	// Strangers bounds failures to authenticate, and WebSockets that are not acknowledged, by address; Remembers says of a token that it was good before, and is
+	// looked at in any case. Where they are nil the handler has one of its own, and no token was.
+	Strangers *quota.Strangers
+	Remembers func(token string) bool
+
+	// Address says where a request comes from: whose bucket nobody draws on, and whose failures count. Where it is nil it is the connection's other end.
+	Address func(*http.Request) netip.Addr
 
 	// Limits bound every request; the zero value of each means its default.
 	Limits Limits
@@ -109,7 +122,7 @@ type Limits struct {
 	Directives   int // in an operation (50)
 	ListNesting  int // lists inside lists in the answer (6)
 	InputNesting int // lists and objects inside each other in a literal or variable of a known type (12)
-	Cost         int // of an operation: its fields, those below a list as often as the list is long (20,000)
+	AnswerFields int // in an answer, those below a list as often as the list is long (20,000)
 	PageSize     int // the longest page that resolvers give, whatever "first" says (100)
 
 	CachedDocuments int // number of plans kept (2,000)
@@ -121,7 +134,7 @@ type Limits struct {
 var DefaultLimits = Limits{
 	Body: 1 << 20, BodyTime: 10 * time.Second, Deadline: 30 * time.Second,
 	Text: 64 << 10, Tokens: 5000, Depth: 20, Fields: 1000, RootFields: 50, Aliases: 100, Directives: 50,
-	ListNesting: 6, InputNesting: 12, Cost: 20_000, PageSize: 100,
+	ListNesting: 6, InputNesting: 12, AnswerFields: 20_000, PageSize: 100,
 	CachedDocuments: 2000, CachedBytes: 64 << 20, CachedText: 16 << 10,
 }
 
@@ -134,7 +147,7 @@ func (l Limits) withDefaults() Limits {
 		Fields: cmp.Or(l.Fields, d.Fields), RootFields: cmp.Or(l.RootFields, d.RootFields),
 		Aliases: cmp.Or(l.Aliases, d.Aliases), Directives: cmp.Or(l.Directives, d.Directives),
 		ListNesting: cmp.Or(l.ListNesting, d.ListNesting), InputNesting: cmp.Or(l.InputNesting, d.InputNesting),
-		Cost: cmp.Or(l.Cost, d.Cost), PageSize: cmp.Or(l.PageSize, d.PageSize),
+		AnswerFields: cmp.Or(l.AnswerFields, d.AnswerFields), PageSize: cmp.Or(l.PageSize, d.PageSize),
 		CachedDocuments: cmp.Or(l.CachedDocuments, d.CachedDocuments), CachedBytes: cmp.Or(l.CachedBytes, d.CachedBytes),
 		CachedText: cmp.Or(l.CachedText, d.CachedText),
 	}
@@ -144,6 +157,18 @@ func (l Limits) withDefaults() Limits {
 func (c Config) withDefaults() Config {
 	c.Limits = c.Limits.withDefaults()
 	c.Sockets = c.Sockets.withDefaults()
+	if c.Quota == nil {
+		c.Quota = quota.New(time.Now)
+	}
+	if c.Strangers == nil {
+		c.Strangers = quota.NewStrangers(time.Now)
+	}
+	if c.Remembers == nil {
+		c.Remembers = func(string) bool { return false }
+	}
+	if c.Address == nil {
+		c.Address = quota.Proxies(nil).Client
+	}
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 
 	"github.com/paygraph/paygraph/auth"
+	"github.com/paygraph/paygraph/quota"
 	"github.com/paygraph/paygraph/transport"
 	"github.com/paygraph/paygraph/transport/internal/testschema"
 )
@@ -42,13 +43,14 @@ func TestWhatResolversSee(t *testing.T) {
 
 func TestExtensionsOfTheAnswer(t *testing.T) {
 	t.Parallel()
-	g := start(t)
+	at := time.Now()
+	g := start(t, func(c *transport.Config) { c.Quota = quota.New(func() time.Time { return at }) })
 	g.resolver.Seen = func(ctx context.Context) { graphql.RegisterExtension(ctx, "took", 7) }
-	if a := g.query(t, `{ hello }`, ""); a.text != `{"data":{"hello":"hello"},"extensions":{"took":7}}` {
+	if a := g.query(t, `{ hello }`, ""); a.text != `{"data":{"hello":"hello"},"extensions":{"took":7,"cost":{"requested":1,"available":1999,"restoreRate":200}}}` {
 		t.Error(a.text)
 	}
 	g.resolver.Seen = func(ctx context.Context) { graphql.RegisterExtension(ctx, "took", func() {}) }
-	if a := g.query(t, `{ hello }`, ""); a.text != `{"data":{"hello":"hello"},"extensions":{}}` {
+	if a := g.query(t, `{ hello }`, ""); a.text != `{"data":{"hello":"hello"},"extensions":{"took":null,"cost":{"requested":1,"available":1998,"restoreRate":200}}}` {
 		t.Errorf("what JSON cannot say: %s", a.text)
 	}
 }

@@ -158,7 +158,10 @@ func (l *library) read(text string) (*document, *requestError) {
 			p.inner = innerVariables(operation)
 		}
 		var lists int
-		p.cost, lists = estimate(operation.SelectionSet, l.limits.PageSize)
+		e := estimator{types: l.schema.Types, page: l.limits.PageSize}
+		if p.cost, lists = e.selections(operation.SelectionSet, sizing{}); e.wrong != nil {
+			return nil, refuse(e.wrong)
+		}
 		if lists > l.limits.ListNesting {
 			bad := newError(TooComplex, "the operation has more than %d lists inside each other", l.limits.ListNesting)
 			return nil, refuse(at(bad, operation.Position))

@@ -13,6 +13,8 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
+
+	"github.com/paygraph/paygraph/quota"
 )
 
 // The codes that the transport itself gives, in extensions.code of an error.
@@ -53,10 +55,11 @@ var errNoTokens = errors.New("transport: no tokens are accepted here")
 // requestError is the answer to a request of which nothing was executed: errors, and no data entry.
 type requestError struct {
 	errors    gqlerror.List
-	status    int    // of HTTP, whatever media type is accepted; 0: statusOf
-	allow     string // the Allow header of a 405
-	challenge string // the WWW-Authenticate header of a 401 or 403
-	cause     error  // of a subscription that did not begin
+	status    int           // of HTTP, whatever media type is accepted; 0: statusOf
+	allow     string        // the Allow header of a 405
+	challenge string        // the WWW-Authenticate header of a 401 or 403
+	cause     error         // of a subscription that did not begin
+	charge    *quota.Charge // where it was refused for want of points or of a place; else nil
 }
 
 // complete gives each error the extensions that every error has.

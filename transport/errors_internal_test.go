@@ -9,6 +9,9 @@ import (
 	"testing"
 
 	"github.com/vektah/gqlparser/v2/gqlerror"
+
+	"github.com/paygraph/paygraph/auth"
+	"github.com/paygraph/paygraph/quota"
 )
 
 // TestStatusAndRetryOfCodes also compares with the table that clients read.
@@ -62,7 +65,7 @@ func TestLimitsAreAsDocumented(t *testing.T) {
 		"fields on the first level": strconv.Itoa(l.RootFields), "aliases": strconv.Itoa(l.Aliases), "directives": strconv.Itoa(l.Directives),
 		"lists inside each other in the answer":                            strconv.Itoa(l.ListNesting),
 		"levels of lists and objects in an argument":                       strconv.Itoa(l.InputNesting),
-		"fields in the answer those below a list as often as `first` says": strconv.Itoa(l.Cost), "objects of a page": strconv.Itoa(l.PageSize),
+		"fields in the answer those below a list as often as `first` says": strconv.Itoa(l.AnswerFields), "objects of a page": strconv.Itoa(l.PageSize),
 		"messages a second from one socket for long; what comes faster is read later":                                                                                 strconv.Itoa(messageRate),
 		"subscriptions a second that begin on one socket for long; more begin later":                                                                                  strconv.Itoa(beginRate),
 		fmt.Sprintf("sockets a second and core of the gateway that open while payments keep it busy; more open later after %.0f s at most", longestArrival.Seconds()): strconv.Itoa(arrivalRate),
@@ -71,6 +74,32 @@ func TestLimitsAreAsDocumented(t *testing.T) {
 		"time for an operation or for one item of a stream": fmt.Sprintf("%.0f s", l.Deadline.Seconds()),
 	} {
 		if row := fmt.Sprintf("| %s | %s |", what, most); !strings.Contains(rows, row) {
+			t.Errorf("docs/errors.md has no row %s", row)
+		}
+	}
+}
+
+// TestDefaultsOfPrincipalsAreAsDocumented compares them with the table that clients read.
+func TestDefaultsOfPrincipalsAreAsDocumented(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../docs/errors.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := strings.ReplaceAll(string(page), ",", "")
+	for what, most := range map[string]int{
+		"failures one after the other": quota.Failures, "failures that are forgiven a second": quota.FailuresBack,
+		"WebSockets that begin at once and that are not acknowledged": quota.Handshakes,
+		"WebSockets a second that begin for long; more wait":          quota.HandshakesBack,
+	} {
+		if row := fmt.Sprintf("| %s | %d |", what, most); !strings.Contains(rows, row) {
+			t.Errorf("docs/errors.md has no row %s", row)
+		}
+	}
+	names := map[auth.Kind]string{auth.Backend: "a backend", auth.Staff: "who works for a merchant", auth.Customer: "a customer", auth.Anonymous: "an address"}
+	for kind, l := range auth.DefaultLimits {
+		row := fmt.Sprintf("| %s | %d | %d | %d | %d |", names[kind], l.PointsPerSecond, l.Burst, l.AtOnce, l.Sockets)
+		if !strings.Contains(rows, row) {
 			t.Errorf("docs/errors.md has no row %s", row)
 		}
 	}

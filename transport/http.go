@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"runtime/debug"
 	"slices"
 	"strconv"
@@ -21,6 +22,7 @@ import (
 
 	"github.com/paygraph/paygraph/auth"
 	"github.com/paygraph/paygraph/auth/httpsig"
+	"github.com/paygraph/paygraph/quota"
 )
 
 // challenge is the WWW-Authenticate header for who sent no credentials (RFC 6750, section 3).
@@ -96,6 +98,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	op, refused := h.prepare(ctx, w, r, media, &seen)
 	if refused != nil {
 		seen.answered(refused.errors)
+	} else {
+		setRateLimit(header, &op.charge)
 	}
 	switch {
 	case refused != nil && media.json == "" && refused.status == 0: // a well-formed request, and the client reads nothing but a stream
@@ -110,7 +114,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			writeRefusal(w, refused, media.json, id)
 			return
 		}
-		write(w, http.StatusOK, media.json, response)
+		write(w, http.StatusOK, media.json, response, &op.charge)
 	}
 }
 
@@ -128,11 +132,17 @@ func (e *engine) panicked(ctx context.Context, cause any) {
 }
 
 // prepare makes an operation of a request.
-func (h *Handler) prepare(ctx context.Context, w http.ResponseWriter, r *http.Request, media accepted, seen *watched) (_ *operation, refused *requestError) {
+func (h *Handler) prepare(ctx context.Context, w http.ResponseWriter, r *http.Request, media accepted, seen *watched) (op *operation, refused *requestError) {
+	defer func() {
+		if refused != nil && op != nil {
+			op.place.Leave()
+		}
+	}()
 	defer h.engine.caught(ctx, &refused)
 	ctx, cancel := context.WithTimeout(ctx, h.engine.config.Limits.Deadline)
 	defer cancel()
-	principal, refused := h.authenticate(ctx, r.Header)
+	from := h.engine.config.Address(r)
+	principal, refused := h.authenticate(ctx, r.Header, from)
 	if refused != nil {
 		return nil, refused
 	}
@@ -147,7 +157,7 @@ func (h *Handler) prepare(ctx context.Context, w http.ResponseWriter, r *http.Re
 	if refused != nil {
 		return nil, refused
 	}
-	asked.signed = use != nil
+	asked.signed, asked.address, asked.alone = use != nil, from, true
 	plan, refused := h.engine.find(ctx, &principal, &asked)
 	if refused != nil {
 		return nil, refused
@@ -161,10 +171,10 @@ func (h *Handler) prepare(ctx context.Context, w http.ResponseWriter, r *http.Re
 		refused.allow = postOnly
 		return nil, refused
 	}
-	op, refused := h.engine.prepare(plan, principal, &asked, r.Header)
+	op, refused = h.engine.prepare(plan, principal, &asked, r.Header)
 	if refused == nil && use != nil && plan.kind() == ast.Mutation {
 		if err := use(ctx); err != nil {
-			return nil, h.engine.refuseSignature(ctx, err)
+			return op, h.engine.refuseSignature(ctx, err)
 		}
 	}
 	return op, refused
@@ -172,6 +182,7 @@ func (h *Handler) prepare(ctx context.Context, w http.ResponseWriter, r *http.Re
 
 // execute runs a query or mutation, whatever transport brought it.
 func (h *Handler) execute(ctx context.Context, op *operation, seen *watched) (response *graphql.Response, refused *requestError) {
+	defer op.place.Leave()
 	defer func() {
 		if refused != nil {
 			seen.answered(refused.errors)
@@ -236,20 +247,26 @@ func (h *Handler) read(w http.ResponseWriter, r *http.Request, check func(body [
 }
 
 // authenticate finds the principal. A header that is there must be right, also where anybody could run the operation.
-func (h *Handler) authenticate(ctx context.Context, header http.Header) (auth.Principal, *requestError) {
+func (h *Handler) authenticate(ctx context.Context, header http.Header, from netip.Addr) (auth.Principal, *requestError) {
 	switch sent := header["Authorization"]; len(sent) {
 	case 0:
 		return auth.Nobody, nil
 	case 1:
-		return h.engine.authenticate(ctx, sent[0])
+		return h.engine.authenticate(ctx, sent[0], from)
 	}
 	return auth.Nobody, wrongCredentials()
 }
 
-// authenticate finds the principal of "Bearer <token>".
-func (e *engine) authenticate(ctx context.Context, credential string) (auth.Principal, *requestError) {
+// authenticate finds the principal of "Bearer <token>". Where too many who come from the same address have failed, only a token is looked at that was good before.
+func (e *engine) authenticate(ctx context.Context, credential string, from netip.Addr) (auth.Principal, *requestError) {
 	scheme, token, _ := strings.Cut(credential, " ")
+	if wait := e.config.Strangers.Blocked(from, ""); wait > 0 && !e.config.Remembers(token) {
+		refused := refuse(newError(rateLimited, "too many failures to authenticate from this address")).after(wait)
+		refused.status = http.StatusTooManyRequests
+		return auth.Nobody, refused
+	}
 	if !strings.EqualFold(scheme, "Bearer") || !isToken(token) {
+		e.config.Strangers.Failed(from, "")
 		return auth.Nobody, wrongCredentials()
 	}
 	principal, err := e.config.Authenticate(ctx, token)
@@ -261,13 +278,16 @@ func (e *engine) authenticate(ctx context.Context, credential string) (auth.Prin
 			return auth.Nobody, &requestError{errors: gqlerror.List{shown}, status: http.StatusServiceUnavailable}
 		}
 	}
+	if !errors.Is(err, auth.ErrEnded) {
+		e.config.Strangers.Failed(from, "")
+	}
 	return auth.Nobody, wrongCredentials()
 }
 
 // authenticateSafely is authenticate where net/http catches no panic.
-func (e *engine) authenticateSafely(ctx context.Context, credential string) (_ auth.Principal, refused *requestError) {
+func (e *engine) authenticateSafely(ctx context.Context, credential string, from netip.Addr) (_ auth.Principal, refused *requestError) {
 	defer e.caught(ctx, &refused)
-	return e.authenticate(ctx, credential)
+	return e.authenticate(ctx, credential, from)
 }
 
 // still is a principal as it may act now. Errors: auth.ErrUnauthenticated, also where it may do other things than before, so that its client comes back as what
@@ -322,14 +342,17 @@ func writeRefusal(w http.ResponseWriter, refused *requestError, media, id string
 			header.Set("Retry-After", seconds)
 		}
 	}
-	write(w, status, media, &graphql.Response{Errors: refused.errors})
+	if refused.charge != nil {
+		setRateLimit(header, refused.charge)
+	}
+	write(w, status, media, &graphql.Response{Errors: refused.errors}, refused.charge)
 }
 
-// write sends a response.
-func write(w http.ResponseWriter, status int, media string, response *graphql.Response) {
+// write sends a response, with what it has cost.
+func write(w http.ResponseWriter, status int, media string, response *graphql.Response, charge *quota.Charge) {
 	body := buffers.Get().(*bytes.Buffer)
 	defer release(body)
-	encodeResponse(body, response)
+	encodeResponse(body, response, charge)
 	header := w.Header()
 	header["Content-Type"] = contentTypes[media]
 	header["Content-Length"] = []string{strconv.Itoa(body.Len())}
@@ -337,8 +360,8 @@ func write(w http.ResponseWriter, status int, media string, response *graphql.Re
 	_, _ = w.Write(body.Bytes())
 }
 
-// encodeResponse writes a response as JSON. The data are taken as gqlgen wrote them.
-func encodeResponse(body *bytes.Buffer, response *graphql.Response) {
+// encodeResponse writes a response as JSON, with what it has cost, if anything. The data are taken as gqlgen wrote them.
+func encodeResponse(body *bytes.Buffer, response *graphql.Response, charge *quota.Charge) {
 	begin := body.Len()
 	body.WriteByte('{')
 	if len(response.Errors) > 0 {
@@ -351,10 +374,7 @@ func encodeResponse(body *bytes.Buffer, response *graphql.Response) {
 		body.WriteString(`"data":`)
 		body.Write(response.Data)
 	}
-	if len(response.Extensions) > 0 { // only with data or errors before it
-		body.WriteByte(',')
-		writeJSON(body, "extensions", response.Extensions, "{}")
-	}
+	writeExtensions(body, response, charge) // with data or errors before it
 	body.WriteByte('}')
 }
 

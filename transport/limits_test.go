@@ -55,7 +55,7 @@ func TestLimits(t *testing.T) {
 	t.Parallel()
 	g := start(t, func(c *transport.Config) {
 		c.Limits = transport.Limits{Tokens: 600, Depth: 6, Fields: 60, RootFields: 10, Aliases: 20, Directives: 8, ListNesting: 2,
-			InputNesting: 4, Cost: 500, PageSize: 50}
+			InputNesting: 4, AnswerFields: 500, PageSize: 50}
 	})
 	const complexity = "QUERY_TOO_COMPLEX"
 	for name, c := range map[string]struct{ document, variables, code, message string }{

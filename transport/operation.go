@@ -9,6 +9,7 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 
 	"github.com/paygraph/paygraph/auth"
+	"github.com/paygraph/paygraph/quota"
 )
 
 // engine is what all transports share: it turns a request into an operation that may run, and runs it.
@@ -45,6 +46,8 @@ type operation struct {
 	extensions    map[string]any
 	headers       http.Header
 	mayIntrospect bool
+	charge        quota.Charge
+	place         quota.Place // among those that run, or of a stream of events among what is open; whoever has run the operation leaves it
 }
 
 // kind is query, mutation or subscription.
@@ -59,7 +62,7 @@ func (e *engine) plan(r *request) (*plan, *requestError) {
 	return document.named(r.operationName)
 }
 
-// prepare authorises a plan and binds the request's variables to it. No resolver has run when it refuses.
+// prepare authorises a plan, binds the request's variables to it, and charges its principal. No resolver has run when it refuses.
 func (e *engine) prepare(p *plan, principal auth.Principal, r *request, headers http.Header) (*operation, *requestError) {
 	mayIntrospect := p.permissions.introspect != nil && e.config.Introspection(principal)
 	if refused := p.permissions.check(principal, mayIntrospect); refused != nil {
@@ -72,13 +75,15 @@ func (e *engine) prepare(p *plan, principal auth.Principal, r *request, headers 
 	if bad != nil {
 		return nil, refuse(bad)
 	}
-	if most := e.config.Limits.Cost; p.cost.of(variables, e.config.Limits.PageSize) > most {
-		return nil, refuse(newError(TooComplex, "the operation costs more than %d: select fewer fields or shorter lists", most))
+	cost := p.cost.of(variables, e.config.Limits.PageSize)
+	if most := e.config.Limits.AnswerFields; cost.fields > most {
+		return nil, refuse(newError(TooComplex, "the answer may have more than %d fields: select fewer fields or shorter lists", most))
 	}
-	return &operation{
+	op := &operation{
 		plan: p, principal: principal, variables: variables, name: r.operationName, extensions: r.extensions, headers: headers,
 		mayIntrospect: mayIntrospect,
-	}, nil
+	}
+	return op, e.charge(op, r, cost.points)
 }
 
 // context is what gqlgen and the resolvers find in the context of one execution; done is called when it is over.

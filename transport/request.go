@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"os"
 	"strconv"
@@ -20,9 +21,11 @@ type request struct {
 	operationName string
 	variables     map[string]any // as encoding/json decodes them with UseNumber
 	extensions    map[string]any
-	document      string // its identifier; empty: it is not named by one
-	automatic     bool   // and may be registered under it
-	signed        bool   // by the principal, and the signature is good
+	document      string     // its identifier; empty: it is not named by one
+	automatic     bool       // and may be registered under it
+	signed        bool       // by the principal, and the signature is good
+	address       netip.Addr // from where it came
+	alone         bool       // on its connection, as no operation of a socket is
 }
 
 // parameters is a request in JSON. Its members may be null, and of query and the identifiers of a document one must not.

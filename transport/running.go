@@ -112,6 +112,9 @@ func (r *running) answer(asked *request) (subscription *operation) {
 	switch {
 	case refused != nil:
 		r.seen.answered(refused.errors)
+		if op != nil {
+			op.place.Leave()
+		}
 		r.refuse(refused)
 	case op.plan.kind() == ast.Subscription:
 		return op
@@ -123,7 +126,7 @@ func (r *running) answer(asked *request) (subscription *operation) {
 		}
 		body := buffers.Get().(*bytes.Buffer)
 		defer release(body)
-		encodeResponse(body, response)
+		encodeResponse(body, response, &op.charge)
 		_ = r.give([][]byte{body.Bytes()}, r.complete())
 		r.stop()
 	}
@@ -132,6 +135,7 @@ func (r *running) answer(asked *request) (subscription *operation) {
 
 func (r *running) prepare(asked *request) (_ *operation, refused *requestError) {
 	s := r.socket
+	asked.address = s.address
 	e := s.handler.engine
 	defer e.caught(r.ctx, &refused)
 	ctx, cancel := context.WithTimeout(r.ctx, e.config.Limits.Deadline)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -19,6 +20,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/paygraph/paygraph/auth"
+	"github.com/paygraph/paygraph/quota"
 )
 
 // subprotocol is GraphQL over WebSocket as clients of graphql-ws speak it.
@@ -59,6 +61,7 @@ const (
 	tooManyInits        = "Too many initialisation requests"
 	tooSlow             = "too slow: resume from your last cursor"
 	notAcknowledged     = "Unauthorized"
+	tooManySockets      = "too many sockets are open: close one, and come back"
 	subprotocolRequired = "Subprotocol not acceptable"
 )
 
@@ -88,8 +91,10 @@ func mayOpen(r *http.Request, origins []string) bool {
 type socket struct {
 	handler *Handler
 	ws      *websocket.Conn
-	line    *line  // below it
-	id      string // of the request
+	line    *line      // below it
+	id      string     // of the request
+	address netip.Addr // from where it was opened
+	begun   func()     // is called when it is acknowledged, or ends before
 	ctx     context.Context
 	end     context.CancelFunc
 
@@ -102,6 +107,7 @@ type socket struct {
 	principal    auth.Principal
 	initialised  bool // connection_init has come
 	acknowledged bool
+	place        quota.Place // among its principal's, once it is acknowledged
 	awaitsPong   bool
 	timer        *time.Timer // the next ping, or the end of a wait
 	expiry       *time.Timer
@@ -117,19 +123,19 @@ type socket struct {
 // serveSocket takes a WebSocket. The request's own goroutine and buffers go, and the socket's reader stays.
 func (h *Handler) serveSocket(w http.ResponseWriter, r *http.Request) {
 	id := SetRequestID(w.Header(), r.Header)
-	ctx, leave := h.open.enter(r.Context())
-	comesIn := h.arrivals.wait(ctx)
-	leave()
+	from := h.engine.config.Address(r)
+	begun, comesIn := h.letIn(r.Context(), from)
 	if !comesIn {
 		writeRefusal(w, &requestError{errors: gqlerror.List{newError(unavailable, arrivalsAreLate)}, status: http.StatusServiceUnavailable}, legacyJSON, id)
 		return
 	}
 	conn := &lineWriter{ResponseWriter: w, patience: h.times.write}
 	ws, err := h.upgrader.Upgrade(conn, r, http.Header{requestIDHeader: {id}})
-	if err != nil {
-		return // it has answered
+	if err != nil { // it has answered
+		begun()
+		return
 	}
-	s := &socket{handler: h, ws: ws, line: conn.line, id: id, operations: map[string]*running{}}
+	s := &socket{handler: h, ws: ws, line: conn.line, id: id, address: from, begun: begun, operations: map[string]*running{}}
 	s.pace, s.begins = rate.NewLimiter(messageRate, messageBurst), rate.NewLimiter(beginRate, maxOperations)
 	s.ctx, s.end = context.WithCancel(context.WithValue(context.Background(), requestIDKey{}, id))
 	ws.SetReadLimit(maxMessageSize)
@@ -139,12 +145,25 @@ func (h *Handler) serveSocket(w http.ResponseWriter, r *http.Request) {
 		s.close(closeRestart, stopping)
 		s.drain()
 		_ = ws.Close()
+		begun()
 		return
 	}
 	s.mu.Lock()
 	s.timer = time.AfterFunc(h.engine.config.Sockets.InitTimeout, s.beat)
 	s.mu.Unlock()
 	go s.read()
+}
+
+// letIn waits until one more WebSocket may come in from an address: for the address's own turn, for one of those of all, and until enough from there are
+// acknowledged. begun has to be called when it is, or has ended. It is false where that takes too long.
+func (h *Handler) letIn(ctx context.Context, from netip.Addr) (begun func(), comesIn bool) {
+	ctx, leave := h.open.enter(ctx)
+	defer leave()
+	strangers := h.engine.config.Strangers
+	if !strangers.Turn(ctx, from) || !h.arrivals.wait(ctx) {
+		return nil, false
+	}
+	return strangers.Begin(ctx, from)
 }
 
 // survive closes the socket where one of its goroutines panics: nobody else would catch it.
@@ -224,6 +243,8 @@ func (s *socket) release() {
 		left = append(left, r)
 	}
 	clear(s.operations)
+	s.place.Leave()
+	s.begun()
 	s.mu.Unlock()
 	for _, r := range left {
 		r.stop()
@@ -358,11 +379,11 @@ func (s *socket) initialise(payload json.RawMessage) {
 func (s *socket) admit(credential string) {
 	ctx, cancel := context.WithTimeout(s.ctx, s.handler.engine.config.Limits.Deadline)
 	defer cancel()
-	principal, refused := s.handler.engine.authenticateSafely(ctx, credential)
+	principal, refused := s.handler.engine.authenticateSafely(ctx, credential, s.address)
 	switch {
 	case refused != nil && refused.status == http.StatusInternalServerError:
 		s.close(closeInternal, internalMessage)
-	case refused != nil && refused.status == http.StatusServiceUnavailable:
+	case refused != nil && (refused.status == http.StatusServiceUnavailable || refused.status == http.StatusTooManyRequests):
 		s.close(closeTryAgain, refused.errors[0].Message)
 	case refused != nil:
 		s.close(closeForbidden, "Forbidden")
@@ -371,16 +392,23 @@ func (s *socket) admit(credential string) {
 	}
 }
 
-// acknowledge lets operations in. No result of theirs overtakes the acknowledgement.
+// acknowledge lets operations in, unless the principal has as many sockets as it may. No result of theirs overtakes the acknowledgement.
 func (s *socket) acknowledge(principal auth.Principal) {
+	place, refusal := s.handler.engine.config.Quota.Open(principal.QuotaKey(s.address), principal.Limits())
+	if refusal != quota.Granted {
+		s.close(closeTryAgain, tooManySockets)
+		return
+	}
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	s.mu.Lock()
 	if s.line.isClosed() { // it is being released, and its timers with it
 		s.mu.Unlock()
+		place.Leave()
 		return
 	}
-	s.principal, s.acknowledged = principal, true
+	s.principal, s.acknowledged, s.place = principal, true, place
+	s.begun()
 	s.timer.Reset(s.handler.engine.config.Sockets.PingInterval)
 	if !principal.Expires.IsZero() {
 		s.expiry = time.AfterFunc(time.Until(principal.Expires), func() { s.retire(&tokenEnded) })

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/paygraph/paygraph/auth"
+	"github.com/paygraph/paygraph/quota"
 	"github.com/paygraph/paygraph/transport"
 )
 
@@ -307,8 +308,8 @@ func TestMostOperations(t *testing.T) {
 
 // TestFinishedOperationsLeaveNothing runs many queries on one socket. It counts memory, and so runs alone.
 func TestFinishedOperationsLeaveNothing(t *testing.T) {
-	g := start(t)
-	c := g.connect(t, "")
+	g, _ := limited(t, quota.Plenty)
+	c := g.connect(t, "all")
 	many := func(n int) {
 		for range n {
 			c.send(subscribe("1", `{ hello }`))

@@ -14,6 +14,7 @@ import (
 
 	"github.com/paygraph/paygraph/auth"
 	"github.com/paygraph/paygraph/event"
+	"github.com/paygraph/paygraph/quota"
 )
 
 // streamRetry is after which time a client comes back; it is told so.
@@ -139,17 +140,20 @@ func (e *events) hush() {
 
 func (e *events) refuse(refused *requestError, id string) {
 	refused.complete(id)
-	e.result(&graphql.Response{Errors: refused.errors})
+	e.result(&graphql.Response{Errors: refused.errors}, refused.charge)
 }
 
-func (e *events) result(response *graphql.Response) {
+func (e *events) result(response *graphql.Response, charge *quota.Charge) {
 	var body bytes.Buffer
-	encodeResponse(&body, response)
+	encodeResponse(&body, response, charge)
 	_ = e.next("", body.Bytes())
 }
 
 // refuseStream tells of a refusal within the stream, because a browser's EventSource shows nothing of any other answer.
 func (h *Handler) refuseStream(w http.ResponseWriter, refused *requestError, id string) {
+	if refused.charge != nil {
+		setRateLimit(w.Header(), refused.charge)
+	}
 	e := h.startEvents(w)
 	e.refuse(refused, id)
 	e.complete()
@@ -164,12 +168,13 @@ func (h *Handler) serveStream(ctx context.Context, w http.ResponseWriter, r *htt
 			return
 		}
 		e := h.startEvents(w)
-		e.result(response)
+		e.result(response, &op.charge)
 		e.complete()
 		return
 	}
 	if r.Method == http.MethodHead { // it would not end: writing to it tells nothing
 		seen.answered(nil)
+		op.place.Leave()
 		h.startEvents(w)
 		return
 	}
@@ -182,6 +187,7 @@ func (h *Handler) serveStream(ctx context.Context, w http.ResponseWriter, r *htt
 
 // serveSubscription sends a subscription's items. The stream begins at once, and the subscription when its turn has come.
 func (h *Handler) serveSubscription(ctx context.Context, w http.ResponseWriter, op *operation, after *string, seen *watched) {
+	defer op.place.Leave()
 	ctx, leave := h.open.enter(ctx)
 	defer leave()
 	h.open.streams.Add(1)

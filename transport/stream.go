@@ -151,7 +151,7 @@ func (e *engine) encodeOnce(op *operation, i *event.Item) (frame []byte, whole b
 	response := e.run(event.NewContext(ctx, &event.Handoff{Item: i}), op)
 	body := buffers.Get().(*bytes.Buffer)
 	defer release(body)
-	encodeResponse(body, response)
+	encodeResponse(body, response, nil)
 	return bytes.Clone(body.Bytes()), !slices.ContainsFunc(response.Errors, isRetryable)
 }
 
