@@ -23,6 +23,7 @@ import (
 	"github.com/paygraph/paygraph/money"
 	"github.com/paygraph/paygraph/payment"
 	"github.com/paygraph/paygraph/quota"
+	"github.com/paygraph/paygraph/resolvers/execution"
 	"github.com/paygraph/paygraph/resolvers/scalar"
 	"github.com/paygraph/paygraph/session"
 	gqlparser "github.com/vektah/gqlparser/v2"
@@ -6990,138 +6991,42 @@ func (ec *executionContext) field___Type_inputFields_args(ctx context.Context, r
 // region    **************************** field.gotpl *****************************
 
 func (ec *executionContext) _Account_id(ctx context.Context, field graphql.CollectedField, obj *ledger.Account) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Account_id(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.ID, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v ledger.AccountID) graphql.Marshaler {
-			return ec.marshalNID2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐAccountID(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNID2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐAccountID(ctx, field.Selections, obj.ID)
 }
 func (ec *executionContext) fieldContext_Account_id(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Account", field, false, false, "ID")
 }
 
 func (ec *executionContext) _Account_name(ctx context.Context, field graphql.CollectedField, obj *ledger.Account) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Account_name(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Name, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNString2string(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNString2string(ctx, field.Selections, obj.Name)
 }
 func (ec *executionContext) fieldContext_Account_name(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Account", field, false, false, "String")
 }
 
 func (ec *executionContext) _Account_kind(ctx context.Context, field graphql.CollectedField, obj *ledger.Account) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Account_kind(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Kind, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v ledger.Kind) graphql.Marshaler {
-			return ec.marshalNAccountKind2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐKind(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNAccountKind2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐKind(ctx, field.Selections, obj.Kind)
 }
 func (ec *executionContext) fieldContext_Account_kind(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Account", field, false, false, "AccountKind")
 }
 
 func (ec *executionContext) _Account_currency(ctx context.Context, field graphql.CollectedField, obj *ledger.Account) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Account_currency(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Currency, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v money.Currency) graphql.Marshaler {
-			return ec.marshalNCurrencyCode2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐCurrency(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNCurrencyCode2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐCurrency(ctx, field.Selections, obj.Currency)
 }
 func (ec *executionContext) fieldContext_Account_currency(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Account", field, false, false, "CurrencyCode")
 }
 
 func (ec *executionContext) _Account_status(ctx context.Context, field graphql.CollectedField, obj *ledger.Account) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Account_status(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Status, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v ledger.Status) graphql.Marshaler {
-			return ec.marshalNAccountStatus2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐStatus(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNAccountStatus2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐStatus(ctx, field.Selections, obj.Status)
 }
 func (ec *executionContext) fieldContext_Account_status(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Account", field, false, false, "AccountStatus")
 }
 
 func (ec *executionContext) _Account_statusReason(ctx context.Context, field graphql.CollectedField, obj *ledger.Account) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Account_statusReason(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.StatusReason, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
-			return ec.marshalOString2ᚖstring(ctx, selections, v)
-		},
-		true,
-		false,
-	)
+	return ec.marshalOString2ᚖstring(ctx, field.Selections, obj.StatusReason)
 }
 func (ec *executionContext) fieldContext_Account_statusReason(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Account", field, false, false, "String")
@@ -7160,23 +7065,7 @@ func (ec *executionContext) fieldContext_Account_customer(_ context.Context, fie
 }
 
 func (ec *executionContext) _Account_balance(ctx context.Context, field graphql.CollectedField, obj *ledger.Account) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Account_balance(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Balance(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v ledger.Balance) graphql.Marshaler {
-			return ec.marshalNBalance2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐBalance(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNBalance2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐBalance(ctx, field.Selections, obj.Balance())
 }
 func (ec *executionContext) fieldContext_Account_balance(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
@@ -7324,69 +7213,21 @@ func (ec *executionContext) fieldContext_Account_transactions(ctx context.Contex
 }
 
 func (ec *executionContext) _Account_version(ctx context.Context, field graphql.CollectedField, obj *ledger.Account) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Account_version(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Version, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v int32) graphql.Marshaler {
-			return ec.marshalNInt2int32(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNInt2int32(ctx, field.Selections, obj.Version)
 }
 func (ec *executionContext) fieldContext_Account_version(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Account", field, false, false, "Int")
 }
 
 func (ec *executionContext) _Account_createdAt(ctx context.Context, field graphql.CollectedField, obj *ledger.Account) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Account_createdAt(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.CreatedAt, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
-			return ec.marshalNDateTime2timeᚐTime(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNDateTime2timeᚐTime(ctx, field.Selections, obj.CreatedAt)
 }
 func (ec *executionContext) fieldContext_Account_createdAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Account", field, false, false, "DateTime")
 }
 
 func (ec *executionContext) _Account_updatedAt(ctx context.Context, field graphql.CollectedField, obj *ledger.Account) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Account_updatedAt(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.UpdatedAt, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
-			return ec.marshalNDateTime2timeᚐTime(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNDateTime2timeᚐTime(ctx, field.Selections, obj.UpdatedAt)
 }
 func (ec *executionContext) fieldContext_Account_updatedAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Account", field, false, false, "DateTime")
@@ -7416,46 +7257,14 @@ func (ec *executionContext) fieldContext_AccountActivityEvent_cursor(_ context.C
 }
 
 func (ec *executionContext) _AccountActivityEvent_sequence(ctx context.Context, field graphql.CollectedField, obj *ledger.Activity) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_AccountActivityEvent_sequence(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Sequence, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
-			return ec.marshalNBigInt2int64(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNBigInt2int64(ctx, field.Selections, obj.Sequence)
 }
 func (ec *executionContext) fieldContext_AccountActivityEvent_sequence(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("AccountActivityEvent", field, false, false, "BigInt")
 }
 
 func (ec *executionContext) _AccountActivityEvent_snapshot(ctx context.Context, field graphql.CollectedField, obj *ledger.Activity) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_AccountActivityEvent_snapshot(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Snapshot, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
-			return ec.marshalNBoolean2bool(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Snapshot)
 }
 func (ec *executionContext) fieldContext_AccountActivityEvent_snapshot(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("AccountActivityEvent", field, false, false, "Boolean")
@@ -7590,23 +7399,7 @@ func (ec *executionContext) fieldContext_AccountConnection_nodes(_ context.Conte
 }
 
 func (ec *executionContext) _AccountConnection_pageInfo(ctx context.Context, field graphql.CollectedField, obj *answer.Page[*ledger.Account]) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_AccountConnection_pageInfo(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.PageInfo(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v answer.PageInfo) graphql.Marshaler {
-			return ec.marshalNPageInfo2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐPageInfo(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNPageInfo2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐPageInfo(ctx, field.Selections, obj.PageInfo())
 }
 func (ec *executionContext) fieldContext_AccountConnection_pageInfo(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
@@ -7622,23 +7415,7 @@ func (ec *executionContext) fieldContext_AccountConnection_pageInfo(_ context.Co
 }
 
 func (ec *executionContext) _AccountEdge_cursor(ctx context.Context, field graphql.CollectedField, obj *answer.Edge[*ledger.Account]) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_AccountEdge_cursor(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Cursor, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNCursor2string(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNCursor2string(ctx, field.Selections, obj.Cursor)
 }
 func (ec *executionContext) fieldContext_AccountEdge_cursor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("AccountEdge", field, false, false, "Cursor")
@@ -7677,46 +7454,14 @@ func (ec *executionContext) fieldContext_AccountEdge_node(_ context.Context, fie
 }
 
 func (ec *executionContext) _AccountNotActive_code(ctx context.Context, field graphql.CollectedField, obj *ledger.AccountNotActive) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_AccountNotActive_code(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Code(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v answer.Code) graphql.Marshaler {
-			return ec.marshalNErrorCode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐCode(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNErrorCode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐCode(ctx, field.Selections, obj.Code())
 }
 func (ec *executionContext) fieldContext_AccountNotActive_code(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("AccountNotActive", field, true, false, "ErrorCode")
 }
 
 func (ec *executionContext) _AccountNotActive_message(ctx context.Context, field graphql.CollectedField, obj *ledger.AccountNotActive) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_AccountNotActive_message(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Message(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNString2string(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNString2string(ctx, field.Selections, obj.Message())
 }
 func (ec *executionContext) fieldContext_AccountNotActive_message(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("AccountNotActive", field, true, false, "String")
@@ -7746,115 +7491,35 @@ func (ec *executionContext) fieldContext_AccountNotActive_path(_ context.Context
 }
 
 func (ec *executionContext) _AccountNotActive_retryable(ctx context.Context, field graphql.CollectedField, obj *ledger.AccountNotActive) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_AccountNotActive_retryable(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Retryable(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
-			return ec.marshalNBoolean2bool(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Retryable())
 }
 func (ec *executionContext) fieldContext_AccountNotActive_retryable(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("AccountNotActive", field, true, false, "Boolean")
 }
 
 func (ec *executionContext) _AccountNotActive_resourceId(ctx context.Context, field graphql.CollectedField, obj *ledger.AccountNotActive) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_AccountNotActive_resourceId(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.ResourceID, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNID2string(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNID2string(ctx, field.Selections, obj.ResourceID)
 }
 func (ec *executionContext) fieldContext_AccountNotActive_resourceId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("AccountNotActive", field, false, false, "ID")
 }
 
 func (ec *executionContext) _AccountNotActive_status(ctx context.Context, field graphql.CollectedField, obj *ledger.AccountNotActive) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_AccountNotActive_status(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Status, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v ledger.Status) graphql.Marshaler {
-			return ec.marshalNAccountStatus2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐStatus(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNAccountStatus2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐStatus(ctx, field.Selections, obj.Status)
 }
 func (ec *executionContext) fieldContext_AccountNotActive_status(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("AccountNotActive", field, false, false, "AccountStatus")
 }
 
 func (ec *executionContext) _AccountNotEmpty_code(ctx context.Context, field graphql.CollectedField, obj *ledger.AccountNotEmpty) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_AccountNotEmpty_code(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Code(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v answer.Code) graphql.Marshaler {
-			return ec.marshalNErrorCode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐCode(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNErrorCode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐCode(ctx, field.Selections, obj.Code())
 }
 func (ec *executionContext) fieldContext_AccountNotEmpty_code(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("AccountNotEmpty", field, true, false, "ErrorCode")
 }
 
 func (ec *executionContext) _AccountNotEmpty_message(ctx context.Context, field graphql.CollectedField, obj *ledger.AccountNotEmpty) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_AccountNotEmpty_message(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Message(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNString2string(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNString2string(ctx, field.Selections, obj.Message())
 }
 func (ec *executionContext) fieldContext_AccountNotEmpty_message(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("AccountNotEmpty", field, true, false, "String")
@@ -7884,69 +7549,21 @@ func (ec *executionContext) fieldContext_AccountNotEmpty_path(_ context.Context,
 }
 
 func (ec *executionContext) _AccountNotEmpty_retryable(ctx context.Context, field graphql.CollectedField, obj *ledger.AccountNotEmpty) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_AccountNotEmpty_retryable(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Retryable(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
-			return ec.marshalNBoolean2bool(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Retryable())
 }
 func (ec *executionContext) fieldContext_AccountNotEmpty_retryable(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("AccountNotEmpty", field, true, false, "Boolean")
 }
 
 func (ec *executionContext) _AccountNotEmpty_resourceId(ctx context.Context, field graphql.CollectedField, obj *ledger.AccountNotEmpty) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_AccountNotEmpty_resourceId(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.ResourceID, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNID2string(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNID2string(ctx, field.Selections, obj.ResourceID)
 }
 func (ec *executionContext) fieldContext_AccountNotEmpty_resourceId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("AccountNotEmpty", field, false, false, "ID")
 }
 
 func (ec *executionContext) _AccountNotEmpty_posted(ctx context.Context, field graphql.CollectedField, obj *ledger.AccountNotEmpty) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_AccountNotEmpty_posted(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Posted, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v money.Amount) graphql.Marshaler {
-			return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, field.Selections, obj.Posted)
 }
 func (ec *executionContext) fieldContext_AccountNotEmpty_posted(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
@@ -7962,23 +7579,7 @@ func (ec *executionContext) fieldContext_AccountNotEmpty_posted(_ context.Contex
 }
 
 func (ec *executionContext) _AccountNotEmpty_held(ctx context.Context, field graphql.CollectedField, obj *ledger.AccountNotEmpty) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_AccountNotEmpty_held(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Held(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v money.Amount) graphql.Marshaler {
-			return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, field.Selections, obj.Held())
 }
 func (ec *executionContext) fieldContext_AccountNotEmpty_held(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
@@ -7994,46 +7595,14 @@ func (ec *executionContext) fieldContext_AccountNotEmpty_held(_ context.Context,
 }
 
 func (ec *executionContext) _AmountExceedsCapturable_code(ctx context.Context, field graphql.CollectedField, obj *payment.AmountExceedsCapturable) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_AmountExceedsCapturable_code(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Code(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v answer.Code) graphql.Marshaler {
-			return ec.marshalNErrorCode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐCode(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNErrorCode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐCode(ctx, field.Selections, obj.Code())
 }
 func (ec *executionContext) fieldContext_AmountExceedsCapturable_code(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("AmountExceedsCapturable", field, true, false, "ErrorCode")
 }
 
 func (ec *executionContext) _AmountExceedsCapturable_message(ctx context.Context, field graphql.CollectedField, obj *payment.AmountExceedsCapturable) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_AmountExceedsCapturable_message(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Message(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNString2string(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNString2string(ctx, field.Selections, obj.Message())
 }
 func (ec *executionContext) fieldContext_AmountExceedsCapturable_message(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("AmountExceedsCapturable", field, true, false, "String")
@@ -8063,69 +7632,21 @@ func (ec *executionContext) fieldContext_AmountExceedsCapturable_path(_ context.
 }
 
 func (ec *executionContext) _AmountExceedsCapturable_retryable(ctx context.Context, field graphql.CollectedField, obj *payment.AmountExceedsCapturable) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_AmountExceedsCapturable_retryable(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Retryable(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
-			return ec.marshalNBoolean2bool(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Retryable())
 }
 func (ec *executionContext) fieldContext_AmountExceedsCapturable_retryable(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("AmountExceedsCapturable", field, true, false, "Boolean")
 }
 
 func (ec *executionContext) _AmountExceedsCapturable_resourceId(ctx context.Context, field graphql.CollectedField, obj *payment.AmountExceedsCapturable) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_AmountExceedsCapturable_resourceId(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.ResourceID, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNID2string(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNID2string(ctx, field.Selections, obj.ResourceID)
 }
 func (ec *executionContext) fieldContext_AmountExceedsCapturable_resourceId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("AmountExceedsCapturable", field, false, false, "ID")
 }
 
 func (ec *executionContext) _AmountExceedsCapturable_capturable(ctx context.Context, field graphql.CollectedField, obj *payment.AmountExceedsCapturable) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_AmountExceedsCapturable_capturable(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Capturable, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v money.Amount) graphql.Marshaler {
-			return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, field.Selections, obj.Capturable)
 }
 func (ec *executionContext) fieldContext_AmountExceedsCapturable_capturable(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
@@ -8141,23 +7662,7 @@ func (ec *executionContext) fieldContext_AmountExceedsCapturable_capturable(_ co
 }
 
 func (ec *executionContext) _AmountExceedsCapturable_requested(ctx context.Context, field graphql.CollectedField, obj *payment.AmountExceedsCapturable) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_AmountExceedsCapturable_requested(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Requested, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v money.Amount) graphql.Marshaler {
-			return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, field.Selections, obj.Requested)
 }
 func (ec *executionContext) fieldContext_AmountExceedsCapturable_requested(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
@@ -8173,46 +7678,14 @@ func (ec *executionContext) fieldContext_AmountExceedsCapturable_requested(_ con
 }
 
 func (ec *executionContext) _AmountExceedsRefundable_code(ctx context.Context, field graphql.CollectedField, obj *payment.AmountExceedsRefundable) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_AmountExceedsRefundable_code(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Code(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v answer.Code) graphql.Marshaler {
-			return ec.marshalNErrorCode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐCode(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNErrorCode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐCode(ctx, field.Selections, obj.Code())
 }
 func (ec *executionContext) fieldContext_AmountExceedsRefundable_code(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("AmountExceedsRefundable", field, true, false, "ErrorCode")
 }
 
 func (ec *executionContext) _AmountExceedsRefundable_message(ctx context.Context, field graphql.CollectedField, obj *payment.AmountExceedsRefundable) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_AmountExceedsRefundable_message(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Message(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNString2string(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNString2string(ctx, field.Selections, obj.Message())
 }
 func (ec *executionContext) fieldContext_AmountExceedsRefundable_message(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("AmountExceedsRefundable", field, true, false, "String")
@@ -8242,69 +7715,21 @@ func (ec *executionContext) fieldContext_AmountExceedsRefundable_path(_ context.
 }
 
 func (ec *executionContext) _AmountExceedsRefundable_retryable(ctx context.Context, field graphql.CollectedField, obj *payment.AmountExceedsRefundable) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_AmountExceedsRefundable_retryable(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Retryable(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
-			return ec.marshalNBoolean2bool(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Retryable())
 }
 func (ec *executionContext) fieldContext_AmountExceedsRefundable_retryable(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("AmountExceedsRefundable", field, true, false, "Boolean")
 }
 
 func (ec *executionContext) _AmountExceedsRefundable_resourceId(ctx context.Context, field graphql.CollectedField, obj *payment.AmountExceedsRefundable) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_AmountExceedsRefundable_resourceId(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.ResourceID, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNID2string(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNID2string(ctx, field.Selections, obj.ResourceID)
 }
 func (ec *executionContext) fieldContext_AmountExceedsRefundable_resourceId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("AmountExceedsRefundable", field, false, false, "ID")
 }
 
 func (ec *executionContext) _AmountExceedsRefundable_refundable(ctx context.Context, field graphql.CollectedField, obj *payment.AmountExceedsRefundable) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_AmountExceedsRefundable_refundable(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Refundable, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v money.Amount) graphql.Marshaler {
-			return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, field.Selections, obj.Refundable)
 }
 func (ec *executionContext) fieldContext_AmountExceedsRefundable_refundable(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
@@ -8320,23 +7745,7 @@ func (ec *executionContext) fieldContext_AmountExceedsRefundable_refundable(_ co
 }
 
 func (ec *executionContext) _AmountExceedsRefundable_requested(ctx context.Context, field graphql.CollectedField, obj *payment.AmountExceedsRefundable) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_AmountExceedsRefundable_requested(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Requested, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v money.Amount) graphql.Marshaler {
-			return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, field.Selections, obj.Requested)
 }
 func (ec *executionContext) fieldContext_AmountExceedsRefundable_requested(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
@@ -8352,69 +7761,21 @@ func (ec *executionContext) fieldContext_AmountExceedsRefundable_requested(_ con
 }
 
 func (ec *executionContext) _AvailableAction_action(ctx context.Context, field graphql.CollectedField, obj *payment.AvailableAction) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_AvailableAction_action(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Action, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v payment.Action) graphql.Marshaler {
-			return ec.marshalNPaymentAction2githubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐAction(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNPaymentAction2githubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐAction(ctx, field.Selections, obj.Action)
 }
 func (ec *executionContext) fieldContext_AvailableAction_action(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("AvailableAction", field, false, false, "PaymentAction")
 }
 
 func (ec *executionContext) _AvailableAction_allowed(ctx context.Context, field graphql.CollectedField, obj *payment.AvailableAction) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_AvailableAction_allowed(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Allowed, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
-			return ec.marshalNBoolean2bool(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Allowed)
 }
 func (ec *executionContext) fieldContext_AvailableAction_allowed(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("AvailableAction", field, false, false, "Boolean")
 }
 
 func (ec *executionContext) _AvailableAction_max(ctx context.Context, field graphql.CollectedField, obj *payment.AvailableAction) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_AvailableAction_max(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Max, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *money.Amount) graphql.Marshaler {
-			return ec.marshalOMoney2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, selections, v)
-		},
-		true,
-		false,
-	)
+	return ec.marshalOMoney2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, field.Selections, obj.Max)
 }
 func (ec *executionContext) fieldContext_AvailableAction_max(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
@@ -8430,46 +7791,14 @@ func (ec *executionContext) fieldContext_AvailableAction_max(_ context.Context, 
 }
 
 func (ec *executionContext) _AvailableAction_reason(ctx context.Context, field graphql.CollectedField, obj *payment.AvailableAction) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_AvailableAction_reason(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Reason, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
-			return ec.marshalOString2ᚖstring(ctx, selections, v)
-		},
-		true,
-		false,
-	)
+	return ec.marshalOString2ᚖstring(ctx, field.Selections, obj.Reason)
 }
 func (ec *executionContext) fieldContext_AvailableAction_reason(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("AvailableAction", field, false, false, "String")
 }
 
 func (ec *executionContext) _Balance_posted(ctx context.Context, field graphql.CollectedField, obj *ledger.Balance) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Balance_posted(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Posted, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v money.Amount) graphql.Marshaler {
-			return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, field.Selections, obj.Posted)
 }
 func (ec *executionContext) fieldContext_Balance_posted(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
@@ -8485,23 +7814,7 @@ func (ec *executionContext) fieldContext_Balance_posted(_ context.Context, field
 }
 
 func (ec *executionContext) _Balance_available(ctx context.Context, field graphql.CollectedField, obj *ledger.Balance) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Balance_available(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Available, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v money.Amount) graphql.Marshaler {
-			return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, field.Selections, obj.Available)
 }
 func (ec *executionContext) fieldContext_Balance_available(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
@@ -8517,23 +7830,7 @@ func (ec *executionContext) fieldContext_Balance_available(_ context.Context, fi
 }
 
 func (ec *executionContext) _Balance_pendingIn(ctx context.Context, field graphql.CollectedField, obj *ledger.Balance) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Balance_pendingIn(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.PendingIn, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v money.Amount) graphql.Marshaler {
-			return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, field.Selections, obj.PendingIn)
 }
 func (ec *executionContext) fieldContext_Balance_pendingIn(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
@@ -8549,23 +7846,7 @@ func (ec *executionContext) fieldContext_Balance_pendingIn(_ context.Context, fi
 }
 
 func (ec *executionContext) _Balance_pendingOut(ctx context.Context, field graphql.CollectedField, obj *ledger.Balance) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Balance_pendingOut(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.PendingOut, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v money.Amount) graphql.Marshaler {
-			return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, field.Selections, obj.PendingOut)
 }
 func (ec *executionContext) fieldContext_Balance_pendingOut(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
@@ -8581,46 +7862,14 @@ func (ec *executionContext) fieldContext_Balance_pendingOut(_ context.Context, f
 }
 
 func (ec *executionContext) _BalanceOutOfRange_code(ctx context.Context, field graphql.CollectedField, obj *ledger.BalanceOutOfRange) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_BalanceOutOfRange_code(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Code(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v answer.Code) graphql.Marshaler {
-			return ec.marshalNErrorCode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐCode(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNErrorCode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐCode(ctx, field.Selections, obj.Code())
 }
 func (ec *executionContext) fieldContext_BalanceOutOfRange_code(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("BalanceOutOfRange", field, true, false, "ErrorCode")
 }
 
 func (ec *executionContext) _BalanceOutOfRange_message(ctx context.Context, field graphql.CollectedField, obj *ledger.BalanceOutOfRange) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_BalanceOutOfRange_message(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Message(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNString2string(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNString2string(ctx, field.Selections, obj.Message())
 }
 func (ec *executionContext) fieldContext_BalanceOutOfRange_message(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("BalanceOutOfRange", field, true, false, "String")
@@ -8650,46 +7899,14 @@ func (ec *executionContext) fieldContext_BalanceOutOfRange_path(_ context.Contex
 }
 
 func (ec *executionContext) _BalanceOutOfRange_retryable(ctx context.Context, field graphql.CollectedField, obj *ledger.BalanceOutOfRange) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_BalanceOutOfRange_retryable(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Retryable(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
-			return ec.marshalNBoolean2bool(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Retryable())
 }
 func (ec *executionContext) fieldContext_BalanceOutOfRange_retryable(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("BalanceOutOfRange", field, true, false, "Boolean")
 }
 
 func (ec *executionContext) _BalanceOutOfRange_resourceId(ctx context.Context, field graphql.CollectedField, obj *ledger.BalanceOutOfRange) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_BalanceOutOfRange_resourceId(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.ResourceID, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNID2string(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNID2string(ctx, field.Selections, obj.ResourceID)
 }
 func (ec *executionContext) fieldContext_BalanceOutOfRange_resourceId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("BalanceOutOfRange", field, false, false, "ID")
@@ -8728,92 +7945,28 @@ func (ec *executionContext) fieldContext_CancelPaymentSuccess_payment(_ context.
 }
 
 func (ec *executionContext) _CancelPaymentSuccess_replayed(ctx context.Context, field graphql.CollectedField, obj *payment.CancelSuccess) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_CancelPaymentSuccess_replayed(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Replayed, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
-			return ec.marshalNBoolean2bool(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Replayed)
 }
 func (ec *executionContext) fieldContext_CancelPaymentSuccess_replayed(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("CancelPaymentSuccess", field, false, false, "Boolean")
 }
 
 func (ec *executionContext) _Capture_id(ctx context.Context, field graphql.CollectedField, obj *payment.Capture) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Capture_id(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.ID, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v payment.CaptureID) graphql.Marshaler {
-			return ec.marshalNID2githubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐCaptureID(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNID2githubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐCaptureID(ctx, field.Selections, obj.ID)
 }
 func (ec *executionContext) fieldContext_Capture_id(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Capture", field, false, false, "ID")
 }
 
 func (ec *executionContext) _Capture_status(ctx context.Context, field graphql.CollectedField, obj *payment.Capture) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Capture_status(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Status(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v payment.CaptureStatus) graphql.Marshaler {
-			return ec.marshalNCaptureStatus2githubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐCaptureStatus(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNCaptureStatus2githubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐCaptureStatus(ctx, field.Selections, obj.Status())
 }
 func (ec *executionContext) fieldContext_Capture_status(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Capture", field, true, false, "CaptureStatus")
 }
 
 func (ec *executionContext) _Capture_amount(ctx context.Context, field graphql.CollectedField, obj *payment.Capture) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Capture_amount(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Amount, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v money.Amount) graphql.Marshaler {
-			return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, field.Selections, obj.Amount)
 }
 func (ec *executionContext) fieldContext_Capture_amount(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
@@ -8829,23 +7982,7 @@ func (ec *executionContext) fieldContext_Capture_amount(_ context.Context, field
 }
 
 func (ec *executionContext) _Capture_final(ctx context.Context, field graphql.CollectedField, obj *payment.Capture) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Capture_final(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Final, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
-			return ec.marshalNBoolean2bool(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Final)
 }
 func (ec *executionContext) fieldContext_Capture_final(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Capture", field, false, false, "Boolean")
@@ -8916,23 +8053,7 @@ func (ec *executionContext) fieldContext_Capture_transaction(_ context.Context, 
 }
 
 func (ec *executionContext) _Capture_createdAt(ctx context.Context, field graphql.CollectedField, obj *payment.Capture) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Capture_createdAt(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.CreatedAt, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
-			return ec.marshalNDateTime2timeᚐTime(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNDateTime2timeᚐTime(ctx, field.Selections, obj.CreatedAt)
 }
 func (ec *executionContext) fieldContext_Capture_createdAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Capture", field, false, false, "DateTime")
@@ -9003,23 +8124,7 @@ func (ec *executionContext) fieldContext_CaptureConnection_nodes(_ context.Conte
 }
 
 func (ec *executionContext) _CaptureConnection_pageInfo(ctx context.Context, field graphql.CollectedField, obj *answer.Page[*payment.Capture]) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_CaptureConnection_pageInfo(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.PageInfo(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v answer.PageInfo) graphql.Marshaler {
-			return ec.marshalNPageInfo2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐPageInfo(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNPageInfo2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐPageInfo(ctx, field.Selections, obj.PageInfo())
 }
 func (ec *executionContext) fieldContext_CaptureConnection_pageInfo(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
@@ -9035,23 +8140,7 @@ func (ec *executionContext) fieldContext_CaptureConnection_pageInfo(_ context.Co
 }
 
 func (ec *executionContext) _CaptureEdge_cursor(ctx context.Context, field graphql.CollectedField, obj *answer.Edge[*payment.Capture]) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_CaptureEdge_cursor(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Cursor, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNCursor2string(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNCursor2string(ctx, field.Selections, obj.Cursor)
 }
 func (ec *executionContext) fieldContext_CaptureEdge_cursor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("CaptureEdge", field, false, false, "Cursor")
@@ -9154,23 +8243,7 @@ func (ec *executionContext) fieldContext_CapturePaymentSuccess_payment(_ context
 }
 
 func (ec *executionContext) _CapturePaymentSuccess_replayed(ctx context.Context, field graphql.CollectedField, obj *payment.CaptureSuccess) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_CapturePaymentSuccess_replayed(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Replayed, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
-			return ec.marshalNBoolean2bool(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Replayed)
 }
 func (ec *executionContext) fieldContext_CapturePaymentSuccess_replayed(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("CapturePaymentSuccess", field, false, false, "Boolean")
@@ -9209,69 +8282,21 @@ func (ec *executionContext) fieldContext_ConfirmPaymentSuccess_payment(_ context
 }
 
 func (ec *executionContext) _ConfirmPaymentSuccess_replayed(ctx context.Context, field graphql.CollectedField, obj *payment.ConfirmSuccess) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_ConfirmPaymentSuccess_replayed(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Replayed, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
-			return ec.marshalNBoolean2bool(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Replayed)
 }
 func (ec *executionContext) fieldContext_ConfirmPaymentSuccess_replayed(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("ConfirmPaymentSuccess", field, false, false, "Boolean")
 }
 
 func (ec *executionContext) _CreateCustomerSessionSuccess_accessToken(ctx context.Context, field graphql.CollectedField, obj *session.CreateSuccess) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_CreateCustomerSessionSuccess_accessToken(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.AccessToken, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNString2string(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNString2string(ctx, field.Selections, obj.AccessToken)
 }
 func (ec *executionContext) fieldContext_CreateCustomerSessionSuccess_accessToken(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("CreateCustomerSessionSuccess", field, false, false, "String")
 }
 
 func (ec *executionContext) _CreateCustomerSessionSuccess_expiresAt(ctx context.Context, field graphql.CollectedField, obj *session.CreateSuccess) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_CreateCustomerSessionSuccess_expiresAt(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.ExpiresAt, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
-			return ec.marshalNDateTime2timeᚐTime(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNDateTime2timeᚐTime(ctx, field.Selections, obj.ExpiresAt)
 }
 func (ec *executionContext) fieldContext_CreateCustomerSessionSuccess_expiresAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("CreateCustomerSessionSuccess", field, false, false, "DateTime")
@@ -9365,23 +8390,7 @@ func (ec *executionContext) fieldContext_CreateCustomerSuccess_customer(_ contex
 }
 
 func (ec *executionContext) _CreateCustomerSuccess_replayed(ctx context.Context, field graphql.CollectedField, obj *merchant.CreateCustomerSuccess) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_CreateCustomerSuccess_replayed(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Replayed, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
-			return ec.marshalNBoolean2bool(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Replayed)
 }
 func (ec *executionContext) fieldContext_CreateCustomerSuccess_replayed(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("CreateCustomerSuccess", field, false, false, "Boolean")
@@ -9420,69 +8429,21 @@ func (ec *executionContext) fieldContext_CreatePaymentSuccess_payment(_ context.
 }
 
 func (ec *executionContext) _CreatePaymentSuccess_replayed(ctx context.Context, field graphql.CollectedField, obj *payment.CreateSuccess) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_CreatePaymentSuccess_replayed(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Replayed, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
-			return ec.marshalNBoolean2bool(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Replayed)
 }
 func (ec *executionContext) fieldContext_CreatePaymentSuccess_replayed(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("CreatePaymentSuccess", field, false, false, "Boolean")
 }
 
 func (ec *executionContext) _CurrencyMismatch_code(ctx context.Context, field graphql.CollectedField, obj *ledger.CurrencyMismatch) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_CurrencyMismatch_code(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Code(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v answer.Code) graphql.Marshaler {
-			return ec.marshalNErrorCode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐCode(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNErrorCode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐCode(ctx, field.Selections, obj.Code())
 }
 func (ec *executionContext) fieldContext_CurrencyMismatch_code(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("CurrencyMismatch", field, true, false, "ErrorCode")
 }
 
 func (ec *executionContext) _CurrencyMismatch_message(ctx context.Context, field graphql.CollectedField, obj *ledger.CurrencyMismatch) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_CurrencyMismatch_message(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Message(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNString2string(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNString2string(ctx, field.Selections, obj.Message())
 }
 func (ec *executionContext) fieldContext_CurrencyMismatch_message(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("CurrencyMismatch", field, true, false, "String")
@@ -9512,184 +8473,56 @@ func (ec *executionContext) fieldContext_CurrencyMismatch_path(_ context.Context
 }
 
 func (ec *executionContext) _CurrencyMismatch_retryable(ctx context.Context, field graphql.CollectedField, obj *ledger.CurrencyMismatch) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_CurrencyMismatch_retryable(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Retryable(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
-			return ec.marshalNBoolean2bool(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Retryable())
 }
 func (ec *executionContext) fieldContext_CurrencyMismatch_retryable(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("CurrencyMismatch", field, true, false, "Boolean")
 }
 
 func (ec *executionContext) _CurrencyMismatch_resourceId(ctx context.Context, field graphql.CollectedField, obj *ledger.CurrencyMismatch) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_CurrencyMismatch_resourceId(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.ResourceID, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNID2string(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNID2string(ctx, field.Selections, obj.ResourceID)
 }
 func (ec *executionContext) fieldContext_CurrencyMismatch_resourceId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("CurrencyMismatch", field, false, false, "ID")
 }
 
 func (ec *executionContext) _CurrencyMismatch_expected(ctx context.Context, field graphql.CollectedField, obj *ledger.CurrencyMismatch) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_CurrencyMismatch_expected(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Expected, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v money.Currency) graphql.Marshaler {
-			return ec.marshalNCurrencyCode2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐCurrency(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNCurrencyCode2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐCurrency(ctx, field.Selections, obj.Expected)
 }
 func (ec *executionContext) fieldContext_CurrencyMismatch_expected(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("CurrencyMismatch", field, false, false, "CurrencyCode")
 }
 
 func (ec *executionContext) _CurrencyMismatch_actual(ctx context.Context, field graphql.CollectedField, obj *ledger.CurrencyMismatch) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_CurrencyMismatch_actual(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Actual, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v money.Currency) graphql.Marshaler {
-			return ec.marshalNCurrencyCode2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐCurrency(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNCurrencyCode2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐCurrency(ctx, field.Selections, obj.Actual)
 }
 func (ec *executionContext) fieldContext_CurrencyMismatch_actual(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("CurrencyMismatch", field, false, false, "CurrencyCode")
 }
 
 func (ec *executionContext) _Customer_id(ctx context.Context, field graphql.CollectedField, obj *merchant.Customer) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Customer_id(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.ID, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v merchant.CustomerID) graphql.Marshaler {
-			return ec.marshalNID2githubᚗcomᚋpaygraphᚋpaygraphᚋmerchantᚐCustomerID(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNID2githubᚗcomᚋpaygraphᚋpaygraphᚋmerchantᚐCustomerID(ctx, field.Selections, obj.ID)
 }
 func (ec *executionContext) fieldContext_Customer_id(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Customer", field, false, false, "ID")
 }
 
 func (ec *executionContext) _Customer_name(ctx context.Context, field graphql.CollectedField, obj *merchant.Customer) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Customer_name(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Name, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNString2string(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNString2string(ctx, field.Selections, obj.Name)
 }
 func (ec *executionContext) fieldContext_Customer_name(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Customer", field, false, false, "String")
 }
 
 func (ec *executionContext) _Customer_reference(ctx context.Context, field graphql.CollectedField, obj *merchant.Customer) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Customer_reference(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Reference, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
-			return ec.marshalOString2ᚖstring(ctx, selections, v)
-		},
-		true,
-		false,
-	)
+	return ec.marshalOString2ᚖstring(ctx, field.Selections, obj.Reference)
 }
 func (ec *executionContext) fieldContext_Customer_reference(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Customer", field, false, false, "String")
 }
 
 func (ec *executionContext) _Customer_metadata(ctx context.Context, field graphql.CollectedField, obj *merchant.Customer) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Customer_metadata(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Metadata, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v answer.Metadata) graphql.Marshaler {
-			return ec.marshalOMetadata2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐMetadata(ctx, selections, v)
-		},
-		true,
-		false,
-	)
+	return ec.marshalOMetadata2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐMetadata(ctx, field.Selections, obj.Metadata)
 }
 func (ec *executionContext) fieldContext_Customer_metadata(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Customer", field, false, false, "Metadata")
@@ -9740,69 +8573,21 @@ func (ec *executionContext) fieldContext_Customer_accounts(ctx context.Context, 
 }
 
 func (ec *executionContext) _Customer_version(ctx context.Context, field graphql.CollectedField, obj *merchant.Customer) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Customer_version(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Version, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v int32) graphql.Marshaler {
-			return ec.marshalNInt2int32(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNInt2int32(ctx, field.Selections, obj.Version)
 }
 func (ec *executionContext) fieldContext_Customer_version(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Customer", field, false, false, "Int")
 }
 
 func (ec *executionContext) _Customer_createdAt(ctx context.Context, field graphql.CollectedField, obj *merchant.Customer) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Customer_createdAt(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.CreatedAt, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
-			return ec.marshalNDateTime2timeᚐTime(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNDateTime2timeᚐTime(ctx, field.Selections, obj.CreatedAt)
 }
 func (ec *executionContext) fieldContext_Customer_createdAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Customer", field, false, false, "DateTime")
 }
 
 func (ec *executionContext) _Customer_updatedAt(ctx context.Context, field graphql.CollectedField, obj *merchant.Customer) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Customer_updatedAt(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.UpdatedAt, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
-			return ec.marshalNDateTime2timeᚐTime(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNDateTime2timeᚐTime(ctx, field.Selections, obj.UpdatedAt)
 }
 func (ec *executionContext) fieldContext_Customer_updatedAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Customer", field, false, false, "DateTime")
@@ -9873,23 +8658,7 @@ func (ec *executionContext) fieldContext_CustomerConnection_nodes(_ context.Cont
 }
 
 func (ec *executionContext) _CustomerConnection_pageInfo(ctx context.Context, field graphql.CollectedField, obj *answer.Page[*merchant.Customer]) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_CustomerConnection_pageInfo(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.PageInfo(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v answer.PageInfo) graphql.Marshaler {
-			return ec.marshalNPageInfo2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐPageInfo(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNPageInfo2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐPageInfo(ctx, field.Selections, obj.PageInfo())
 }
 func (ec *executionContext) fieldContext_CustomerConnection_pageInfo(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
@@ -9905,23 +8674,7 @@ func (ec *executionContext) fieldContext_CustomerConnection_pageInfo(_ context.C
 }
 
 func (ec *executionContext) _CustomerEdge_cursor(ctx context.Context, field graphql.CollectedField, obj *answer.Edge[*merchant.Customer]) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_CustomerEdge_cursor(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Cursor, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNCursor2string(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNCursor2string(ctx, field.Selections, obj.Cursor)
 }
 func (ec *executionContext) fieldContext_CustomerEdge_cursor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("CustomerEdge", field, false, false, "Cursor")
@@ -9992,46 +8745,14 @@ func (ec *executionContext) fieldContext_DepositFundsSuccess_transaction(_ conte
 }
 
 func (ec *executionContext) _DepositFundsSuccess_replayed(ctx context.Context, field graphql.CollectedField, obj *ledger.DepositFundsSuccess) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_DepositFundsSuccess_replayed(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Replayed, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
-			return ec.marshalNBoolean2bool(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Replayed)
 }
 func (ec *executionContext) fieldContext_DepositFundsSuccess_replayed(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("DepositFundsSuccess", field, false, false, "Boolean")
 }
 
 func (ec *executionContext) _Entry_id(ctx context.Context, field graphql.CollectedField, obj *ledger.Entry) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Entry_id(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.ID(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v ledger.EntryID) graphql.Marshaler {
-			return ec.marshalNID2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐEntryID(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNID2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐEntryID(ctx, field.Selections, obj.ID())
 }
 func (ec *executionContext) fieldContext_Entry_id(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Entry", field, true, false, "ID")
@@ -10070,23 +8791,7 @@ func (ec *executionContext) fieldContext_Entry_account(_ context.Context, field 
 }
 
 func (ec *executionContext) _Entry_amount(ctx context.Context, field graphql.CollectedField, obj *ledger.Entry) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Entry_amount(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Amount, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v money.Amount) graphql.Marshaler {
-			return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, field.Selections, obj.Amount)
 }
 func (ec *executionContext) fieldContext_Entry_amount(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
@@ -10102,23 +8807,7 @@ func (ec *executionContext) fieldContext_Entry_amount(_ context.Context, field g
 }
 
 func (ec *executionContext) _Entry_pending(ctx context.Context, field graphql.CollectedField, obj *ledger.Entry) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Entry_pending(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Pending(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v money.Amount) graphql.Marshaler {
-			return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, field.Selections, obj.Pending())
 }
 func (ec *executionContext) fieldContext_Entry_pending(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
@@ -10166,46 +8855,14 @@ func (ec *executionContext) fieldContext_Entry_hold(_ context.Context, field gra
 }
 
 func (ec *executionContext) _Entry_direction(ctx context.Context, field graphql.CollectedField, obj *ledger.Entry) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Entry_direction(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Direction, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v ledger.Direction) graphql.Marshaler {
-			return ec.marshalNEntryDirection2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐDirection(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNEntryDirection2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐDirection(ctx, field.Selections, obj.Direction)
 }
 func (ec *executionContext) fieldContext_Entry_direction(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Entry", field, false, false, "EntryDirection")
 }
 
 func (ec *executionContext) _Entry_runningBalance(ctx context.Context, field graphql.CollectedField, obj *ledger.Entry) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Entry_runningBalance(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.RunningBalance(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v money.Amount) graphql.Marshaler {
-			return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, field.Selections, obj.RunningBalance())
 }
 func (ec *executionContext) fieldContext_Entry_runningBalance(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
@@ -10221,23 +8878,7 @@ func (ec *executionContext) fieldContext_Entry_runningBalance(_ context.Context,
 }
 
 func (ec *executionContext) _Entry_accountSequence(ctx context.Context, field graphql.CollectedField, obj *ledger.Entry) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Entry_accountSequence(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.AccountSequence, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
-			return ec.marshalNBigInt2int64(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNBigInt2int64(ctx, field.Selections, obj.AccountSequence)
 }
 func (ec *executionContext) fieldContext_Entry_accountSequence(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Entry", field, false, false, "BigInt")
@@ -10276,23 +8917,7 @@ func (ec *executionContext) fieldContext_Entry_transaction(_ context.Context, fi
 }
 
 func (ec *executionContext) _Entry_createdAt(ctx context.Context, field graphql.CollectedField, obj *ledger.Entry) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Entry_createdAt(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.CreatedAt, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
-			return ec.marshalNDateTime2timeᚐTime(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNDateTime2timeᚐTime(ctx, field.Selections, obj.CreatedAt)
 }
 func (ec *executionContext) fieldContext_Entry_createdAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Entry", field, false, false, "DateTime")
@@ -10363,23 +8988,7 @@ func (ec *executionContext) fieldContext_EntryConnection_nodes(_ context.Context
 }
 
 func (ec *executionContext) _EntryConnection_pageInfo(ctx context.Context, field graphql.CollectedField, obj *answer.Page[*ledger.Entry]) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_EntryConnection_pageInfo(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.PageInfo(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v answer.PageInfo) graphql.Marshaler {
-			return ec.marshalNPageInfo2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐPageInfo(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNPageInfo2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐPageInfo(ctx, field.Selections, obj.PageInfo())
 }
 func (ec *executionContext) fieldContext_EntryConnection_pageInfo(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
@@ -10395,23 +9004,7 @@ func (ec *executionContext) fieldContext_EntryConnection_pageInfo(_ context.Cont
 }
 
 func (ec *executionContext) _EntryEdge_cursor(ctx context.Context, field graphql.CollectedField, obj *answer.Edge[*ledger.Entry]) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_EntryEdge_cursor(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Cursor, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNCursor2string(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNCursor2string(ctx, field.Selections, obj.Cursor)
 }
 func (ec *executionContext) fieldContext_EntryEdge_cursor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("EntryEdge", field, false, false, "Cursor")
@@ -10450,23 +9043,7 @@ func (ec *executionContext) fieldContext_EntryEdge_node(_ context.Context, field
 }
 
 func (ec *executionContext) _Event_id(ctx context.Context, field graphql.CollectedField, obj *event.Event) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Event_id(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.ID, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v event.ID) graphql.Marshaler {
-			return ec.marshalNID2githubᚗcomᚋpaygraphᚋpaygraphᚋeventᚐID(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNID2githubᚗcomᚋpaygraphᚋpaygraphᚋeventᚐID(ctx, field.Selections, obj.ID)
 }
 func (ec *executionContext) fieldContext_Event_id(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Event", field, false, false, "ID")
@@ -10496,46 +9073,14 @@ func (ec *executionContext) fieldContext_Event_cursor(_ context.Context, field g
 }
 
 func (ec *executionContext) _Event_sequence(ctx context.Context, field graphql.CollectedField, obj *event.Event) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Event_sequence(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Sequence, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
-			return ec.marshalNBigInt2int64(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNBigInt2int64(ctx, field.Selections, obj.Sequence)
 }
 func (ec *executionContext) fieldContext_Event_sequence(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Event", field, false, false, "BigInt")
 }
 
 func (ec *executionContext) _Event_type(ctx context.Context, field graphql.CollectedField, obj *event.Event) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Event_type(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Type, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v event.Type) graphql.Marshaler {
-			return ec.marshalNEventType2githubᚗcomᚋpaygraphᚋpaygraphᚋeventᚐType(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNEventType2githubᚗcomᚋpaygraphᚋpaygraphᚋeventᚐType(ctx, field.Selections, obj.Type)
 }
 func (ec *executionContext) fieldContext_Event_type(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Event", field, false, false, "EventType")
@@ -10574,69 +9119,21 @@ func (ec *executionContext) fieldContext_Event_object(_ context.Context, field g
 }
 
 func (ec *executionContext) _Event_objectVersion(ctx context.Context, field graphql.CollectedField, obj *event.Event) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Event_objectVersion(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.ObjectVersion, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v int32) graphql.Marshaler {
-			return ec.marshalNInt2int32(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNInt2int32(ctx, field.Selections, obj.ObjectVersion)
 }
 func (ec *executionContext) fieldContext_Event_objectVersion(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Event", field, false, false, "Int")
 }
 
 func (ec *executionContext) _Event_hash(ctx context.Context, field graphql.CollectedField, obj *event.Event) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Event_hash(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.HashText(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNString2string(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNString2string(ctx, field.Selections, obj.HashText())
 }
 func (ec *executionContext) fieldContext_Event_hash(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Event", field, true, false, "String")
 }
 
 func (ec *executionContext) _Event_occurredAt(ctx context.Context, field graphql.CollectedField, obj *event.Event) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Event_occurredAt(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.OccurredAt, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
-			return ec.marshalNDateTime2timeᚐTime(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNDateTime2timeᚐTime(ctx, field.Selections, obj.OccurredAt)
 }
 func (ec *executionContext) fieldContext_Event_occurredAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Event", field, false, false, "DateTime")
@@ -10707,23 +9204,7 @@ func (ec *executionContext) fieldContext_EventConnection_nodes(_ context.Context
 }
 
 func (ec *executionContext) _EventConnection_pageInfo(ctx context.Context, field graphql.CollectedField, obj *answer.Page[*event.Event]) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_EventConnection_pageInfo(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.PageInfo(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v answer.PageInfo) graphql.Marshaler {
-			return ec.marshalNPageInfo2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐPageInfo(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNPageInfo2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐPageInfo(ctx, field.Selections, obj.PageInfo())
 }
 func (ec *executionContext) fieldContext_EventConnection_pageInfo(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
@@ -10739,23 +9220,7 @@ func (ec *executionContext) fieldContext_EventConnection_pageInfo(_ context.Cont
 }
 
 func (ec *executionContext) _EventEdge_cursor(ctx context.Context, field graphql.CollectedField, obj *answer.Edge[*event.Event]) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_EventEdge_cursor(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Cursor, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNCursor2string(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNCursor2string(ctx, field.Selections, obj.Cursor)
 }
 func (ec *executionContext) fieldContext_EventEdge_cursor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("EventEdge", field, false, false, "Cursor")
@@ -10794,46 +9259,14 @@ func (ec *executionContext) fieldContext_EventEdge_node(_ context.Context, field
 }
 
 func (ec *executionContext) _EventHead_sequence(ctx context.Context, field graphql.CollectedField, obj *event.Head) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_EventHead_sequence(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Sequence, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
-			return ec.marshalNBigInt2int64(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNBigInt2int64(ctx, field.Selections, obj.Sequence)
 }
 func (ec *executionContext) fieldContext_EventHead_sequence(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("EventHead", field, false, false, "BigInt")
 }
 
 func (ec *executionContext) _EventHead_hash(ctx context.Context, field graphql.CollectedField, obj *event.Head) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_EventHead_hash(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.HashText(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNString2string(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNString2string(ctx, field.Selections, obj.HashText())
 }
 func (ec *executionContext) fieldContext_EventHead_hash(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("EventHead", field, true, false, "String")
@@ -10863,23 +9296,7 @@ func (ec *executionContext) fieldContext_EventHead_cursor(_ context.Context, fie
 }
 
 func (ec *executionContext) _Hold_id(ctx context.Context, field graphql.CollectedField, obj *ledger.Hold) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Hold_id(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.ID, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v ledger.HoldID) graphql.Marshaler {
-			return ec.marshalNID2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐHoldID(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNID2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐHoldID(ctx, field.Selections, obj.ID)
 }
 func (ec *executionContext) fieldContext_Hold_id(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Hold", field, false, false, "ID")
@@ -10918,23 +9335,7 @@ func (ec *executionContext) fieldContext_Hold_account(_ context.Context, field g
 }
 
 func (ec *executionContext) _Hold_amount(ctx context.Context, field graphql.CollectedField, obj *ledger.Hold) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Hold_amount(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Amount, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v money.Amount) graphql.Marshaler {
-			return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, field.Selections, obj.Amount)
 }
 func (ec *executionContext) fieldContext_Hold_amount(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
@@ -10950,46 +9351,14 @@ func (ec *executionContext) fieldContext_Hold_amount(_ context.Context, field gr
 }
 
 func (ec *executionContext) _Hold_status(ctx context.Context, field graphql.CollectedField, obj *ledger.Hold) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Hold_status(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Status(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v ledger.HoldStatus) graphql.Marshaler {
-			return ec.marshalNHoldStatus2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐHoldStatus(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNHoldStatus2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐHoldStatus(ctx, field.Selections, obj.Status())
 }
 func (ec *executionContext) fieldContext_Hold_status(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Hold", field, true, false, "HoldStatus")
 }
 
 func (ec *executionContext) _Hold_posted(ctx context.Context, field graphql.CollectedField, obj *ledger.Hold) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Hold_posted(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Posted(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v money.Amount) graphql.Marshaler {
-			return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, field.Selections, obj.Posted())
 }
 func (ec *executionContext) fieldContext_Hold_posted(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
@@ -11005,23 +9374,7 @@ func (ec *executionContext) fieldContext_Hold_posted(_ context.Context, field gr
 }
 
 func (ec *executionContext) _Hold_reference(ctx context.Context, field graphql.CollectedField, obj *ledger.Hold) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Hold_reference(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Reference, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
-			return ec.marshalOString2ᚖstring(ctx, selections, v)
-		},
-		true,
-		false,
-	)
+	return ec.marshalOString2ᚖstring(ctx, field.Selections, obj.Reference)
 }
 func (ec *executionContext) fieldContext_Hold_reference(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Hold", field, false, false, "String")
@@ -11124,46 +9477,14 @@ func (ec *executionContext) fieldContext_Hold_endTransaction(_ context.Context, 
 }
 
 func (ec *executionContext) _Hold_createdAt(ctx context.Context, field graphql.CollectedField, obj *ledger.Hold) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Hold_createdAt(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.CreatedAt, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
-			return ec.marshalNDateTime2timeᚐTime(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNDateTime2timeᚐTime(ctx, field.Selections, obj.CreatedAt)
 }
 func (ec *executionContext) fieldContext_Hold_createdAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Hold", field, false, false, "DateTime")
 }
 
 func (ec *executionContext) _Hold_endedAt(ctx context.Context, field graphql.CollectedField, obj *ledger.Hold) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Hold_endedAt(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.EndedAt, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
-			return ec.marshalODateTime2ᚖtimeᚐTime(ctx, selections, v)
-		},
-		true,
-		false,
-	)
+	return ec.marshalODateTime2ᚖtimeᚐTime(ctx, field.Selections, obj.EndedAt)
 }
 func (ec *executionContext) fieldContext_Hold_endedAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Hold", field, false, false, "DateTime")
@@ -11234,23 +9555,7 @@ func (ec *executionContext) fieldContext_HoldConnection_nodes(_ context.Context,
 }
 
 func (ec *executionContext) _HoldConnection_pageInfo(ctx context.Context, field graphql.CollectedField, obj *answer.Page[*ledger.Hold]) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_HoldConnection_pageInfo(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.PageInfo(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v answer.PageInfo) graphql.Marshaler {
-			return ec.marshalNPageInfo2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐPageInfo(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNPageInfo2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐPageInfo(ctx, field.Selections, obj.PageInfo())
 }
 func (ec *executionContext) fieldContext_HoldConnection_pageInfo(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
@@ -11266,23 +9571,7 @@ func (ec *executionContext) fieldContext_HoldConnection_pageInfo(_ context.Conte
 }
 
 func (ec *executionContext) _HoldEdge_cursor(ctx context.Context, field graphql.CollectedField, obj *answer.Edge[*ledger.Hold]) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_HoldEdge_cursor(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Cursor, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNCursor2string(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNCursor2string(ctx, field.Selections, obj.Cursor)
 }
 func (ec *executionContext) fieldContext_HoldEdge_cursor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("HoldEdge", field, false, false, "Cursor")
@@ -11321,46 +9610,14 @@ func (ec *executionContext) fieldContext_HoldEdge_node(_ context.Context, field 
 }
 
 func (ec *executionContext) _HoldNotOpen_code(ctx context.Context, field graphql.CollectedField, obj *ledger.HoldNotOpen) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_HoldNotOpen_code(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Code(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v answer.Code) graphql.Marshaler {
-			return ec.marshalNErrorCode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐCode(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNErrorCode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐCode(ctx, field.Selections, obj.Code())
 }
 func (ec *executionContext) fieldContext_HoldNotOpen_code(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("HoldNotOpen", field, true, false, "ErrorCode")
 }
 
 func (ec *executionContext) _HoldNotOpen_message(ctx context.Context, field graphql.CollectedField, obj *ledger.HoldNotOpen) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_HoldNotOpen_message(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Message(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNString2string(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNString2string(ctx, field.Selections, obj.Message())
 }
 func (ec *executionContext) fieldContext_HoldNotOpen_message(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("HoldNotOpen", field, true, false, "String")
@@ -11390,115 +9647,35 @@ func (ec *executionContext) fieldContext_HoldNotOpen_path(_ context.Context, fie
 }
 
 func (ec *executionContext) _HoldNotOpen_retryable(ctx context.Context, field graphql.CollectedField, obj *ledger.HoldNotOpen) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_HoldNotOpen_retryable(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Retryable(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
-			return ec.marshalNBoolean2bool(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Retryable())
 }
 func (ec *executionContext) fieldContext_HoldNotOpen_retryable(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("HoldNotOpen", field, true, false, "Boolean")
 }
 
 func (ec *executionContext) _HoldNotOpen_resourceId(ctx context.Context, field graphql.CollectedField, obj *ledger.HoldNotOpen) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_HoldNotOpen_resourceId(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.ResourceID, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNID2string(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNID2string(ctx, field.Selections, obj.ResourceID)
 }
 func (ec *executionContext) fieldContext_HoldNotOpen_resourceId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("HoldNotOpen", field, false, false, "ID")
 }
 
 func (ec *executionContext) _HoldNotOpen_status(ctx context.Context, field graphql.CollectedField, obj *ledger.HoldNotOpen) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_HoldNotOpen_status(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Status, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v ledger.HoldStatus) graphql.Marshaler {
-			return ec.marshalNHoldStatus2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐHoldStatus(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNHoldStatus2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐHoldStatus(ctx, field.Selections, obj.Status)
 }
 func (ec *executionContext) fieldContext_HoldNotOpen_status(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("HoldNotOpen", field, false, false, "HoldStatus")
 }
 
 func (ec *executionContext) _HoldOfPayment_code(ctx context.Context, field graphql.CollectedField, obj *ledger.HoldOfPayment) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_HoldOfPayment_code(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Code(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v answer.Code) graphql.Marshaler {
-			return ec.marshalNErrorCode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐCode(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNErrorCode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐCode(ctx, field.Selections, obj.Code())
 }
 func (ec *executionContext) fieldContext_HoldOfPayment_code(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("HoldOfPayment", field, true, false, "ErrorCode")
 }
 
 func (ec *executionContext) _HoldOfPayment_message(ctx context.Context, field graphql.CollectedField, obj *ledger.HoldOfPayment) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_HoldOfPayment_message(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Message(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNString2string(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNString2string(ctx, field.Selections, obj.Message())
 }
 func (ec *executionContext) fieldContext_HoldOfPayment_message(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("HoldOfPayment", field, true, false, "String")
@@ -11528,115 +9705,35 @@ func (ec *executionContext) fieldContext_HoldOfPayment_path(_ context.Context, f
 }
 
 func (ec *executionContext) _HoldOfPayment_retryable(ctx context.Context, field graphql.CollectedField, obj *ledger.HoldOfPayment) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_HoldOfPayment_retryable(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Retryable(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
-			return ec.marshalNBoolean2bool(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Retryable())
 }
 func (ec *executionContext) fieldContext_HoldOfPayment_retryable(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("HoldOfPayment", field, true, false, "Boolean")
 }
 
 func (ec *executionContext) _HoldOfPayment_resourceId(ctx context.Context, field graphql.CollectedField, obj *ledger.HoldOfPayment) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_HoldOfPayment_resourceId(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.ResourceID, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNID2string(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNID2string(ctx, field.Selections, obj.ResourceID)
 }
 func (ec *executionContext) fieldContext_HoldOfPayment_resourceId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("HoldOfPayment", field, false, false, "ID")
 }
 
 func (ec *executionContext) _HoldOfPayment_paymentId(ctx context.Context, field graphql.CollectedField, obj *ledger.HoldOfPayment) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_HoldOfPayment_paymentId(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.PaymentID, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNID2string(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNID2string(ctx, field.Selections, obj.PaymentID)
 }
 func (ec *executionContext) fieldContext_HoldOfPayment_paymentId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("HoldOfPayment", field, false, false, "ID")
 }
 
 func (ec *executionContext) _IdempotencyInProgress_code(ctx context.Context, field graphql.CollectedField, obj *answer.IdempotencyInProgress) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_IdempotencyInProgress_code(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Code(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v answer.Code) graphql.Marshaler {
-			return ec.marshalNErrorCode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐCode(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNErrorCode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐCode(ctx, field.Selections, obj.Code())
 }
 func (ec *executionContext) fieldContext_IdempotencyInProgress_code(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("IdempotencyInProgress", field, true, false, "ErrorCode")
 }
 
 func (ec *executionContext) _IdempotencyInProgress_message(ctx context.Context, field graphql.CollectedField, obj *answer.IdempotencyInProgress) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_IdempotencyInProgress_message(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Message(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNString2string(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNString2string(ctx, field.Selections, obj.Message())
 }
 func (ec *executionContext) fieldContext_IdempotencyInProgress_message(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("IdempotencyInProgress", field, true, false, "String")
@@ -11666,69 +9763,21 @@ func (ec *executionContext) fieldContext_IdempotencyInProgress_path(_ context.Co
 }
 
 func (ec *executionContext) _IdempotencyInProgress_retryable(ctx context.Context, field graphql.CollectedField, obj *answer.IdempotencyInProgress) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_IdempotencyInProgress_retryable(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Retryable(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
-			return ec.marshalNBoolean2bool(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Retryable())
 }
 func (ec *executionContext) fieldContext_IdempotencyInProgress_retryable(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("IdempotencyInProgress", field, true, false, "Boolean")
 }
 
 func (ec *executionContext) _IdempotencyKeyExpired_code(ctx context.Context, field graphql.CollectedField, obj *answer.IdempotencyKeyExpired) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_IdempotencyKeyExpired_code(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Code(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v answer.Code) graphql.Marshaler {
-			return ec.marshalNErrorCode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐCode(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNErrorCode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐCode(ctx, field.Selections, obj.Code())
 }
 func (ec *executionContext) fieldContext_IdempotencyKeyExpired_code(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("IdempotencyKeyExpired", field, true, false, "ErrorCode")
 }
 
 func (ec *executionContext) _IdempotencyKeyExpired_message(ctx context.Context, field graphql.CollectedField, obj *answer.IdempotencyKeyExpired) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_IdempotencyKeyExpired_message(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Message(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNString2string(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNString2string(ctx, field.Selections, obj.Message())
 }
 func (ec *executionContext) fieldContext_IdempotencyKeyExpired_message(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("IdempotencyKeyExpired", field, true, false, "String")
@@ -11758,92 +9807,28 @@ func (ec *executionContext) fieldContext_IdempotencyKeyExpired_path(_ context.Co
 }
 
 func (ec *executionContext) _IdempotencyKeyExpired_retryable(ctx context.Context, field graphql.CollectedField, obj *answer.IdempotencyKeyExpired) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_IdempotencyKeyExpired_retryable(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Retryable(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
-			return ec.marshalNBoolean2bool(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Retryable())
 }
 func (ec *executionContext) fieldContext_IdempotencyKeyExpired_retryable(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("IdempotencyKeyExpired", field, true, false, "Boolean")
 }
 
 func (ec *executionContext) _IdempotencyKeyExpired_firstSeenAt(ctx context.Context, field graphql.CollectedField, obj *answer.IdempotencyKeyExpired) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_IdempotencyKeyExpired_firstSeenAt(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.FirstSeenAt, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
-			return ec.marshalNDateTime2timeᚐTime(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNDateTime2timeᚐTime(ctx, field.Selections, obj.FirstSeenAt)
 }
 func (ec *executionContext) fieldContext_IdempotencyKeyExpired_firstSeenAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("IdempotencyKeyExpired", field, false, false, "DateTime")
 }
 
 func (ec *executionContext) _IdempotencyKeyReused_code(ctx context.Context, field graphql.CollectedField, obj *answer.IdempotencyKeyReused) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_IdempotencyKeyReused_code(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Code(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v answer.Code) graphql.Marshaler {
-			return ec.marshalNErrorCode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐCode(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNErrorCode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐCode(ctx, field.Selections, obj.Code())
 }
 func (ec *executionContext) fieldContext_IdempotencyKeyReused_code(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("IdempotencyKeyReused", field, true, false, "ErrorCode")
 }
 
 func (ec *executionContext) _IdempotencyKeyReused_message(ctx context.Context, field graphql.CollectedField, obj *answer.IdempotencyKeyReused) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_IdempotencyKeyReused_message(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Message(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNString2string(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNString2string(ctx, field.Selections, obj.Message())
 }
 func (ec *executionContext) fieldContext_IdempotencyKeyReused_message(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("IdempotencyKeyReused", field, true, false, "String")
@@ -11873,23 +9858,7 @@ func (ec *executionContext) fieldContext_IdempotencyKeyReused_path(_ context.Con
 }
 
 func (ec *executionContext) _IdempotencyKeyReused_retryable(ctx context.Context, field graphql.CollectedField, obj *answer.IdempotencyKeyReused) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_IdempotencyKeyReused_retryable(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Retryable(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
-			return ec.marshalNBoolean2bool(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Retryable())
 }
 func (ec *executionContext) fieldContext_IdempotencyKeyReused_retryable(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("IdempotencyKeyReused", field, true, false, "Boolean")
@@ -11919,115 +9888,35 @@ func (ec *executionContext) fieldContext_IdempotencyKeyReused_conflictingPaths(_
 }
 
 func (ec *executionContext) _IdempotencyKeyReused_originalOperation(ctx context.Context, field graphql.CollectedField, obj *answer.IdempotencyKeyReused) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_IdempotencyKeyReused_originalOperation(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.OriginalOperation, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNString2string(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNString2string(ctx, field.Selections, obj.OriginalOperation)
 }
 func (ec *executionContext) fieldContext_IdempotencyKeyReused_originalOperation(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("IdempotencyKeyReused", field, false, false, "String")
 }
 
 func (ec *executionContext) _IdempotencyKeyReused_firstSeenAt(ctx context.Context, field graphql.CollectedField, obj *answer.IdempotencyKeyReused) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_IdempotencyKeyReused_firstSeenAt(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.FirstSeenAt, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
-			return ec.marshalNDateTime2timeᚐTime(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNDateTime2timeᚐTime(ctx, field.Selections, obj.FirstSeenAt)
 }
 func (ec *executionContext) fieldContext_IdempotencyKeyReused_firstSeenAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("IdempotencyKeyReused", field, false, false, "DateTime")
 }
 
 func (ec *executionContext) _IdempotentRequest_key(ctx context.Context, field graphql.CollectedField, obj *command.Record) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_IdempotentRequest_key(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Key, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNIdempotencyKey2string(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNIdempotencyKey2string(ctx, field.Selections, obj.Key)
 }
 func (ec *executionContext) fieldContext_IdempotentRequest_key(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("IdempotentRequest", field, false, false, "IdempotencyKey")
 }
 
 func (ec *executionContext) _IdempotentRequest_operation(ctx context.Context, field graphql.CollectedField, obj *command.Record) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_IdempotentRequest_operation(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Operation, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNString2string(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNString2string(ctx, field.Selections, obj.Operation)
 }
 func (ec *executionContext) fieldContext_IdempotentRequest_operation(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("IdempotentRequest", field, false, false, "String")
 }
 
 func (ec *executionContext) _IdempotentRequest_firstSeenAt(ctx context.Context, field graphql.CollectedField, obj *command.Record) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_IdempotentRequest_firstSeenAt(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.FirstSeenAt, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
-			return ec.marshalNDateTime2timeᚐTime(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNDateTime2timeᚐTime(ctx, field.Selections, obj.FirstSeenAt)
 }
 func (ec *executionContext) fieldContext_IdempotentRequest_firstSeenAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("IdempotentRequest", field, false, false, "DateTime")
@@ -12066,23 +9955,7 @@ func (ec *executionContext) fieldContext_IdempotentRequest_object(_ context.Cont
 }
 
 func (ec *executionContext) _IdempotentRequest_outcomeVersion(ctx context.Context, field graphql.CollectedField, obj *command.Record) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_IdempotentRequest_outcomeVersion(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.OutcomeVersion, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *int32) graphql.Marshaler {
-			return ec.marshalOInt2ᚖint32(ctx, selections, v)
-		},
-		true,
-		false,
-	)
+	return ec.marshalOInt2ᚖint32(ctx, field.Selections, obj.OutcomeVersion)
 }
 func (ec *executionContext) fieldContext_IdempotentRequest_outcomeVersion(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("IdempotentRequest", field, false, false, "Int")
@@ -12121,69 +9994,21 @@ func (ec *executionContext) fieldContext_IdempotentRequest_refusal(_ context.Con
 }
 
 func (ec *executionContext) _IdempotentRequest_expired(ctx context.Context, field graphql.CollectedField, obj *command.Record) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_IdempotentRequest_expired(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Expired, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
-			return ec.marshalNBoolean2bool(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Expired)
 }
 func (ec *executionContext) fieldContext_IdempotentRequest_expired(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("IdempotentRequest", field, false, false, "Boolean")
 }
 
 func (ec *executionContext) _InsufficientFunds_code(ctx context.Context, field graphql.CollectedField, obj *ledger.InsufficientFunds) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_InsufficientFunds_code(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Code(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v answer.Code) graphql.Marshaler {
-			return ec.marshalNErrorCode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐCode(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNErrorCode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐCode(ctx, field.Selections, obj.Code())
 }
 func (ec *executionContext) fieldContext_InsufficientFunds_code(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("InsufficientFunds", field, true, false, "ErrorCode")
 }
 
 func (ec *executionContext) _InsufficientFunds_message(ctx context.Context, field graphql.CollectedField, obj *ledger.InsufficientFunds) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_InsufficientFunds_message(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Message(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNString2string(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNString2string(ctx, field.Selections, obj.Message())
 }
 func (ec *executionContext) fieldContext_InsufficientFunds_message(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("InsufficientFunds", field, true, false, "String")
@@ -12213,69 +10038,21 @@ func (ec *executionContext) fieldContext_InsufficientFunds_path(_ context.Contex
 }
 
 func (ec *executionContext) _InsufficientFunds_retryable(ctx context.Context, field graphql.CollectedField, obj *ledger.InsufficientFunds) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_InsufficientFunds_retryable(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Retryable(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
-			return ec.marshalNBoolean2bool(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Retryable())
 }
 func (ec *executionContext) fieldContext_InsufficientFunds_retryable(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("InsufficientFunds", field, true, false, "Boolean")
 }
 
 func (ec *executionContext) _InsufficientFunds_resourceId(ctx context.Context, field graphql.CollectedField, obj *ledger.InsufficientFunds) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_InsufficientFunds_resourceId(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.ResourceID, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNID2string(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNID2string(ctx, field.Selections, obj.ResourceID)
 }
 func (ec *executionContext) fieldContext_InsufficientFunds_resourceId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("InsufficientFunds", field, false, false, "ID")
 }
 
 func (ec *executionContext) _InsufficientFunds_available(ctx context.Context, field graphql.CollectedField, obj *ledger.InsufficientFunds) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_InsufficientFunds_available(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Available, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v money.Amount) graphql.Marshaler {
-			return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, field.Selections, obj.Available)
 }
 func (ec *executionContext) fieldContext_InsufficientFunds_available(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
@@ -12291,23 +10068,7 @@ func (ec *executionContext) fieldContext_InsufficientFunds_available(_ context.C
 }
 
 func (ec *executionContext) _InsufficientFunds_required(ctx context.Context, field graphql.CollectedField, obj *ledger.InsufficientFunds) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_InsufficientFunds_required(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Required, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v money.Amount) graphql.Marshaler {
-			return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, field.Selections, obj.Required)
 }
 func (ec *executionContext) fieldContext_InsufficientFunds_required(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
@@ -12323,46 +10084,14 @@ func (ec *executionContext) fieldContext_InsufficientFunds_required(_ context.Co
 }
 
 func (ec *executionContext) _InvalidState_code(ctx context.Context, field graphql.CollectedField, obj *payment.InvalidState) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_InvalidState_code(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Code(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v answer.Code) graphql.Marshaler {
-			return ec.marshalNErrorCode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐCode(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNErrorCode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐCode(ctx, field.Selections, obj.Code())
 }
 func (ec *executionContext) fieldContext_InvalidState_code(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("InvalidState", field, true, false, "ErrorCode")
 }
 
 func (ec *executionContext) _InvalidState_message(ctx context.Context, field graphql.CollectedField, obj *payment.InvalidState) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_InvalidState_message(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Message(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNString2string(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNString2string(ctx, field.Selections, obj.Message())
 }
 func (ec *executionContext) fieldContext_InvalidState_message(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("InvalidState", field, true, false, "String")
@@ -12392,69 +10121,21 @@ func (ec *executionContext) fieldContext_InvalidState_path(_ context.Context, fi
 }
 
 func (ec *executionContext) _InvalidState_retryable(ctx context.Context, field graphql.CollectedField, obj *payment.InvalidState) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_InvalidState_retryable(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Retryable(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
-			return ec.marshalNBoolean2bool(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Retryable())
 }
 func (ec *executionContext) fieldContext_InvalidState_retryable(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("InvalidState", field, true, false, "Boolean")
 }
 
 func (ec *executionContext) _InvalidState_resourceId(ctx context.Context, field graphql.CollectedField, obj *payment.InvalidState) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_InvalidState_resourceId(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.ResourceID, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNID2string(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNID2string(ctx, field.Selections, obj.ResourceID)
 }
 func (ec *executionContext) fieldContext_InvalidState_resourceId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("InvalidState", field, false, false, "ID")
 }
 
 func (ec *executionContext) _InvalidState_status(ctx context.Context, field graphql.CollectedField, obj *payment.InvalidState) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_InvalidState_status(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Status, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v payment.Status) graphql.Marshaler {
-			return ec.marshalNPaymentStatus2githubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐStatus(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNPaymentStatus2githubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐStatus(ctx, field.Selections, obj.Status)
 }
 func (ec *executionContext) fieldContext_InvalidState_status(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("InvalidState", field, false, false, "PaymentStatus")
@@ -12493,230 +10174,70 @@ func (ec *executionContext) fieldContext_InvalidState_availableActions(_ context
 }
 
 func (ec *executionContext) _Limits_pointsPerSecond(ctx context.Context, field graphql.CollectedField, obj *quota.Limits) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Limits_pointsPerSecond(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.PointsPerSecond, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v int32) graphql.Marshaler {
-			return ec.marshalNInt2int32(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNInt2int32(ctx, field.Selections, obj.PointsPerSecond)
 }
 func (ec *executionContext) fieldContext_Limits_pointsPerSecond(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Limits", field, false, false, "Int")
 }
 
 func (ec *executionContext) _Limits_burst(ctx context.Context, field graphql.CollectedField, obj *quota.Limits) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Limits_burst(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Burst, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v int32) graphql.Marshaler {
-			return ec.marshalNInt2int32(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNInt2int32(ctx, field.Selections, obj.Burst)
 }
 func (ec *executionContext) fieldContext_Limits_burst(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Limits", field, false, false, "Int")
 }
 
 func (ec *executionContext) _Limits_atOnce(ctx context.Context, field graphql.CollectedField, obj *quota.Limits) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Limits_atOnce(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.AtOnce, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v int32) graphql.Marshaler {
-			return ec.marshalNInt2int32(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNInt2int32(ctx, field.Selections, obj.AtOnce)
 }
 func (ec *executionContext) fieldContext_Limits_atOnce(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Limits", field, false, false, "Int")
 }
 
 func (ec *executionContext) _Limits_sockets(ctx context.Context, field graphql.CollectedField, obj *quota.Limits) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Limits_sockets(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Sockets, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v int32) graphql.Marshaler {
-			return ec.marshalNInt2int32(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNInt2int32(ctx, field.Selections, obj.Sockets)
 }
 func (ec *executionContext) fieldContext_Limits_sockets(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Limits", field, false, false, "Int")
 }
 
 func (ec *executionContext) _Merchant_id(ctx context.Context, field graphql.CollectedField, obj *merchant.Merchant) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Merchant_id(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.ID, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v answer.MerchantID) graphql.Marshaler {
-			return ec.marshalNID2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐMerchantID(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNID2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐMerchantID(ctx, field.Selections, obj.ID)
 }
 func (ec *executionContext) fieldContext_Merchant_id(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Merchant", field, false, false, "ID")
 }
 
 func (ec *executionContext) _Merchant_name(ctx context.Context, field graphql.CollectedField, obj *merchant.Merchant) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Merchant_name(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Name, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNString2string(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNString2string(ctx, field.Selections, obj.Name)
 }
 func (ec *executionContext) fieldContext_Merchant_name(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Merchant", field, false, false, "String")
 }
 
 func (ec *executionContext) _Merchant_createdAt(ctx context.Context, field graphql.CollectedField, obj *merchant.Merchant) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Merchant_createdAt(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.CreatedAt, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
-			return ec.marshalNDateTime2timeᚐTime(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNDateTime2timeᚐTime(ctx, field.Selections, obj.CreatedAt)
 }
 func (ec *executionContext) fieldContext_Merchant_createdAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Merchant", field, false, false, "DateTime")
 }
 
 func (ec *executionContext) _Money_amount(ctx context.Context, field graphql.CollectedField, obj *money.Amount) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Money_amount(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Amount(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNDecimal2string(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNDecimal2string(ctx, field.Selections, obj.Amount())
 }
 func (ec *executionContext) fieldContext_Money_amount(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Money", field, true, false, "Decimal")
 }
 
 func (ec *executionContext) _Money_currency(ctx context.Context, field graphql.CollectedField, obj *money.Amount) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Money_currency(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Currency, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v money.Currency) graphql.Marshaler {
-			return ec.marshalNCurrencyCode2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐCurrency(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNCurrencyCode2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐCurrency(ctx, field.Selections, obj.Currency)
 }
 func (ec *executionContext) fieldContext_Money_currency(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Money", field, false, false, "CurrencyCode")
 }
 
 func (ec *executionContext) _Money_minorUnits(ctx context.Context, field graphql.CollectedField, obj *money.Amount) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Money_minorUnits(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.MinorUnits, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
-			return ec.marshalNBigInt2int64(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNBigInt2int64(ctx, field.Selections, obj.MinorUnits)
 }
 func (ec *executionContext) fieldContext_Money_minorUnits(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Money", field, false, false, "BigInt")
@@ -13339,46 +10860,14 @@ func (ec *executionContext) fieldContext_Mutation_refundPayment(ctx context.Cont
 }
 
 func (ec *executionContext) _NotFound_code(ctx context.Context, field graphql.CollectedField, obj *answer.NotFound) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_NotFound_code(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Code(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v answer.Code) graphql.Marshaler {
-			return ec.marshalNErrorCode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐCode(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNErrorCode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐCode(ctx, field.Selections, obj.Code())
 }
 func (ec *executionContext) fieldContext_NotFound_code(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("NotFound", field, true, false, "ErrorCode")
 }
 
 func (ec *executionContext) _NotFound_message(ctx context.Context, field graphql.CollectedField, obj *answer.NotFound) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_NotFound_message(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Message(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNString2string(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNString2string(ctx, field.Selections, obj.Message())
 }
 func (ec *executionContext) fieldContext_NotFound_message(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("NotFound", field, true, false, "String")
@@ -13408,92 +10897,28 @@ func (ec *executionContext) fieldContext_NotFound_path(_ context.Context, field 
 }
 
 func (ec *executionContext) _NotFound_retryable(ctx context.Context, field graphql.CollectedField, obj *answer.NotFound) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_NotFound_retryable(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Retryable(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
-			return ec.marshalNBoolean2bool(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Retryable())
 }
 func (ec *executionContext) fieldContext_NotFound_retryable(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("NotFound", field, true, false, "Boolean")
 }
 
 func (ec *executionContext) _NotFound_resourceId(ctx context.Context, field graphql.CollectedField, obj *answer.NotFound) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_NotFound_resourceId(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.ResourceID, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNID2string(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNID2string(ctx, field.Selections, obj.ResourceID)
 }
 func (ec *executionContext) fieldContext_NotFound_resourceId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("NotFound", field, false, false, "ID")
 }
 
 func (ec *executionContext) _NotReversible_code(ctx context.Context, field graphql.CollectedField, obj *ledger.NotReversible) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_NotReversible_code(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Code(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v answer.Code) graphql.Marshaler {
-			return ec.marshalNErrorCode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐCode(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNErrorCode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐCode(ctx, field.Selections, obj.Code())
 }
 func (ec *executionContext) fieldContext_NotReversible_code(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("NotReversible", field, true, false, "ErrorCode")
 }
 
 func (ec *executionContext) _NotReversible_message(ctx context.Context, field graphql.CollectedField, obj *ledger.NotReversible) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_NotReversible_message(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Message(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNString2string(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNString2string(ctx, field.Selections, obj.Message())
 }
 func (ec *executionContext) fieldContext_NotReversible_message(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("NotReversible", field, true, false, "String")
@@ -13523,92 +10948,28 @@ func (ec *executionContext) fieldContext_NotReversible_path(_ context.Context, f
 }
 
 func (ec *executionContext) _NotReversible_retryable(ctx context.Context, field graphql.CollectedField, obj *ledger.NotReversible) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_NotReversible_retryable(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Retryable(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
-			return ec.marshalNBoolean2bool(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Retryable())
 }
 func (ec *executionContext) fieldContext_NotReversible_retryable(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("NotReversible", field, true, false, "Boolean")
 }
 
 func (ec *executionContext) _NotReversible_resourceId(ctx context.Context, field graphql.CollectedField, obj *ledger.NotReversible) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_NotReversible_resourceId(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.ResourceID, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNID2string(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNID2string(ctx, field.Selections, obj.ResourceID)
 }
 func (ec *executionContext) fieldContext_NotReversible_resourceId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("NotReversible", field, false, false, "ID")
 }
 
 func (ec *executionContext) _NotReversible_kind(ctx context.Context, field graphql.CollectedField, obj *ledger.NotReversible) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_NotReversible_kind(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Kind, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v ledger.TransactionKind) graphql.Marshaler {
-			return ec.marshalNTransactionKind2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐTransactionKind(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNTransactionKind2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐTransactionKind(ctx, field.Selections, obj.Kind)
 }
 func (ec *executionContext) fieldContext_NotReversible_kind(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("NotReversible", field, false, false, "TransactionKind")
 }
 
 func (ec *executionContext) _NotReversible_reversedBy(ctx context.Context, field graphql.CollectedField, obj *ledger.NotReversible) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_NotReversible_reversedBy(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.ReversedBy, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *ledger.TransactionID) graphql.Marshaler {
-			return ec.marshalOID2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐTransactionID(ctx, selections, v)
-		},
-		true,
-		false,
-	)
+	return ec.marshalOID2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐTransactionID(ctx, field.Selections, obj.ReversedBy)
 }
 func (ec *executionContext) fieldContext_NotReversible_reversedBy(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("NotReversible", field, false, false, "ID")
@@ -13647,184 +11008,56 @@ func (ec *executionContext) fieldContext_OpenAccountSuccess_account(_ context.Co
 }
 
 func (ec *executionContext) _OpenAccountSuccess_replayed(ctx context.Context, field graphql.CollectedField, obj *ledger.OpenAccountSuccess) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_OpenAccountSuccess_replayed(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Replayed, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
-			return ec.marshalNBoolean2bool(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Replayed)
 }
 func (ec *executionContext) fieldContext_OpenAccountSuccess_replayed(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("OpenAccountSuccess", field, false, false, "Boolean")
 }
 
 func (ec *executionContext) _PageInfo_hasNextPage(ctx context.Context, field graphql.CollectedField, obj *answer.PageInfo) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_PageInfo_hasNextPage(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.HasNextPage, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
-			return ec.marshalNBoolean2bool(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.HasNextPage)
 }
 func (ec *executionContext) fieldContext_PageInfo_hasNextPage(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("PageInfo", field, false, false, "Boolean")
 }
 
 func (ec *executionContext) _PageInfo_hasPreviousPage(ctx context.Context, field graphql.CollectedField, obj *answer.PageInfo) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_PageInfo_hasPreviousPage(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.HasPreviousPage, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
-			return ec.marshalNBoolean2bool(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.HasPreviousPage)
 }
 func (ec *executionContext) fieldContext_PageInfo_hasPreviousPage(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("PageInfo", field, false, false, "Boolean")
 }
 
 func (ec *executionContext) _PageInfo_startCursor(ctx context.Context, field graphql.CollectedField, obj *answer.PageInfo) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_PageInfo_startCursor(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.StartCursor, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
-			return ec.marshalOCursor2ᚖstring(ctx, selections, v)
-		},
-		true,
-		false,
-	)
+	return ec.marshalOCursor2ᚖstring(ctx, field.Selections, obj.StartCursor)
 }
 func (ec *executionContext) fieldContext_PageInfo_startCursor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("PageInfo", field, false, false, "Cursor")
 }
 
 func (ec *executionContext) _PageInfo_endCursor(ctx context.Context, field graphql.CollectedField, obj *answer.PageInfo) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_PageInfo_endCursor(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.EndCursor, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
-			return ec.marshalOCursor2ᚖstring(ctx, selections, v)
-		},
-		true,
-		false,
-	)
+	return ec.marshalOCursor2ᚖstring(ctx, field.Selections, obj.EndCursor)
 }
 func (ec *executionContext) fieldContext_PageInfo_endCursor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("PageInfo", field, false, false, "Cursor")
 }
 
 func (ec *executionContext) _Payment_id(ctx context.Context, field graphql.CollectedField, obj *payment.Payment) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Payment_id(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.ID, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v payment.ID) graphql.Marshaler {
-			return ec.marshalNID2githubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐID(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNID2githubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐID(ctx, field.Selections, obj.ID)
 }
 func (ec *executionContext) fieldContext_Payment_id(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Payment", field, false, false, "ID")
 }
 
 func (ec *executionContext) _Payment_status(ctx context.Context, field graphql.CollectedField, obj *payment.Payment) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Payment_status(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Status, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v payment.Status) graphql.Marshaler {
-			return ec.marshalNPaymentStatus2githubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐStatus(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNPaymentStatus2githubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐStatus(ctx, field.Selections, obj.Status)
 }
 func (ec *executionContext) fieldContext_Payment_status(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Payment", field, false, false, "PaymentStatus")
 }
 
 func (ec *executionContext) _Payment_amount(ctx context.Context, field graphql.CollectedField, obj *payment.Payment) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Payment_amount(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Amount, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v money.Amount) graphql.Marshaler {
-			return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, field.Selections, obj.Amount)
 }
 func (ec *executionContext) fieldContext_Payment_amount(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
@@ -13840,23 +11073,7 @@ func (ec *executionContext) fieldContext_Payment_amount(_ context.Context, field
 }
 
 func (ec *executionContext) _Payment_authorized(ctx context.Context, field graphql.CollectedField, obj *payment.Payment) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Payment_authorized(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Authorized(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v money.Amount) graphql.Marshaler {
-			return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, field.Selections, obj.Authorized())
 }
 func (ec *executionContext) fieldContext_Payment_authorized(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
@@ -13872,23 +11089,7 @@ func (ec *executionContext) fieldContext_Payment_authorized(_ context.Context, f
 }
 
 func (ec *executionContext) _Payment_capturable(ctx context.Context, field graphql.CollectedField, obj *payment.Payment) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Payment_capturable(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Capturable(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v money.Amount) graphql.Marshaler {
-			return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, field.Selections, obj.Capturable())
 }
 func (ec *executionContext) fieldContext_Payment_capturable(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
@@ -13904,23 +11105,7 @@ func (ec *executionContext) fieldContext_Payment_capturable(_ context.Context, f
 }
 
 func (ec *executionContext) _Payment_captured(ctx context.Context, field graphql.CollectedField, obj *payment.Payment) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Payment_captured(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Captured(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v money.Amount) graphql.Marshaler {
-			return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, field.Selections, obj.Captured())
 }
 func (ec *executionContext) fieldContext_Payment_captured(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
@@ -13936,23 +11121,7 @@ func (ec *executionContext) fieldContext_Payment_captured(_ context.Context, fie
 }
 
 func (ec *executionContext) _Payment_refunded(ctx context.Context, field graphql.CollectedField, obj *payment.Payment) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Payment_refunded(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Refunded(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v money.Amount) graphql.Marshaler {
-			return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, field.Selections, obj.Refunded())
 }
 func (ec *executionContext) fieldContext_Payment_refunded(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
@@ -14078,23 +11247,7 @@ func (ec *executionContext) fieldContext_Payment_destination(_ context.Context, 
 }
 
 func (ec *executionContext) _Payment_captureMethod(ctx context.Context, field graphql.CollectedField, obj *payment.Payment) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Payment_captureMethod(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.CaptureMethod, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v payment.CaptureMethod) graphql.Marshaler {
-			return ec.marshalNCaptureMethod2githubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐCaptureMethod(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNCaptureMethod2githubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐCaptureMethod(ctx, field.Selections, obj.CaptureMethod)
 }
 func (ec *executionContext) fieldContext_Payment_captureMethod(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Payment", field, false, false, "CaptureMethod")
@@ -14133,69 +11286,21 @@ func (ec *executionContext) fieldContext_Payment_availableActions(_ context.Cont
 }
 
 func (ec *executionContext) _Payment_expiresAt(ctx context.Context, field graphql.CollectedField, obj *payment.Payment) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Payment_expiresAt(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.ExpiresAt, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
-			return ec.marshalODateTime2ᚖtimeᚐTime(ctx, selections, v)
-		},
-		true,
-		false,
-	)
+	return ec.marshalODateTime2ᚖtimeᚐTime(ctx, field.Selections, obj.ExpiresAt)
 }
 func (ec *executionContext) fieldContext_Payment_expiresAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Payment", field, false, false, "DateTime")
 }
 
 func (ec *executionContext) _Payment_reference(ctx context.Context, field graphql.CollectedField, obj *payment.Payment) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Payment_reference(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Reference, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
-			return ec.marshalOString2ᚖstring(ctx, selections, v)
-		},
-		true,
-		false,
-	)
+	return ec.marshalOString2ᚖstring(ctx, field.Selections, obj.Reference)
 }
 func (ec *executionContext) fieldContext_Payment_reference(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Payment", field, false, false, "String")
 }
 
 func (ec *executionContext) _Payment_metadata(ctx context.Context, field graphql.CollectedField, obj *payment.Payment) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Payment_metadata(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Metadata, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v answer.Metadata) graphql.Marshaler {
-			return ec.marshalOMetadata2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐMetadata(ctx, selections, v)
-		},
-		true,
-		false,
-	)
+	return ec.marshalOMetadata2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐMetadata(ctx, field.Selections, obj.Metadata)
 }
 func (ec *executionContext) fieldContext_Payment_metadata(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Payment", field, false, false, "Metadata")
@@ -14378,69 +11483,21 @@ func (ec *executionContext) fieldContext_Payment_events(ctx context.Context, fie
 }
 
 func (ec *executionContext) _Payment_version(ctx context.Context, field graphql.CollectedField, obj *payment.Payment) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Payment_version(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Version, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v int32) graphql.Marshaler {
-			return ec.marshalNInt2int32(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNInt2int32(ctx, field.Selections, obj.Version)
 }
 func (ec *executionContext) fieldContext_Payment_version(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Payment", field, false, false, "Int")
 }
 
 func (ec *executionContext) _Payment_createdAt(ctx context.Context, field graphql.CollectedField, obj *payment.Payment) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Payment_createdAt(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.CreatedAt, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
-			return ec.marshalNDateTime2timeᚐTime(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNDateTime2timeᚐTime(ctx, field.Selections, obj.CreatedAt)
 }
 func (ec *executionContext) fieldContext_Payment_createdAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Payment", field, false, false, "DateTime")
 }
 
 func (ec *executionContext) _Payment_updatedAt(ctx context.Context, field graphql.CollectedField, obj *payment.Payment) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Payment_updatedAt(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.UpdatedAt, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
-			return ec.marshalNDateTime2timeᚐTime(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNDateTime2timeᚐTime(ctx, field.Selections, obj.UpdatedAt)
 }
 func (ec *executionContext) fieldContext_Payment_updatedAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Payment", field, false, false, "DateTime")
@@ -14511,23 +11568,7 @@ func (ec *executionContext) fieldContext_PaymentConnection_nodes(_ context.Conte
 }
 
 func (ec *executionContext) _PaymentConnection_pageInfo(ctx context.Context, field graphql.CollectedField, obj *answer.Page[*payment.Payment]) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_PaymentConnection_pageInfo(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.PageInfo(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v answer.PageInfo) graphql.Marshaler {
-			return ec.marshalNPageInfo2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐPageInfo(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNPageInfo2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐPageInfo(ctx, field.Selections, obj.PageInfo())
 }
 func (ec *executionContext) fieldContext_PaymentConnection_pageInfo(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
@@ -14543,23 +11584,7 @@ func (ec *executionContext) fieldContext_PaymentConnection_pageInfo(_ context.Co
 }
 
 func (ec *executionContext) _PaymentEdge_cursor(ctx context.Context, field graphql.CollectedField, obj *answer.Edge[*payment.Payment]) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_PaymentEdge_cursor(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Cursor, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNCursor2string(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNCursor2string(ctx, field.Selections, obj.Cursor)
 }
 func (ec *executionContext) fieldContext_PaymentEdge_cursor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("PaymentEdge", field, false, false, "Cursor")
@@ -14621,69 +11646,21 @@ func (ec *executionContext) fieldContext_PaymentStatusEvent_cursor(_ context.Con
 }
 
 func (ec *executionContext) _PaymentStatusEvent_sequence(ctx context.Context, field graphql.CollectedField, obj *payment.StatusEvent) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_PaymentStatusEvent_sequence(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Sequence(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
-			return ec.marshalNBigInt2int64(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNBigInt2int64(ctx, field.Selections, obj.Sequence())
 }
 func (ec *executionContext) fieldContext_PaymentStatusEvent_sequence(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("PaymentStatusEvent", field, true, false, "BigInt")
 }
 
 func (ec *executionContext) _PaymentStatusEvent_snapshot(ctx context.Context, field graphql.CollectedField, obj *payment.StatusEvent) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_PaymentStatusEvent_snapshot(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Snapshot, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
-			return ec.marshalNBoolean2bool(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Snapshot)
 }
 func (ec *executionContext) fieldContext_PaymentStatusEvent_snapshot(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("PaymentStatusEvent", field, false, false, "Boolean")
 }
 
 func (ec *executionContext) _PaymentStatusEvent_status(ctx context.Context, field graphql.CollectedField, obj *payment.StatusEvent) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_PaymentStatusEvent_status(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Status, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v payment.Status) graphql.Marshaler {
-			return ec.marshalNPaymentStatus2githubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐStatus(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNPaymentStatus2githubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐStatus(ctx, field.Selections, obj.Status)
 }
 func (ec *executionContext) fieldContext_PaymentStatusEvent_status(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("PaymentStatusEvent", field, false, false, "PaymentStatus")
@@ -14745,23 +11722,7 @@ func (ec *executionContext) fieldContext_PaymentStatusEvent_payment(_ context.Co
 }
 
 func (ec *executionContext) _PaymentStatusEvent_occurredAt(ctx context.Context, field graphql.CollectedField, obj *payment.StatusEvent) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_PaymentStatusEvent_occurredAt(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.OccurredAt(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
-			return ec.marshalNDateTime2timeᚐTime(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNDateTime2timeᚐTime(ctx, field.Selections, obj.OccurredAt())
 }
 func (ec *executionContext) fieldContext_PaymentStatusEvent_occurredAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("PaymentStatusEvent", field, true, false, "DateTime")
@@ -14832,23 +11793,7 @@ func (ec *executionContext) fieldContext_PlaceHoldSuccess_transaction(_ context.
 }
 
 func (ec *executionContext) _PlaceHoldSuccess_replayed(ctx context.Context, field graphql.CollectedField, obj *ledger.PlaceHoldSuccess) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_PlaceHoldSuccess_replayed(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Replayed, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
-			return ec.marshalNBoolean2bool(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Replayed)
 }
 func (ec *executionContext) fieldContext_PlaceHoldSuccess_replayed(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("PlaceHoldSuccess", field, false, false, "Boolean")
@@ -15523,69 +12468,21 @@ func (ec *executionContext) fieldContext_Query___schema(_ context.Context, field
 }
 
 func (ec *executionContext) _Refund_id(ctx context.Context, field graphql.CollectedField, obj *payment.Refund) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Refund_id(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.ID, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v payment.RefundID) graphql.Marshaler {
-			return ec.marshalNID2githubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐRefundID(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNID2githubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐRefundID(ctx, field.Selections, obj.ID)
 }
 func (ec *executionContext) fieldContext_Refund_id(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Refund", field, false, false, "ID")
 }
 
 func (ec *executionContext) _Refund_status(ctx context.Context, field graphql.CollectedField, obj *payment.Refund) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Refund_status(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Status(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v payment.RefundStatus) graphql.Marshaler {
-			return ec.marshalNRefundStatus2githubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐRefundStatus(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNRefundStatus2githubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐRefundStatus(ctx, field.Selections, obj.Status())
 }
 func (ec *executionContext) fieldContext_Refund_status(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Refund", field, true, false, "RefundStatus")
 }
 
 func (ec *executionContext) _Refund_amount(ctx context.Context, field graphql.CollectedField, obj *payment.Refund) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Refund_amount(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Amount, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v money.Amount) graphql.Marshaler {
-			return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, field.Selections, obj.Amount)
 }
 func (ec *executionContext) fieldContext_Refund_amount(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
@@ -15601,23 +12498,7 @@ func (ec *executionContext) fieldContext_Refund_amount(_ context.Context, field 
 }
 
 func (ec *executionContext) _Refund_reason(ctx context.Context, field graphql.CollectedField, obj *payment.Refund) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Refund_reason(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Reason, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
-			return ec.marshalOString2ᚖstring(ctx, selections, v)
-		},
-		true,
-		false,
-	)
+	return ec.marshalOString2ᚖstring(ctx, field.Selections, obj.Reason)
 }
 func (ec *executionContext) fieldContext_Refund_reason(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Refund", field, false, false, "String")
@@ -15688,23 +12569,7 @@ func (ec *executionContext) fieldContext_Refund_transaction(_ context.Context, f
 }
 
 func (ec *executionContext) _Refund_createdAt(ctx context.Context, field graphql.CollectedField, obj *payment.Refund) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Refund_createdAt(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.CreatedAt, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
-			return ec.marshalNDateTime2timeᚐTime(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNDateTime2timeᚐTime(ctx, field.Selections, obj.CreatedAt)
 }
 func (ec *executionContext) fieldContext_Refund_createdAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Refund", field, false, false, "DateTime")
@@ -15775,23 +12640,7 @@ func (ec *executionContext) fieldContext_RefundConnection_nodes(_ context.Contex
 }
 
 func (ec *executionContext) _RefundConnection_pageInfo(ctx context.Context, field graphql.CollectedField, obj *answer.Page[*payment.Refund]) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_RefundConnection_pageInfo(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.PageInfo(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v answer.PageInfo) graphql.Marshaler {
-			return ec.marshalNPageInfo2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐPageInfo(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNPageInfo2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐPageInfo(ctx, field.Selections, obj.PageInfo())
 }
 func (ec *executionContext) fieldContext_RefundConnection_pageInfo(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
@@ -15807,23 +12656,7 @@ func (ec *executionContext) fieldContext_RefundConnection_pageInfo(_ context.Con
 }
 
 func (ec *executionContext) _RefundEdge_cursor(ctx context.Context, field graphql.CollectedField, obj *answer.Edge[*payment.Refund]) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_RefundEdge_cursor(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Cursor, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNCursor2string(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNCursor2string(ctx, field.Selections, obj.Cursor)
 }
 func (ec *executionContext) fieldContext_RefundEdge_cursor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("RefundEdge", field, false, false, "Cursor")
@@ -15926,23 +12759,7 @@ func (ec *executionContext) fieldContext_RefundPaymentSuccess_payment(_ context.
 }
 
 func (ec *executionContext) _RefundPaymentSuccess_replayed(ctx context.Context, field graphql.CollectedField, obj *payment.RefundSuccess) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_RefundPaymentSuccess_replayed(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Replayed, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
-			return ec.marshalNBoolean2bool(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Replayed)
 }
 func (ec *executionContext) fieldContext_RefundPaymentSuccess_replayed(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("RefundPaymentSuccess", field, false, false, "Boolean")
@@ -16013,23 +12830,7 @@ func (ec *executionContext) fieldContext_ReleaseHoldSuccess_transaction(_ contex
 }
 
 func (ec *executionContext) _ReleaseHoldSuccess_replayed(ctx context.Context, field graphql.CollectedField, obj *ledger.ReleaseHoldSuccess) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_ReleaseHoldSuccess_replayed(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Replayed, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
-			return ec.marshalNBoolean2bool(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Replayed)
 }
 func (ec *executionContext) fieldContext_ReleaseHoldSuccess_replayed(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("ReleaseHoldSuccess", field, false, false, "Boolean")
@@ -16068,23 +12869,7 @@ func (ec *executionContext) fieldContext_ReverseTransferSuccess_transaction(_ co
 }
 
 func (ec *executionContext) _ReverseTransferSuccess_replayed(ctx context.Context, field graphql.CollectedField, obj *ledger.ReverseTransferSuccess) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_ReverseTransferSuccess_replayed(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Replayed, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
-			return ec.marshalNBoolean2bool(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Replayed)
 }
 func (ec *executionContext) fieldContext_ReverseTransferSuccess_replayed(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("ReverseTransferSuccess", field, false, false, "Boolean")
@@ -16123,23 +12908,7 @@ func (ec *executionContext) fieldContext_SetAccountStatusSuccess_account(_ conte
 }
 
 func (ec *executionContext) _SetAccountStatusSuccess_replayed(ctx context.Context, field graphql.CollectedField, obj *ledger.SetAccountStatusSuccess) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_SetAccountStatusSuccess_replayed(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Replayed, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
-			return ec.marshalNBoolean2bool(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Replayed)
 }
 func (ec *executionContext) fieldContext_SetAccountStatusSuccess_replayed(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("SetAccountStatusSuccess", field, false, false, "Boolean")
@@ -16278,92 +13047,28 @@ func (ec *executionContext) fieldContext_Subscription_events(ctx context.Context
 }
 
 func (ec *executionContext) _Transaction_id(ctx context.Context, field graphql.CollectedField, obj *ledger.Transaction) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Transaction_id(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.ID, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v ledger.TransactionID) graphql.Marshaler {
-			return ec.marshalNID2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐTransactionID(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNID2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐTransactionID(ctx, field.Selections, obj.ID)
 }
 func (ec *executionContext) fieldContext_Transaction_id(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Transaction", field, false, false, "ID")
 }
 
 func (ec *executionContext) _Transaction_kind(ctx context.Context, field graphql.CollectedField, obj *ledger.Transaction) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Transaction_kind(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Kind, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v ledger.TransactionKind) graphql.Marshaler {
-			return ec.marshalNTransactionKind2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐTransactionKind(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNTransactionKind2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐTransactionKind(ctx, field.Selections, obj.Kind)
 }
 func (ec *executionContext) fieldContext_Transaction_kind(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Transaction", field, false, false, "TransactionKind")
 }
 
 func (ec *executionContext) _Transaction_status(ctx context.Context, field graphql.CollectedField, obj *ledger.Transaction) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Transaction_status(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Status(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v ledger.TransactionStatus) graphql.Marshaler {
-			return ec.marshalNTransactionStatus2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐTransactionStatus(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNTransactionStatus2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐTransactionStatus(ctx, field.Selections, obj.Status())
 }
 func (ec *executionContext) fieldContext_Transaction_status(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Transaction", field, true, false, "TransactionStatus")
 }
 
 func (ec *executionContext) _Transaction_amount(ctx context.Context, field graphql.CollectedField, obj *ledger.Transaction) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Transaction_amount(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Amount, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v money.Amount) graphql.Marshaler {
-			return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNMoney2githubᚗcomᚋpaygraphᚋpaygraphᚋmoneyᚐAmount(ctx, field.Selections, obj.Amount)
 }
 func (ec *executionContext) fieldContext_Transaction_amount(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
@@ -16443,23 +13148,7 @@ func (ec *executionContext) fieldContext_Transaction_payment(_ context.Context, 
 }
 
 func (ec *executionContext) _Transaction_reference(ctx context.Context, field graphql.CollectedField, obj *ledger.Transaction) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Transaction_reference(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Reference, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
-			return ec.marshalOString2ᚖstring(ctx, selections, v)
-		},
-		true,
-		false,
-	)
+	return ec.marshalOString2ᚖstring(ctx, field.Selections, obj.Reference)
 }
 func (ec *executionContext) fieldContext_Transaction_reference(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Transaction", field, false, false, "String")
@@ -16530,46 +13219,14 @@ func (ec *executionContext) fieldContext_Transaction_reversedBy(_ context.Contex
 }
 
 func (ec *executionContext) _Transaction_valueDate(ctx context.Context, field graphql.CollectedField, obj *ledger.Transaction) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Transaction_valueDate(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.ValueDate, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
-			return ec.marshalNDate2timeᚐTime(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNDate2timeᚐTime(ctx, field.Selections, obj.ValueDate)
 }
 func (ec *executionContext) fieldContext_Transaction_valueDate(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Transaction", field, false, false, "Date")
 }
 
 func (ec *executionContext) _Transaction_createdAt(ctx context.Context, field graphql.CollectedField, obj *ledger.Transaction) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Transaction_createdAt(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.CreatedAt, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
-			return ec.marshalNDateTime2timeᚐTime(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNDateTime2timeᚐTime(ctx, field.Selections, obj.CreatedAt)
 }
 func (ec *executionContext) fieldContext_Transaction_createdAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Transaction", field, false, false, "DateTime")
@@ -16640,23 +13297,7 @@ func (ec *executionContext) fieldContext_TransactionConnection_nodes(_ context.C
 }
 
 func (ec *executionContext) _TransactionConnection_pageInfo(ctx context.Context, field graphql.CollectedField, obj *answer.Page[*ledger.Transaction]) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_TransactionConnection_pageInfo(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.PageInfo(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v answer.PageInfo) graphql.Marshaler {
-			return ec.marshalNPageInfo2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐPageInfo(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNPageInfo2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐPageInfo(ctx, field.Selections, obj.PageInfo())
 }
 func (ec *executionContext) fieldContext_TransactionConnection_pageInfo(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
@@ -16672,23 +13313,7 @@ func (ec *executionContext) fieldContext_TransactionConnection_pageInfo(_ contex
 }
 
 func (ec *executionContext) _TransactionEdge_cursor(ctx context.Context, field graphql.CollectedField, obj *answer.Edge[*ledger.Transaction]) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_TransactionEdge_cursor(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Cursor, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNCursor2string(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNCursor2string(ctx, field.Selections, obj.Cursor)
 }
 func (ec *executionContext) fieldContext_TransactionEdge_cursor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("TransactionEdge", field, false, false, "Cursor")
@@ -16759,69 +13384,21 @@ func (ec *executionContext) fieldContext_TransferFundsSuccess_transaction(_ cont
 }
 
 func (ec *executionContext) _TransferFundsSuccess_replayed(ctx context.Context, field graphql.CollectedField, obj *ledger.TransferFundsSuccess) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_TransferFundsSuccess_replayed(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Replayed, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
-			return ec.marshalNBoolean2bool(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Replayed)
 }
 func (ec *executionContext) fieldContext_TransferFundsSuccess_replayed(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("TransferFundsSuccess", field, false, false, "Boolean")
 }
 
 func (ec *executionContext) _ValidationFailed_code(ctx context.Context, field graphql.CollectedField, obj *answer.ValidationFailed) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_ValidationFailed_code(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Code(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v answer.Code) graphql.Marshaler {
-			return ec.marshalNErrorCode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐCode(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNErrorCode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐCode(ctx, field.Selections, obj.Code())
 }
 func (ec *executionContext) fieldContext_ValidationFailed_code(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("ValidationFailed", field, true, false, "ErrorCode")
 }
 
 func (ec *executionContext) _ValidationFailed_message(ctx context.Context, field graphql.CollectedField, obj *answer.ValidationFailed) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_ValidationFailed_message(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Message(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNString2string(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNString2string(ctx, field.Selections, obj.Message())
 }
 func (ec *executionContext) fieldContext_ValidationFailed_message(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("ValidationFailed", field, true, false, "String")
@@ -16851,23 +13428,7 @@ func (ec *executionContext) fieldContext_ValidationFailed_path(_ context.Context
 }
 
 func (ec *executionContext) _ValidationFailed_retryable(ctx context.Context, field graphql.CollectedField, obj *answer.ValidationFailed) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_ValidationFailed_retryable(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Retryable(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
-			return ec.marshalNBoolean2bool(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Retryable())
 }
 func (ec *executionContext) fieldContext_ValidationFailed_retryable(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("ValidationFailed", field, true, false, "Boolean")
@@ -16906,46 +13467,14 @@ func (ec *executionContext) fieldContext_ValidationFailed_violations(_ context.C
 }
 
 func (ec *executionContext) _VersionConflict_code(ctx context.Context, field graphql.CollectedField, obj *answer.VersionConflict) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_VersionConflict_code(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Code(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v answer.Code) graphql.Marshaler {
-			return ec.marshalNErrorCode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐCode(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNErrorCode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐCode(ctx, field.Selections, obj.Code())
 }
 func (ec *executionContext) fieldContext_VersionConflict_code(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("VersionConflict", field, true, false, "ErrorCode")
 }
 
 func (ec *executionContext) _VersionConflict_message(ctx context.Context, field graphql.CollectedField, obj *answer.VersionConflict) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_VersionConflict_message(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Message(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNString2string(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNString2string(ctx, field.Selections, obj.Message())
 }
 func (ec *executionContext) fieldContext_VersionConflict_message(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("VersionConflict", field, true, false, "String")
@@ -16975,115 +13504,35 @@ func (ec *executionContext) fieldContext_VersionConflict_path(_ context.Context,
 }
 
 func (ec *executionContext) _VersionConflict_retryable(ctx context.Context, field graphql.CollectedField, obj *answer.VersionConflict) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_VersionConflict_retryable(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Retryable(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
-			return ec.marshalNBoolean2bool(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.Retryable())
 }
 func (ec *executionContext) fieldContext_VersionConflict_retryable(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("VersionConflict", field, true, false, "Boolean")
 }
 
 func (ec *executionContext) _VersionConflict_resourceId(ctx context.Context, field graphql.CollectedField, obj *answer.VersionConflict) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_VersionConflict_resourceId(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.ResourceID, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNID2string(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNID2string(ctx, field.Selections, obj.ResourceID)
 }
 func (ec *executionContext) fieldContext_VersionConflict_resourceId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("VersionConflict", field, false, false, "ID")
 }
 
 func (ec *executionContext) _VersionConflict_expectedVersion(ctx context.Context, field graphql.CollectedField, obj *answer.VersionConflict) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_VersionConflict_expectedVersion(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.ExpectedVersion, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v int32) graphql.Marshaler {
-			return ec.marshalNInt2int32(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNInt2int32(ctx, field.Selections, obj.ExpectedVersion)
 }
 func (ec *executionContext) fieldContext_VersionConflict_expectedVersion(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("VersionConflict", field, false, false, "Int")
 }
 
 func (ec *executionContext) _VersionConflict_currentVersion(ctx context.Context, field graphql.CollectedField, obj *answer.VersionConflict) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_VersionConflict_currentVersion(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.CurrentVersion, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v int32) graphql.Marshaler {
-			return ec.marshalNInt2int32(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNInt2int32(ctx, field.Selections, obj.CurrentVersion)
 }
 func (ec *executionContext) fieldContext_VersionConflict_currentVersion(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("VersionConflict", field, false, false, "Int")
 }
 
 func (ec *executionContext) _Viewer_kind(ctx context.Context, field graphql.CollectedField, obj *auth.Principal) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Viewer_kind(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Kind, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v auth.Kind) graphql.Marshaler {
-			return ec.marshalNPrincipalKind2githubᚗcomᚋpaygraphᚋpaygraphᚋauthᚐKind(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNPrincipalKind2githubᚗcomᚋpaygraphᚋpaygraphᚋauthᚐKind(ctx, field.Selections, obj.Kind)
 }
 func (ec *executionContext) fieldContext_Viewer_kind(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Viewer", field, false, false, "PrincipalKind")
@@ -17209,46 +13658,14 @@ func (ec *executionContext) fieldContext_Viewer_scopes(_ context.Context, field 
 }
 
 func (ec *executionContext) _Viewer_expiresAt(ctx context.Context, field graphql.CollectedField, obj *auth.Principal) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Viewer_expiresAt(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.ExpiresAt(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
-			return ec.marshalODateTime2ᚖtimeᚐTime(ctx, selections, v)
-		},
-		true,
-		false,
-	)
+	return ec.marshalODateTime2ᚖtimeᚐTime(ctx, field.Selections, obj.ExpiresAt())
 }
 func (ec *executionContext) fieldContext_Viewer_expiresAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Viewer", field, true, false, "DateTime")
 }
 
 func (ec *executionContext) _Viewer_limits(ctx context.Context, field graphql.CollectedField, obj *auth.Principal) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Viewer_limits(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Limits(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v quota.Limits) graphql.Marshaler {
-			return ec.marshalNLimits2githubᚗcomᚋpaygraphᚋpaygraphᚋquotaᚐLimits(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNLimits2githubᚗcomᚋpaygraphᚋpaygraphᚋquotaᚐLimits(ctx, field.Selections, obj.Limits())
 }
 func (ec *executionContext) fieldContext_Viewer_limits(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
@@ -17287,115 +13704,35 @@ func (ec *executionContext) fieldContext_Violation_path(_ context.Context, field
 }
 
 func (ec *executionContext) _Violation_code(ctx context.Context, field graphql.CollectedField, obj *answer.Violation) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Violation_code(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Code, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v answer.ViolationCode) graphql.Marshaler {
-			return ec.marshalNViolationCode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐViolationCode(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNViolationCode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐViolationCode(ctx, field.Selections, obj.Code)
 }
 func (ec *executionContext) fieldContext_Violation_code(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Violation", field, false, false, "ViolationCode")
 }
 
 func (ec *executionContext) _Violation_message(ctx context.Context, field graphql.CollectedField, obj *answer.Violation) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext_Violation_message(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Message, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNString2string(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNString2string(ctx, field.Selections, obj.Message)
 }
 func (ec *executionContext) fieldContext_Violation_message(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Violation", field, false, false, "String")
 }
 
 func (ec *executionContext) ___Directive_name(ctx context.Context, field graphql.CollectedField, obj *introspection.Directive) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext___Directive_name(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Name, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNString2string(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNString2string(ctx, field.Selections, obj.Name)
 }
 func (ec *executionContext) fieldContext___Directive_name(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("__Directive", field, false, false, "String")
 }
 
 func (ec *executionContext) ___Directive_description(ctx context.Context, field graphql.CollectedField, obj *introspection.Directive) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext___Directive_description(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Description(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
-			return ec.marshalOString2ᚖstring(ctx, selections, v)
-		},
-		true,
-		false,
-	)
+	return ec.marshalOString2ᚖstring(ctx, field.Selections, obj.Description())
 }
 func (ec *executionContext) fieldContext___Directive_description(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("__Directive", field, true, false, "String")
 }
 
 func (ec *executionContext) ___Directive_isRepeatable(ctx context.Context, field graphql.CollectedField, obj *introspection.Directive) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext___Directive_isRepeatable(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.IsRepeatable, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
-			return ec.marshalNBoolean2bool(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.IsRepeatable)
 }
 func (ec *executionContext) fieldContext___Directive_isRepeatable(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("__Directive", field, false, false, "Boolean")
@@ -17469,138 +13806,42 @@ func (ec *executionContext) fieldContext___Directive_args(ctx context.Context, f
 }
 
 func (ec *executionContext) ___EnumValue_name(ctx context.Context, field graphql.CollectedField, obj *introspection.EnumValue) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext___EnumValue_name(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Name, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNString2string(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNString2string(ctx, field.Selections, obj.Name)
 }
 func (ec *executionContext) fieldContext___EnumValue_name(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("__EnumValue", field, false, false, "String")
 }
 
 func (ec *executionContext) ___EnumValue_description(ctx context.Context, field graphql.CollectedField, obj *introspection.EnumValue) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext___EnumValue_description(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Description(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
-			return ec.marshalOString2ᚖstring(ctx, selections, v)
-		},
-		true,
-		false,
-	)
+	return ec.marshalOString2ᚖstring(ctx, field.Selections, obj.Description())
 }
 func (ec *executionContext) fieldContext___EnumValue_description(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("__EnumValue", field, true, false, "String")
 }
 
 func (ec *executionContext) ___EnumValue_isDeprecated(ctx context.Context, field graphql.CollectedField, obj *introspection.EnumValue) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext___EnumValue_isDeprecated(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.IsDeprecated(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
-			return ec.marshalNBoolean2bool(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.IsDeprecated())
 }
 func (ec *executionContext) fieldContext___EnumValue_isDeprecated(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("__EnumValue", field, true, false, "Boolean")
 }
 
 func (ec *executionContext) ___EnumValue_deprecationReason(ctx context.Context, field graphql.CollectedField, obj *introspection.EnumValue) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext___EnumValue_deprecationReason(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.DeprecationReason(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
-			return ec.marshalOString2ᚖstring(ctx, selections, v)
-		},
-		true,
-		false,
-	)
+	return ec.marshalOString2ᚖstring(ctx, field.Selections, obj.DeprecationReason())
 }
 func (ec *executionContext) fieldContext___EnumValue_deprecationReason(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("__EnumValue", field, true, false, "String")
 }
 
 func (ec *executionContext) ___Field_name(ctx context.Context, field graphql.CollectedField, obj *introspection.Field) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext___Field_name(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Name, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNString2string(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNString2string(ctx, field.Selections, obj.Name)
 }
 func (ec *executionContext) fieldContext___Field_name(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("__Field", field, false, false, "String")
 }
 
 func (ec *executionContext) ___Field_description(ctx context.Context, field graphql.CollectedField, obj *introspection.Field) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext___Field_description(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Description(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
-			return ec.marshalOString2ᚖstring(ctx, selections, v)
-		},
-		true,
-		false,
-	)
+	return ec.marshalOString2ᚖstring(ctx, field.Selections, obj.Description())
 }
 func (ec *executionContext) fieldContext___Field_description(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("__Field", field, true, false, "String")
@@ -17683,92 +13924,28 @@ func (ec *executionContext) fieldContext___Field_type(_ context.Context, field g
 }
 
 func (ec *executionContext) ___Field_isDeprecated(ctx context.Context, field graphql.CollectedField, obj *introspection.Field) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext___Field_isDeprecated(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.IsDeprecated(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
-			return ec.marshalNBoolean2bool(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.IsDeprecated())
 }
 func (ec *executionContext) fieldContext___Field_isDeprecated(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("__Field", field, true, false, "Boolean")
 }
 
 func (ec *executionContext) ___Field_deprecationReason(ctx context.Context, field graphql.CollectedField, obj *introspection.Field) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext___Field_deprecationReason(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.DeprecationReason(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
-			return ec.marshalOString2ᚖstring(ctx, selections, v)
-		},
-		true,
-		false,
-	)
+	return ec.marshalOString2ᚖstring(ctx, field.Selections, obj.DeprecationReason())
 }
 func (ec *executionContext) fieldContext___Field_deprecationReason(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("__Field", field, true, false, "String")
 }
 
 func (ec *executionContext) ___InputValue_name(ctx context.Context, field graphql.CollectedField, obj *introspection.InputValue) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext___InputValue_name(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Name, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalNString2string(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNString2string(ctx, field.Selections, obj.Name)
 }
 func (ec *executionContext) fieldContext___InputValue_name(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("__InputValue", field, false, false, "String")
 }
 
 func (ec *executionContext) ___InputValue_description(ctx context.Context, field graphql.CollectedField, obj *introspection.InputValue) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext___InputValue_description(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Description(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
-			return ec.marshalOString2ᚖstring(ctx, selections, v)
-		},
-		true,
-		false,
-	)
+	return ec.marshalOString2ᚖstring(ctx, field.Selections, obj.Description())
 }
 func (ec *executionContext) fieldContext___InputValue_description(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("__InputValue", field, true, false, "String")
@@ -17807,92 +13984,28 @@ func (ec *executionContext) fieldContext___InputValue_type(_ context.Context, fi
 }
 
 func (ec *executionContext) ___InputValue_defaultValue(ctx context.Context, field graphql.CollectedField, obj *introspection.InputValue) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext___InputValue_defaultValue(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.DefaultValue, nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
-			return ec.marshalOString2ᚖstring(ctx, selections, v)
-		},
-		true,
-		false,
-	)
+	return ec.marshalOString2ᚖstring(ctx, field.Selections, obj.DefaultValue)
 }
 func (ec *executionContext) fieldContext___InputValue_defaultValue(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("__InputValue", field, false, false, "String")
 }
 
 func (ec *executionContext) ___InputValue_isDeprecated(ctx context.Context, field graphql.CollectedField, obj *introspection.InputValue) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext___InputValue_isDeprecated(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.IsDeprecated(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
-			return ec.marshalNBoolean2bool(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalNBoolean2bool(ctx, field.Selections, obj.IsDeprecated())
 }
 func (ec *executionContext) fieldContext___InputValue_isDeprecated(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("__InputValue", field, true, false, "Boolean")
 }
 
 func (ec *executionContext) ___InputValue_deprecationReason(ctx context.Context, field graphql.CollectedField, obj *introspection.InputValue) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext___InputValue_deprecationReason(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.DeprecationReason(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
-			return ec.marshalOString2ᚖstring(ctx, selections, v)
-		},
-		true,
-		false,
-	)
+	return ec.marshalOString2ᚖstring(ctx, field.Selections, obj.DeprecationReason())
 }
 func (ec *executionContext) fieldContext___InputValue_deprecationReason(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("__InputValue", field, true, false, "String")
 }
 
 func (ec *executionContext) ___Schema_description(ctx context.Context, field graphql.CollectedField, obj *introspection.Schema) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext___Schema_description(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Description(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
-			return ec.marshalOString2ᚖstring(ctx, selections, v)
-		},
-		true,
-		false,
-	)
+	return ec.marshalOString2ᚖstring(ctx, field.Selections, obj.Description())
 }
 func (ec *executionContext) fieldContext___Schema_description(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("__Schema", field, true, false, "String")
@@ -18059,92 +14172,28 @@ func (ec *executionContext) fieldContext___Schema_directives(_ context.Context, 
 }
 
 func (ec *executionContext) ___Type_kind(ctx context.Context, field graphql.CollectedField, obj *introspection.Type) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext___Type_kind(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Kind(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
-			return ec.marshalN__TypeKind2string(ctx, selections, v)
-		},
-		true,
-		true,
-	)
+	return ec.marshalN__TypeKind2string(ctx, field.Selections, obj.Kind())
 }
 func (ec *executionContext) fieldContext___Type_kind(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("__Type", field, true, false, "__TypeKind")
 }
 
 func (ec *executionContext) ___Type_name(ctx context.Context, field graphql.CollectedField, obj *introspection.Type) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext___Type_name(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Name(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
-			return ec.marshalOString2ᚖstring(ctx, selections, v)
-		},
-		true,
-		false,
-	)
+	return ec.marshalOString2ᚖstring(ctx, field.Selections, obj.Name())
 }
 func (ec *executionContext) fieldContext___Type_name(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("__Type", field, true, false, "String")
 }
 
 func (ec *executionContext) ___Type_description(ctx context.Context, field graphql.CollectedField, obj *introspection.Type) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext___Type_description(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.Description(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
-			return ec.marshalOString2ᚖstring(ctx, selections, v)
-		},
-		true,
-		false,
-	)
+	return ec.marshalOString2ᚖstring(ctx, field.Selections, obj.Description())
 }
 func (ec *executionContext) fieldContext___Type_description(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("__Type", field, true, false, "String")
 }
 
 func (ec *executionContext) ___Type_specifiedByURL(ctx context.Context, field graphql.CollectedField, obj *introspection.Type) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext___Type_specifiedByURL(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.SpecifiedByURL(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
-			return ec.marshalOString2ᚖstring(ctx, selections, v)
-		},
-		true,
-		false,
-	)
+	return ec.marshalOString2ᚖstring(ctx, field.Selections, obj.SpecifiedByURL())
 }
 func (ec *executionContext) fieldContext___Type_specifiedByURL(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("__Type", field, true, false, "String")
@@ -18379,23 +14428,7 @@ func (ec *executionContext) fieldContext___Type_ofType(_ context.Context, field 
 }
 
 func (ec *executionContext) ___Type_isOneOf(ctx context.Context, field graphql.CollectedField, obj *introspection.Type) (ret graphql.Marshaler) {
-	return graphql.ResolveField(
-		ctx,
-		ec.OperationContext,
-		field,
-		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-			return ec.fieldContext___Type_isOneOf(ctx, field)
-		},
-		func(ctx context.Context) (any, error) {
-			return obj.IsOneOf(), nil
-		},
-		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
-			return ec.marshalOBoolean2bool(ctx, selections, v)
-		},
-		true,
-		false,
-	)
+	return ec.marshalOBoolean2bool(ctx, field.Selections, obj.IsOneOf())
 }
 func (ec *executionContext) fieldContext___Type_isOneOf(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("__Type", field, true, false, "Boolean")
@@ -21243,8 +17276,8 @@ var accountImplementors = []string{"Account", "Node", "PaymentSource", "PaymentD
 func (ec *executionContext) _Account(ctx context.Context, sel ast.SelectionSet, obj *ledger.Account) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, accountImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -21345,8 +17378,8 @@ var accountActivityEventImplementors = []string{"AccountActivityEvent"}
 func (ec *executionContext) _AccountActivityEvent(ctx context.Context, sel ast.SelectionSet, obj *ledger.Activity) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, accountActivityEventImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -21400,8 +17433,8 @@ var accountConnectionImplementors = []string{"AccountConnection"}
 func (ec *executionContext) _AccountConnection(ctx context.Context, sel ast.SelectionSet, obj *answer.Page[*ledger.Account]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, accountConnectionImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -21443,8 +17476,8 @@ var accountEdgeImplementors = []string{"AccountEdge"}
 func (ec *executionContext) _AccountEdge(ctx context.Context, sel ast.SelectionSet, obj *answer.Edge[*ledger.Account]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, accountEdgeImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -21481,8 +17514,8 @@ var accountNotActiveImplementors = []string{"AccountNotActive", "SetAccountStatu
 func (ec *executionContext) _AccountNotActive(ctx context.Context, sel ast.SelectionSet, obj *ledger.AccountNotActive) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, accountNotActiveImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -21539,8 +17572,8 @@ var accountNotEmptyImplementors = []string{"AccountNotEmpty", "SetAccountStatusR
 func (ec *executionContext) _AccountNotEmpty(ctx context.Context, sel ast.SelectionSet, obj *ledger.AccountNotEmpty) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, accountNotEmptyImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -21602,8 +17635,8 @@ var amountExceedsCapturableImplementors = []string{"AmountExceedsCapturable", "C
 func (ec *executionContext) _AmountExceedsCapturable(ctx context.Context, sel ast.SelectionSet, obj *payment.AmountExceedsCapturable) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, amountExceedsCapturableImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -21665,8 +17698,8 @@ var amountExceedsRefundableImplementors = []string{"AmountExceedsRefundable", "R
 func (ec *executionContext) _AmountExceedsRefundable(ctx context.Context, sel ast.SelectionSet, obj *payment.AmountExceedsRefundable) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, amountExceedsRefundableImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -21728,8 +17761,8 @@ var availableActionImplementors = []string{"AvailableAction"}
 func (ec *executionContext) _AvailableAction(ctx context.Context, sel ast.SelectionSet, obj *payment.AvailableAction) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, availableActionImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -21776,8 +17809,8 @@ var balanceImplementors = []string{"Balance"}
 func (ec *executionContext) _Balance(ctx context.Context, sel ast.SelectionSet, obj *ledger.Balance) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, balanceImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -21824,8 +17857,8 @@ var balanceOutOfRangeImplementors = []string{"BalanceOutOfRange", "DepositFundsR
 func (ec *executionContext) _BalanceOutOfRange(ctx context.Context, sel ast.SelectionSet, obj *ledger.BalanceOutOfRange) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, balanceOutOfRangeImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -21877,8 +17910,8 @@ var cancelPaymentSuccessImplementors = []string{"CancelPaymentSuccess", "CancelP
 func (ec *executionContext) _CancelPaymentSuccess(ctx context.Context, sel ast.SelectionSet, obj *payment.CancelSuccess) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, cancelPaymentSuccessImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -21915,8 +17948,8 @@ var captureImplementors = []string{"Capture", "Node"}
 func (ec *executionContext) _Capture(ctx context.Context, sel ast.SelectionSet, obj *payment.Capture) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, captureImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -21980,8 +18013,8 @@ var captureConnectionImplementors = []string{"CaptureConnection"}
 func (ec *executionContext) _CaptureConnection(ctx context.Context, sel ast.SelectionSet, obj *answer.Page[*payment.Capture]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, captureConnectionImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -22023,8 +18056,8 @@ var captureEdgeImplementors = []string{"CaptureEdge"}
 func (ec *executionContext) _CaptureEdge(ctx context.Context, sel ast.SelectionSet, obj *answer.Edge[*payment.Capture]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, captureEdgeImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -22061,8 +18094,8 @@ var capturePaymentSuccessImplementors = []string{"CapturePaymentSuccess", "Captu
 func (ec *executionContext) _CapturePaymentSuccess(ctx context.Context, sel ast.SelectionSet, obj *payment.CaptureSuccess) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, capturePaymentSuccessImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -22105,8 +18138,8 @@ var confirmPaymentSuccessImplementors = []string{"ConfirmPaymentSuccess", "Confi
 func (ec *executionContext) _ConfirmPaymentSuccess(ctx context.Context, sel ast.SelectionSet, obj *payment.ConfirmSuccess) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, confirmPaymentSuccessImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -22143,8 +18176,8 @@ var createCustomerSessionSuccessImplementors = []string{"CreateCustomerSessionSu
 func (ec *executionContext) _CreateCustomerSessionSuccess(ctx context.Context, sel ast.SelectionSet, obj *session.CreateSuccess) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, createCustomerSessionSuccessImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -22191,8 +18224,8 @@ var createCustomerSuccessImplementors = []string{"CreateCustomerSuccess", "Creat
 func (ec *executionContext) _CreateCustomerSuccess(ctx context.Context, sel ast.SelectionSet, obj *merchant.CreateCustomerSuccess) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, createCustomerSuccessImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -22229,8 +18262,8 @@ var createPaymentSuccessImplementors = []string{"CreatePaymentSuccess", "CreateP
 func (ec *executionContext) _CreatePaymentSuccess(ctx context.Context, sel ast.SelectionSet, obj *payment.CreateSuccess) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, createPaymentSuccessImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -22267,8 +18300,8 @@ var currencyMismatchImplementors = []string{"CurrencyMismatch", "DepositFundsRes
 func (ec *executionContext) _CurrencyMismatch(ctx context.Context, sel ast.SelectionSet, obj *ledger.CurrencyMismatch) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, currencyMismatchImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -22330,8 +18363,8 @@ var customerImplementors = []string{"Customer", "Node"}
 func (ec *executionContext) _Customer(ctx context.Context, sel ast.SelectionSet, obj *merchant.Customer) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, customerImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -22399,8 +18432,8 @@ var customerConnectionImplementors = []string{"CustomerConnection"}
 func (ec *executionContext) _CustomerConnection(ctx context.Context, sel ast.SelectionSet, obj *answer.Page[*merchant.Customer]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, customerConnectionImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -22442,8 +18475,8 @@ var customerEdgeImplementors = []string{"CustomerEdge"}
 func (ec *executionContext) _CustomerEdge(ctx context.Context, sel ast.SelectionSet, obj *answer.Edge[*merchant.Customer]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, customerEdgeImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -22480,8 +18513,8 @@ var depositFundsSuccessImplementors = []string{"DepositFundsSuccess", "DepositFu
 func (ec *executionContext) _DepositFundsSuccess(ctx context.Context, sel ast.SelectionSet, obj *ledger.DepositFundsSuccess) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, depositFundsSuccessImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -22518,8 +18551,8 @@ var entryImplementors = []string{"Entry", "Node"}
 func (ec *executionContext) _Entry(ctx context.Context, sel ast.SelectionSet, obj *ledger.Entry) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, entryImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -22599,8 +18632,8 @@ var entryConnectionImplementors = []string{"EntryConnection"}
 func (ec *executionContext) _EntryConnection(ctx context.Context, sel ast.SelectionSet, obj *answer.Page[*ledger.Entry]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, entryConnectionImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -22642,8 +18675,8 @@ var entryEdgeImplementors = []string{"EntryEdge"}
 func (ec *executionContext) _EntryEdge(ctx context.Context, sel ast.SelectionSet, obj *answer.Edge[*ledger.Entry]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, entryEdgeImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -22680,8 +18713,8 @@ var eventImplementors = []string{"Event", "Node"}
 func (ec *executionContext) _Event(ctx context.Context, sel ast.SelectionSet, obj *event.Event) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, eventImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -22750,8 +18783,8 @@ var eventConnectionImplementors = []string{"EventConnection"}
 func (ec *executionContext) _EventConnection(ctx context.Context, sel ast.SelectionSet, obj *answer.Page[*event.Event]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, eventConnectionImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -22793,8 +18826,8 @@ var eventEdgeImplementors = []string{"EventEdge"}
 func (ec *executionContext) _EventEdge(ctx context.Context, sel ast.SelectionSet, obj *answer.Edge[*event.Event]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, eventEdgeImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -22831,8 +18864,8 @@ var eventHeadImplementors = []string{"EventHead"}
 func (ec *executionContext) _EventHead(ctx context.Context, sel ast.SelectionSet, obj *event.Head) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, eventHeadImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -22875,8 +18908,8 @@ var holdImplementors = []string{"Hold", "Node"}
 func (ec *executionContext) _Hold(ctx context.Context, sel ast.SelectionSet, obj *ledger.Hold) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, holdImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -22962,8 +18995,8 @@ var holdConnectionImplementors = []string{"HoldConnection"}
 func (ec *executionContext) _HoldConnection(ctx context.Context, sel ast.SelectionSet, obj *answer.Page[*ledger.Hold]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, holdConnectionImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -23005,8 +19038,8 @@ var holdEdgeImplementors = []string{"HoldEdge"}
 func (ec *executionContext) _HoldEdge(ctx context.Context, sel ast.SelectionSet, obj *answer.Edge[*ledger.Hold]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, holdEdgeImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -23043,8 +19076,8 @@ var holdNotOpenImplementors = []string{"HoldNotOpen", "ReleaseHoldResult", "User
 func (ec *executionContext) _HoldNotOpen(ctx context.Context, sel ast.SelectionSet, obj *ledger.HoldNotOpen) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, holdNotOpenImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -23101,8 +19134,8 @@ var holdOfPaymentImplementors = []string{"HoldOfPayment", "ReleaseHoldResult", "
 func (ec *executionContext) _HoldOfPayment(ctx context.Context, sel ast.SelectionSet, obj *ledger.HoldOfPayment) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, holdOfPaymentImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -23159,8 +19192,8 @@ var idempotencyInProgressImplementors = []string{"IdempotencyInProgress", "Creat
 func (ec *executionContext) _IdempotencyInProgress(ctx context.Context, sel ast.SelectionSet, obj *answer.IdempotencyInProgress) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, idempotencyInProgressImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -23207,8 +19240,8 @@ var idempotencyKeyExpiredImplementors = []string{"IdempotencyKeyExpired", "Creat
 func (ec *executionContext) _IdempotencyKeyExpired(ctx context.Context, sel ast.SelectionSet, obj *answer.IdempotencyKeyExpired) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, idempotencyKeyExpiredImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -23260,8 +19293,8 @@ var idempotencyKeyReusedImplementors = []string{"IdempotencyKeyReused", "CreateC
 func (ec *executionContext) _IdempotencyKeyReused(ctx context.Context, sel ast.SelectionSet, obj *answer.IdempotencyKeyReused) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, idempotencyKeyReusedImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -23323,8 +19356,8 @@ var idempotentRequestImplementors = []string{"IdempotentRequest"}
 func (ec *executionContext) _IdempotentRequest(ctx context.Context, sel ast.SelectionSet, obj *command.Record) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, idempotentRequestImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -23387,8 +19420,8 @@ var insufficientFundsImplementors = []string{"InsufficientFunds", "TransferFunds
 func (ec *executionContext) _InsufficientFunds(ctx context.Context, sel ast.SelectionSet, obj *ledger.InsufficientFunds) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, insufficientFundsImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -23450,8 +19483,8 @@ var invalidStateImplementors = []string{"InvalidState", "ConfirmPaymentResult", 
 func (ec *executionContext) _InvalidState(ctx context.Context, sel ast.SelectionSet, obj *payment.InvalidState) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, invalidStateImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -23513,8 +19546,8 @@ var limitsImplementors = []string{"Limits"}
 func (ec *executionContext) _Limits(ctx context.Context, sel ast.SelectionSet, obj *quota.Limits) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, limitsImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -23561,8 +19594,8 @@ var merchantImplementors = []string{"Merchant", "Node", "PaymentDestination"}
 func (ec *executionContext) _Merchant(ctx context.Context, sel ast.SelectionSet, obj *merchant.Merchant) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, merchantImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -23604,8 +19637,8 @@ var moneyImplementors = []string{"Money"}
 func (ec *executionContext) _Money(ctx context.Context, sel ast.SelectionSet, obj *money.Amount) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, moneyImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -23650,8 +19683,8 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 		Object: "Mutation",
 	})
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		innerCtx := graphql.WithRootFieldContext(ctx, &graphql.RootFieldContext{
 			Object: field.Name,
@@ -23781,8 +19814,8 @@ var notFoundImplementors = []string{"NotFound", "CreateCustomerSessionResult", "
 func (ec *executionContext) _NotFound(ctx context.Context, sel ast.SelectionSet, obj *answer.NotFound) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, notFoundImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -23834,8 +19867,8 @@ var notReversibleImplementors = []string{"NotReversible", "ReverseTransferResult
 func (ec *executionContext) _NotReversible(ctx context.Context, sel ast.SelectionSet, obj *ledger.NotReversible) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, notReversibleImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -23897,8 +19930,8 @@ var openAccountSuccessImplementors = []string{"OpenAccountSuccess", "OpenAccount
 func (ec *executionContext) _OpenAccountSuccess(ctx context.Context, sel ast.SelectionSet, obj *ledger.OpenAccountSuccess) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, openAccountSuccessImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -23935,8 +19968,8 @@ var pageInfoImplementors = []string{"PageInfo"}
 func (ec *executionContext) _PageInfo(ctx context.Context, sel ast.SelectionSet, obj *answer.PageInfo) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, pageInfoImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -23983,8 +20016,8 @@ var paymentImplementors = []string{"Payment", "Node"}
 func (ec *executionContext) _Payment(ctx context.Context, sel ast.SelectionSet, obj *payment.Payment) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, paymentImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -24134,8 +20167,8 @@ var paymentConnectionImplementors = []string{"PaymentConnection"}
 func (ec *executionContext) _PaymentConnection(ctx context.Context, sel ast.SelectionSet, obj *answer.Page[*payment.Payment]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, paymentConnectionImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -24177,8 +20210,8 @@ var paymentEdgeImplementors = []string{"PaymentEdge"}
 func (ec *executionContext) _PaymentEdge(ctx context.Context, sel ast.SelectionSet, obj *answer.Edge[*payment.Payment]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, paymentEdgeImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -24215,8 +20248,8 @@ var paymentStatusEventImplementors = []string{"PaymentStatusEvent"}
 func (ec *executionContext) _PaymentStatusEvent(ctx context.Context, sel ast.SelectionSet, obj *payment.StatusEvent) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, paymentStatusEventImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -24281,8 +20314,8 @@ var placeHoldSuccessImplementors = []string{"PlaceHoldSuccess", "PlaceHoldResult
 func (ec *executionContext) _PlaceHoldSuccess(ctx context.Context, sel ast.SelectionSet, obj *ledger.PlaceHoldSuccess) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, placeHoldSuccessImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -24328,8 +20361,8 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 		Object: "Query",
 	})
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		innerCtx := graphql.WithRootFieldContext(ctx, &graphql.RootFieldContext{
 			Object: field.Name,
@@ -24459,8 +20492,8 @@ var refundImplementors = []string{"Refund", "Node"}
 func (ec *executionContext) _Refund(ctx context.Context, sel ast.SelectionSet, obj *payment.Refund) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, refundImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -24524,8 +20557,8 @@ var refundConnectionImplementors = []string{"RefundConnection"}
 func (ec *executionContext) _RefundConnection(ctx context.Context, sel ast.SelectionSet, obj *answer.Page[*payment.Refund]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, refundConnectionImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -24567,8 +20600,8 @@ var refundEdgeImplementors = []string{"RefundEdge"}
 func (ec *executionContext) _RefundEdge(ctx context.Context, sel ast.SelectionSet, obj *answer.Edge[*payment.Refund]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, refundEdgeImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -24605,8 +20638,8 @@ var refundPaymentSuccessImplementors = []string{"RefundPaymentSuccess", "RefundP
 func (ec *executionContext) _RefundPaymentSuccess(ctx context.Context, sel ast.SelectionSet, obj *payment.RefundSuccess) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, refundPaymentSuccessImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -24649,8 +20682,8 @@ var releaseHoldSuccessImplementors = []string{"ReleaseHoldSuccess", "ReleaseHold
 func (ec *executionContext) _ReleaseHoldSuccess(ctx context.Context, sel ast.SelectionSet, obj *ledger.ReleaseHoldSuccess) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, releaseHoldSuccessImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -24693,8 +20726,8 @@ var reverseTransferSuccessImplementors = []string{"ReverseTransferSuccess", "Rev
 func (ec *executionContext) _ReverseTransferSuccess(ctx context.Context, sel ast.SelectionSet, obj *ledger.ReverseTransferSuccess) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, reverseTransferSuccessImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -24731,8 +20764,8 @@ var setAccountStatusSuccessImplementors = []string{"SetAccountStatusSuccess", "S
 func (ec *executionContext) _SetAccountStatusSuccess(ctx context.Context, sel ast.SelectionSet, obj *ledger.SetAccountStatusSuccess) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, setAccountStatusSuccessImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -24793,8 +20826,8 @@ var transactionImplementors = []string{"Transaction", "Node"}
 func (ec *executionContext) _Transaction(ctx context.Context, sel ast.SelectionSet, obj *ledger.Transaction) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, transactionImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -24879,8 +20912,8 @@ var transactionConnectionImplementors = []string{"TransactionConnection"}
 func (ec *executionContext) _TransactionConnection(ctx context.Context, sel ast.SelectionSet, obj *answer.Page[*ledger.Transaction]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, transactionConnectionImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -24922,8 +20955,8 @@ var transactionEdgeImplementors = []string{"TransactionEdge"}
 func (ec *executionContext) _TransactionEdge(ctx context.Context, sel ast.SelectionSet, obj *answer.Edge[*ledger.Transaction]) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, transactionEdgeImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -24960,8 +20993,8 @@ var transferFundsSuccessImplementors = []string{"TransferFundsSuccess", "Transfe
 func (ec *executionContext) _TransferFundsSuccess(ctx context.Context, sel ast.SelectionSet, obj *ledger.TransferFundsSuccess) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, transferFundsSuccessImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -24998,8 +21031,8 @@ var validationFailedImplementors = []string{"ValidationFailed", "CreateCustomerR
 func (ec *executionContext) _ValidationFailed(ctx context.Context, sel ast.SelectionSet, obj *answer.ValidationFailed) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, validationFailedImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -25051,8 +21084,8 @@ var versionConflictImplementors = []string{"VersionConflict", "SetAccountStatusR
 func (ec *executionContext) _VersionConflict(ctx context.Context, sel ast.SelectionSet, obj *answer.VersionConflict) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, versionConflictImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -25114,8 +21147,8 @@ var viewerImplementors = []string{"Viewer"}
 func (ec *executionContext) _Viewer(ctx context.Context, sel ast.SelectionSet, obj *auth.Principal) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, viewerImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -25181,8 +21214,8 @@ var violationImplementors = []string{"Violation"}
 func (ec *executionContext) _Violation(ctx context.Context, sel ast.SelectionSet, obj *answer.Violation) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, violationImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -25224,8 +21257,8 @@ var __DirectiveImplementors = []string{"__Directive"}
 func (ec *executionContext) ___Directive(ctx context.Context, sel ast.SelectionSet, obj *introspection.Directive) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, __DirectiveImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -25277,8 +21310,8 @@ var __EnumValueImplementors = []string{"__EnumValue"}
 func (ec *executionContext) ___EnumValue(ctx context.Context, sel ast.SelectionSet, obj *introspection.EnumValue) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, __EnumValueImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -25325,8 +21358,8 @@ var __FieldImplementors = []string{"__Field"}
 func (ec *executionContext) ___Field(ctx context.Context, sel ast.SelectionSet, obj *introspection.Field) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, __FieldImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -25383,8 +21416,8 @@ var __InputValueImplementors = []string{"__InputValue"}
 func (ec *executionContext) ___InputValue(ctx context.Context, sel ast.SelectionSet, obj *introspection.InputValue) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, __InputValueImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -25441,8 +21474,8 @@ var __SchemaImplementors = []string{"__Schema"}
 func (ec *executionContext) ___Schema(ctx context.Context, sel ast.SelectionSet, obj *introspection.Schema) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, __SchemaImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -25499,8 +21532,8 @@ var __TypeImplementors = []string{"__Type"}
 func (ec *executionContext) ___Type(ctx context.Context, sel ast.SelectionSet, obj *introspection.Type) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, __TypeImplementors)
 
-	out := graphql.NewFieldSet(fields)
-	deferred := graphql.NewDeferredGroup(ctx)
+	out := execution.NewFieldSet(fields)
+	deferred := graphql.DeferredGroup{}
 	for i, field := range fields {
 		switch field.Name {
 		case "__typename":
@@ -25582,7 +21615,9 @@ func (ec *executionContext) ___Type(ctx context.Context, sel ast.SelectionSet, o
 // region    ***************************** type.gotpl *****************************
 
 func (ec *executionContext) marshalNAccount2ᚕᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐAccountᚄ(ctx context.Context, sel ast.SelectionSet, v []*ledger.Account) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := execution.MarshalObjects(ctx, len(v), func(w *execution.Writer, i int) {
+		ec.writeAccount(ctx, w, sel, v[i])
+	}, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNAccount2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐAccount(ctx, sel, v[i])
@@ -25618,7 +21653,9 @@ func (ec *executionContext) marshalNAccountEdge2githubᚗcomᚋpaygraphᚋpaygra
 }
 
 func (ec *executionContext) marshalNAccountEdge2ᚕgithubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []answer.Edge[*ledger.Account]) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := execution.MarshalObjects(ctx, len(v), func(w *execution.Writer, i int) {
+		ec.writeAccountEdge(ctx, w, sel, &v[i])
+	}, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNAccountEdge2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐEdge(ctx, sel, v[i])
@@ -25668,7 +21705,9 @@ func (ec *executionContext) marshalNAvailableAction2githubᚗcomᚋpaygraphᚋpa
 }
 
 func (ec *executionContext) marshalNAvailableAction2ᚕgithubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐAvailableActionᚄ(ctx context.Context, sel ast.SelectionSet, v []payment.AvailableAction) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := execution.MarshalObjects(ctx, len(v), func(w *execution.Writer, i int) {
+		ec.writeAvailableAction(ctx, w, sel, &v[i])
+	}, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNAvailableAction2githubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐAvailableAction(ctx, sel, v[i])
@@ -25721,7 +21760,9 @@ func (ec *executionContext) unmarshalNCancelPaymentInput2githubᚗcomᚋpaygraph
 }
 
 func (ec *executionContext) marshalNCapture2ᚕᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐCaptureᚄ(ctx context.Context, sel ast.SelectionSet, v []*payment.Capture) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := execution.MarshalObjects(ctx, len(v), func(w *execution.Writer, i int) {
+		ec.writeCapture(ctx, w, sel, v[i])
+	}, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNCapture2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐCapture(ctx, sel, v[i])
@@ -25749,7 +21790,9 @@ func (ec *executionContext) marshalNCaptureEdge2githubᚗcomᚋpaygraphᚋpaygra
 }
 
 func (ec *executionContext) marshalNCaptureEdge2ᚕgithubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []answer.Edge[*payment.Capture]) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := execution.MarshalObjects(ctx, len(v), func(w *execution.Writer, i int) {
+		ec.writeCaptureEdge(ctx, w, sel, &v[i])
+	}, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNCaptureEdge2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐEdge(ctx, sel, v[i])
@@ -25863,7 +21906,9 @@ func (ec *executionContext) marshalNCursor2string(ctx context.Context, sel ast.S
 }
 
 func (ec *executionContext) marshalNCustomer2ᚕᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋmerchantᚐCustomerᚄ(ctx context.Context, sel ast.SelectionSet, v []*merchant.Customer) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := execution.MarshalObjects(ctx, len(v), func(w *execution.Writer, i int) {
+		ec.writeCustomer(ctx, w, sel, v[i])
+	}, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNCustomer2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋmerchantᚐCustomer(ctx, sel, v[i])
@@ -25891,7 +21936,9 @@ func (ec *executionContext) marshalNCustomerEdge2githubᚗcomᚋpaygraphᚋpaygr
 }
 
 func (ec *executionContext) marshalNCustomerEdge2ᚕgithubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []answer.Edge[*merchant.Customer]) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := execution.MarshalObjects(ctx, len(v), func(w *execution.Writer, i int) {
+		ec.writeCustomerEdge(ctx, w, sel, &v[i])
+	}, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNCustomerEdge2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐEdge(ctx, sel, v[i])
@@ -25958,7 +22005,9 @@ func (ec *executionContext) marshalNEntry2githubᚗcomᚋpaygraphᚋpaygraphᚋl
 }
 
 func (ec *executionContext) marshalNEntry2ᚕgithubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐEntryᚄ(ctx context.Context, sel ast.SelectionSet, v []ledger.Entry) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := execution.MarshalObjects(ctx, len(v), func(w *execution.Writer, i int) {
+		ec.writeEntry(ctx, w, sel, &v[i])
+	}, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNEntry2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐEntry(ctx, sel, v[i])
@@ -25974,7 +22023,9 @@ func (ec *executionContext) marshalNEntry2ᚕgithubᚗcomᚋpaygraphᚋpaygraph�
 }
 
 func (ec *executionContext) marshalNEntry2ᚕᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐEntryᚄ(ctx context.Context, sel ast.SelectionSet, v []*ledger.Entry) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := execution.MarshalObjects(ctx, len(v), func(w *execution.Writer, i int) {
+		ec.writeEntry(ctx, w, sel, v[i])
+	}, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNEntry2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐEntry(ctx, sel, v[i])
@@ -26017,7 +22068,9 @@ func (ec *executionContext) marshalNEntryEdge2githubᚗcomᚋpaygraphᚋpaygraph
 }
 
 func (ec *executionContext) marshalNEntryEdge2ᚕgithubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []answer.Edge[*ledger.Entry]) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := execution.MarshalObjects(ctx, len(v), func(w *execution.Writer, i int) {
+		ec.writeEntryEdge(ctx, w, sel, &v[i])
+	}, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNEntryEdge2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐEdge(ctx, sel, v[i])
@@ -26048,7 +22101,9 @@ func (ec *executionContext) marshalNErrorCode2githubᚗcomᚋpaygraphᚋpaygraph
 }
 
 func (ec *executionContext) marshalNEvent2ᚕᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋeventᚐEventᚄ(ctx context.Context, sel ast.SelectionSet, v []*event.Event) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := execution.MarshalObjects(ctx, len(v), func(w *execution.Writer, i int) {
+		ec.writeEvent(ctx, w, sel, v[i])
+	}, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNEvent2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋeventᚐEvent(ctx, sel, v[i])
@@ -26076,7 +22131,9 @@ func (ec *executionContext) marshalNEventEdge2githubᚗcomᚋpaygraphᚋpaygraph
 }
 
 func (ec *executionContext) marshalNEventEdge2ᚕgithubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []answer.Edge[*event.Event]) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := execution.MarshalObjects(ctx, len(v), func(w *execution.Writer, i int) {
+		ec.writeEventEdge(ctx, w, sel, &v[i])
+	}, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNEventEdge2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐEdge(ctx, sel, v[i])
@@ -26107,7 +22164,9 @@ func (ec *executionContext) marshalNEventType2githubᚗcomᚋpaygraphᚋpaygraph
 }
 
 func (ec *executionContext) marshalNHold2ᚕᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐHoldᚄ(ctx context.Context, sel ast.SelectionSet, v []*ledger.Hold) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := execution.MarshalObjects(ctx, len(v), func(w *execution.Writer, i int) {
+		ec.writeHold(ctx, w, sel, v[i])
+	}, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNHold2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐHold(ctx, sel, v[i])
@@ -26135,7 +22194,9 @@ func (ec *executionContext) marshalNHoldEdge2githubᚗcomᚋpaygraphᚋpaygraph�
 }
 
 func (ec *executionContext) marshalNHoldEdge2ᚕgithubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []answer.Edge[*ledger.Hold]) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := execution.MarshalObjects(ctx, len(v), func(w *execution.Writer, i int) {
+		ec.writeHoldEdge(ctx, w, sel, &v[i])
+	}, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNHoldEdge2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐEdge(ctx, sel, v[i])
@@ -26444,7 +22505,9 @@ func (ec *executionContext) marshalNPageInfo2githubᚗcomᚋpaygraphᚋpaygraph�
 }
 
 func (ec *executionContext) marshalNPayment2ᚕᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐPaymentᚄ(ctx context.Context, sel ast.SelectionSet, v []*payment.Payment) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := execution.MarshalObjects(ctx, len(v), func(w *execution.Writer, i int) {
+		ec.writePayment(ctx, w, sel, v[i])
+	}, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNPayment2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐPayment(ctx, sel, v[i])
@@ -26487,7 +22550,9 @@ func (ec *executionContext) marshalNPaymentEdge2githubᚗcomᚋpaygraphᚋpaygra
 }
 
 func (ec *executionContext) marshalNPaymentEdge2ᚕgithubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []answer.Edge[*payment.Payment]) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := execution.MarshalObjects(ctx, len(v), func(w *execution.Writer, i int) {
+		ec.writePaymentEdge(ctx, w, sel, &v[i])
+	}, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNPaymentEdge2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐEdge(ctx, sel, v[i])
@@ -26546,7 +22611,9 @@ func (ec *executionContext) marshalNPrincipalKind2githubᚗcomᚋpaygraphᚋpayg
 }
 
 func (ec *executionContext) marshalNRefund2ᚕᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐRefundᚄ(ctx context.Context, sel ast.SelectionSet, v []*payment.Refund) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := execution.MarshalObjects(ctx, len(v), func(w *execution.Writer, i int) {
+		ec.writeRefund(ctx, w, sel, v[i])
+	}, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNRefund2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐRefund(ctx, sel, v[i])
@@ -26574,7 +22641,9 @@ func (ec *executionContext) marshalNRefundEdge2githubᚗcomᚋpaygraphᚋpaygrap
 }
 
 func (ec *executionContext) marshalNRefundEdge2ᚕgithubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []answer.Edge[*payment.Refund]) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := execution.MarshalObjects(ctx, len(v), func(w *execution.Writer, i int) {
+		ec.writeRefundEdge(ctx, w, sel, &v[i])
+	}, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNRefundEdge2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐEdge(ctx, sel, v[i])
@@ -26648,7 +22717,7 @@ func (ec *executionContext) unmarshalNScope2ᚕgithubᚗcomᚋpaygraphᚋpaygrap
 }
 
 func (ec *executionContext) marshalNScope2ᚕgithubᚗcomᚋpaygraphᚋpaygraphᚋauthᚐScopeᚄ(ctx context.Context, sel ast.SelectionSet, v []auth.Scope) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := execution.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNScope2githubᚗcomᚋpaygraphᚋpaygraphᚋauthᚐScope(ctx, sel, v[i])
@@ -26712,7 +22781,9 @@ func (ec *executionContext) marshalNString2ᚕstringᚄ(ctx context.Context, sel
 }
 
 func (ec *executionContext) marshalNTransaction2ᚕᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐTransactionᚄ(ctx context.Context, sel ast.SelectionSet, v []*ledger.Transaction) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := execution.MarshalObjects(ctx, len(v), func(w *execution.Writer, i int) {
+		ec.writeTransaction(ctx, w, sel, v[i])
+	}, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNTransaction2ᚖgithubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐTransaction(ctx, sel, v[i])
@@ -26740,7 +22811,9 @@ func (ec *executionContext) marshalNTransactionEdge2githubᚗcomᚋpaygraphᚋpa
 }
 
 func (ec *executionContext) marshalNTransactionEdge2ᚕgithubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []answer.Edge[*ledger.Transaction]) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := execution.MarshalObjects(ctx, len(v), func(w *execution.Writer, i int) {
+		ec.writeTransactionEdge(ctx, w, sel, &v[i])
+	}, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNTransactionEdge2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐEdge(ctx, sel, v[i])
@@ -26795,7 +22868,7 @@ func (ec *executionContext) marshalNViolation2githubᚗcomᚋpaygraphᚋpaygraph
 }
 
 func (ec *executionContext) marshalNViolation2ᚕgithubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐViolationᚄ(ctx context.Context, sel ast.SelectionSet, v []answer.Violation) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := execution.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNViolation2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐViolation(ctx, sel, v[i])
@@ -26830,7 +22903,7 @@ func (ec *executionContext) marshalN__Directive2githubᚗcomᚋ99designsᚋgqlge
 }
 
 func (ec *executionContext) marshalN__Directive2ᚕgithubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐDirectiveᚄ(ctx context.Context, sel ast.SelectionSet, v []introspection.Directive) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := execution.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalN__Directive2githubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐDirective(ctx, sel, v[i])
@@ -26874,7 +22947,7 @@ func (ec *executionContext) unmarshalN__DirectiveLocation2ᚕstringᚄ(ctx conte
 }
 
 func (ec *executionContext) marshalN__DirectiveLocation2ᚕstringᚄ(ctx context.Context, sel ast.SelectionSet, v []string) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := execution.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalN__DirectiveLocation2string(ctx, sel, v[i])
@@ -26902,7 +22975,7 @@ func (ec *executionContext) marshalN__InputValue2githubᚗcomᚋ99designsᚋgqlg
 }
 
 func (ec *executionContext) marshalN__InputValue2ᚕgithubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐInputValueᚄ(ctx context.Context, sel ast.SelectionSet, v []introspection.InputValue) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := execution.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalN__InputValue2githubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐInputValue(ctx, sel, v[i])
@@ -26930,7 +23003,7 @@ func (ec *executionContext) marshalN__Type2githubᚗcomᚋ99designsᚋgqlgenᚋg
 }
 
 func (ec *executionContext) marshalN__Type2ᚕgithubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐTypeᚄ(ctx context.Context, sel ast.SelectionSet, v []introspection.Type) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := execution.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalN__Type2githubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐType(ctx, sel, v[i])
@@ -27010,7 +23083,7 @@ func (ec *executionContext) marshalOAccountKind2ᚕgithubᚗcomᚋpaygraphᚋpay
 	if v == nil {
 		return graphql.Null
 	}
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := execution.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNAccountKind2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐKind(ctx, sel, v[i])
@@ -27046,7 +23119,7 @@ func (ec *executionContext) marshalOAccountStatus2ᚕgithubᚗcomᚋpaygraphᚋp
 	if v == nil {
 		return graphql.Null
 	}
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := execution.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNAccountStatus2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐStatus(ctx, sel, v[i])
@@ -27313,7 +23386,7 @@ func (ec *executionContext) marshalOEventType2ᚕgithubᚗcomᚋpaygraphᚋpaygr
 	if v == nil {
 		return graphql.Null
 	}
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := execution.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNEventType2githubᚗcomᚋpaygraphᚋpaygraphᚋeventᚐType(ctx, sel, v[i])
@@ -27520,7 +23593,7 @@ func (ec *executionContext) marshalONode2ᚕgithubᚗcomᚋpaygraphᚋpaygraph�
 	if v == nil {
 		return graphql.Null
 	}
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := execution.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalONode2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐNode(ctx, sel, v[i])
@@ -27601,7 +23674,7 @@ func (ec *executionContext) marshalOPaymentStatus2ᚕgithubᚗcomᚋpaygraphᚋp
 	if v == nil {
 		return graphql.Null
 	}
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := execution.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNPaymentStatus2githubᚗcomᚋpaygraphᚋpaygraphᚋpaymentᚐStatus(ctx, sel, v[i])
@@ -27698,7 +23771,7 @@ func (ec *executionContext) marshalOScope2ᚕgithubᚗcomᚋpaygraphᚋpaygraph�
 	if v == nil {
 		return graphql.Null
 	}
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := execution.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNScope2githubᚗcomᚋpaygraphᚋpaygraphᚋauthᚐScope(ctx, sel, v[i])
@@ -27816,7 +23889,7 @@ func (ec *executionContext) marshalOTransactionKind2ᚕgithubᚗcomᚋpaygraph�
 	if v == nil {
 		return graphql.Null
 	}
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := execution.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNTransactionKind2githubᚗcomᚋpaygraphᚋpaygraphᚋledgerᚐTransactionKind(ctx, sel, v[i])
@@ -27856,7 +23929,7 @@ func (ec *executionContext) marshalO__EnumValue2ᚕgithubᚗcomᚋ99designsᚋgq
 	if v == nil {
 		return graphql.Null
 	}
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := execution.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalN__EnumValue2githubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐEnumValue(ctx, sel, v[i])
@@ -27875,7 +23948,7 @@ func (ec *executionContext) marshalO__Field2ᚕgithubᚗcomᚋ99designsᚋgqlgen
 	if v == nil {
 		return graphql.Null
 	}
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := execution.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalN__Field2githubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐField(ctx, sel, v[i])
@@ -27894,7 +23967,7 @@ func (ec *executionContext) marshalO__InputValue2ᚕgithubᚗcomᚋ99designsᚋg
 	if v == nil {
 		return graphql.Null
 	}
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := execution.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalN__InputValue2githubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐInputValue(ctx, sel, v[i])
@@ -27913,7 +23986,7 @@ func (ec *executionContext) marshalO__Type2ᚕgithubᚗcomᚋ99designsᚋgqlgen�
 	if v == nil {
 		return graphql.Null
 	}
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := execution.MarshalSlice(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalN__Type2githubᚗcomᚋ99designsᚋgqlgenᚋgraphqlᚋintrospectionᚐType(ctx, sel, v[i])
@@ -27936,3 +24009,550 @@ func (ec *executionContext) marshalO__Type2ᚖgithubᚗcomᚋ99designsᚋgqlgen�
 }
 
 // endregion ***************************** type.gotpl *****************************
+
+// writeAccount writes an object none of whose selected fields waits for a resolver.
+func (ec *executionContext) writeAccount(ctx context.Context, w *execution.Writer, sel ast.SelectionSet, obj *ledger.Account) {
+	w.Raw("{")
+	for place, field := range w.Fields(ec.OperationContext, sel, accountImplementors) {
+		w.Name(place, field.Alias)
+		switch field.Name {
+		case "__typename":
+			w.Text("Account")
+		case "id":
+			w.Text(string(obj.ID))
+		case "name":
+			w.Text(string(obj.Name))
+		case "kind":
+			w.Text(string(obj.Kind))
+		case "currency":
+			w.Text(string(obj.Currency))
+		case "status":
+			w.Text(string(obj.Status))
+		case "statusReason":
+			w.Value(ec.marshalOString2ᚖstring(ctx, field.Selections, obj.StatusReason))
+		case "balance":
+			v := obj.Balance()
+			ec.writeBalance(ctx, w, field.Selections, &v)
+		case "version":
+			w.Value(ec.marshalNInt2int32(ctx, field.Selections, obj.Version))
+		case "createdAt":
+			w.Value(ec.marshalNDateTime2timeᚐTime(ctx, field.Selections, obj.CreatedAt))
+		case "updatedAt":
+			w.Value(ec.marshalNDateTime2timeᚐTime(ctx, field.Selections, obj.UpdatedAt))
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	w.Raw("}")
+}
+
+// writeAccountEdge writes an object none of whose selected fields waits for a resolver.
+func (ec *executionContext) writeAccountEdge(ctx context.Context, w *execution.Writer, sel ast.SelectionSet, obj *answer.Edge[*ledger.Account]) {
+	w.Raw("{")
+	for place, field := range w.Fields(ec.OperationContext, sel, accountEdgeImplementors) {
+		w.Name(place, field.Alias)
+		switch field.Name {
+		case "__typename":
+			w.Text("AccountEdge")
+		case "cursor":
+			w.Value(ec.marshalNCursor2string(ctx, field.Selections, obj.Cursor))
+		case "node":
+			ec.writeAccount(ctx, w, field.Selections, obj.Node)
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	w.Raw("}")
+}
+
+// writeAvailableAction writes an object none of whose selected fields waits for a resolver.
+func (ec *executionContext) writeAvailableAction(ctx context.Context, w *execution.Writer, sel ast.SelectionSet, obj *payment.AvailableAction) {
+	w.Raw("{")
+	for place, field := range w.Fields(ec.OperationContext, sel, availableActionImplementors) {
+		w.Name(place, field.Alias)
+		switch field.Name {
+		case "__typename":
+			w.Text("AvailableAction")
+		case "action":
+			w.Text(string(obj.Action))
+		case "allowed":
+			w.Value(ec.marshalNBoolean2bool(ctx, field.Selections, obj.Allowed))
+		case "max":
+			if v := obj.Max; v != nil {
+				ec.writeMoney(ctx, w, field.Selections, v)
+			} else {
+				w.Raw("null")
+			}
+		case "reason":
+			w.Value(ec.marshalOString2ᚖstring(ctx, field.Selections, obj.Reason))
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	w.Raw("}")
+}
+
+// writeBalance writes an object none of whose selected fields waits for a resolver.
+func (ec *executionContext) writeBalance(ctx context.Context, w *execution.Writer, sel ast.SelectionSet, obj *ledger.Balance) {
+	w.Raw("{")
+	for place, field := range w.Fields(ec.OperationContext, sel, balanceImplementors) {
+		w.Name(place, field.Alias)
+		switch field.Name {
+		case "__typename":
+			w.Text("Balance")
+		case "posted":
+			v := obj.Posted
+			ec.writeMoney(ctx, w, field.Selections, &v)
+		case "available":
+			v := obj.Available
+			ec.writeMoney(ctx, w, field.Selections, &v)
+		case "pendingIn":
+			v := obj.PendingIn
+			ec.writeMoney(ctx, w, field.Selections, &v)
+		case "pendingOut":
+			v := obj.PendingOut
+			ec.writeMoney(ctx, w, field.Selections, &v)
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	w.Raw("}")
+}
+
+// writeCapture writes an object none of whose selected fields waits for a resolver.
+func (ec *executionContext) writeCapture(ctx context.Context, w *execution.Writer, sel ast.SelectionSet, obj *payment.Capture) {
+	w.Raw("{")
+	for place, field := range w.Fields(ec.OperationContext, sel, captureImplementors) {
+		w.Name(place, field.Alias)
+		switch field.Name {
+		case "__typename":
+			w.Text("Capture")
+		case "id":
+			w.Text(string(obj.ID))
+		case "status":
+			w.Text(string(obj.Status()))
+		case "amount":
+			v := obj.Amount
+			ec.writeMoney(ctx, w, field.Selections, &v)
+		case "final":
+			w.Value(ec.marshalNBoolean2bool(ctx, field.Selections, obj.Final))
+		case "createdAt":
+			w.Value(ec.marshalNDateTime2timeᚐTime(ctx, field.Selections, obj.CreatedAt))
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	w.Raw("}")
+}
+
+// writeCaptureEdge writes an object none of whose selected fields waits for a resolver.
+func (ec *executionContext) writeCaptureEdge(ctx context.Context, w *execution.Writer, sel ast.SelectionSet, obj *answer.Edge[*payment.Capture]) {
+	w.Raw("{")
+	for place, field := range w.Fields(ec.OperationContext, sel, captureEdgeImplementors) {
+		w.Name(place, field.Alias)
+		switch field.Name {
+		case "__typename":
+			w.Text("CaptureEdge")
+		case "cursor":
+			w.Value(ec.marshalNCursor2string(ctx, field.Selections, obj.Cursor))
+		case "node":
+			ec.writeCapture(ctx, w, field.Selections, obj.Node)
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	w.Raw("}")
+}
+
+// writeCustomer writes an object none of whose selected fields waits for a resolver.
+func (ec *executionContext) writeCustomer(ctx context.Context, w *execution.Writer, sel ast.SelectionSet, obj *merchant.Customer) {
+	w.Raw("{")
+	for place, field := range w.Fields(ec.OperationContext, sel, customerImplementors) {
+		w.Name(place, field.Alias)
+		switch field.Name {
+		case "__typename":
+			w.Text("Customer")
+		case "id":
+			w.Text(string(obj.ID))
+		case "name":
+			w.Text(string(obj.Name))
+		case "reference":
+			w.Value(ec.marshalOString2ᚖstring(ctx, field.Selections, obj.Reference))
+		case "metadata":
+			w.Value(ec.marshalOMetadata2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐMetadata(ctx, field.Selections, obj.Metadata))
+		case "version":
+			w.Value(ec.marshalNInt2int32(ctx, field.Selections, obj.Version))
+		case "createdAt":
+			w.Value(ec.marshalNDateTime2timeᚐTime(ctx, field.Selections, obj.CreatedAt))
+		case "updatedAt":
+			w.Value(ec.marshalNDateTime2timeᚐTime(ctx, field.Selections, obj.UpdatedAt))
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	w.Raw("}")
+}
+
+// writeCustomerEdge writes an object none of whose selected fields waits for a resolver.
+func (ec *executionContext) writeCustomerEdge(ctx context.Context, w *execution.Writer, sel ast.SelectionSet, obj *answer.Edge[*merchant.Customer]) {
+	w.Raw("{")
+	for place, field := range w.Fields(ec.OperationContext, sel, customerEdgeImplementors) {
+		w.Name(place, field.Alias)
+		switch field.Name {
+		case "__typename":
+			w.Text("CustomerEdge")
+		case "cursor":
+			w.Value(ec.marshalNCursor2string(ctx, field.Selections, obj.Cursor))
+		case "node":
+			ec.writeCustomer(ctx, w, field.Selections, obj.Node)
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	w.Raw("}")
+}
+
+// writeEntry writes an object none of whose selected fields waits for a resolver.
+func (ec *executionContext) writeEntry(ctx context.Context, w *execution.Writer, sel ast.SelectionSet, obj *ledger.Entry) {
+	w.Raw("{")
+	for place, field := range w.Fields(ec.OperationContext, sel, entryImplementors) {
+		w.Name(place, field.Alias)
+		switch field.Name {
+		case "__typename":
+			w.Text("Entry")
+		case "id":
+			w.Text(string(obj.ID()))
+		case "amount":
+			v := obj.Amount
+			ec.writeMoney(ctx, w, field.Selections, &v)
+		case "pending":
+			v := obj.Pending()
+			ec.writeMoney(ctx, w, field.Selections, &v)
+		case "direction":
+			w.Text(string(obj.Direction))
+		case "runningBalance":
+			v := obj.RunningBalance()
+			ec.writeMoney(ctx, w, field.Selections, &v)
+		case "accountSequence":
+			w.Value(ec.marshalNBigInt2int64(ctx, field.Selections, obj.AccountSequence))
+		case "createdAt":
+			w.Value(ec.marshalNDateTime2timeᚐTime(ctx, field.Selections, obj.CreatedAt))
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	w.Raw("}")
+}
+
+// writeEntryEdge writes an object none of whose selected fields waits for a resolver.
+func (ec *executionContext) writeEntryEdge(ctx context.Context, w *execution.Writer, sel ast.SelectionSet, obj *answer.Edge[*ledger.Entry]) {
+	w.Raw("{")
+	for place, field := range w.Fields(ec.OperationContext, sel, entryEdgeImplementors) {
+		w.Name(place, field.Alias)
+		switch field.Name {
+		case "__typename":
+			w.Text("EntryEdge")
+		case "cursor":
+			w.Value(ec.marshalNCursor2string(ctx, field.Selections, obj.Cursor))
+		case "node":
+			ec.writeEntry(ctx, w, field.Selections, obj.Node)
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	w.Raw("}")
+}
+
+// writeEvent writes an object none of whose selected fields waits for a resolver.
+func (ec *executionContext) writeEvent(ctx context.Context, w *execution.Writer, sel ast.SelectionSet, obj *event.Event) {
+	w.Raw("{")
+	for place, field := range w.Fields(ec.OperationContext, sel, eventImplementors) {
+		w.Name(place, field.Alias)
+		switch field.Name {
+		case "__typename":
+			w.Text("Event")
+		case "id":
+			w.Text(string(obj.ID))
+		case "sequence":
+			w.Value(ec.marshalNBigInt2int64(ctx, field.Selections, obj.Sequence))
+		case "type":
+			w.Text(string(obj.Type))
+		case "objectVersion":
+			w.Value(ec.marshalNInt2int32(ctx, field.Selections, obj.ObjectVersion))
+		case "hash":
+			w.Text(string(obj.HashText()))
+		case "occurredAt":
+			w.Value(ec.marshalNDateTime2timeᚐTime(ctx, field.Selections, obj.OccurredAt))
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	w.Raw("}")
+}
+
+// writeEventEdge writes an object none of whose selected fields waits for a resolver.
+func (ec *executionContext) writeEventEdge(ctx context.Context, w *execution.Writer, sel ast.SelectionSet, obj *answer.Edge[*event.Event]) {
+	w.Raw("{")
+	for place, field := range w.Fields(ec.OperationContext, sel, eventEdgeImplementors) {
+		w.Name(place, field.Alias)
+		switch field.Name {
+		case "__typename":
+			w.Text("EventEdge")
+		case "cursor":
+			w.Value(ec.marshalNCursor2string(ctx, field.Selections, obj.Cursor))
+		case "node":
+			ec.writeEvent(ctx, w, field.Selections, obj.Node)
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	w.Raw("}")
+}
+
+// writeHold writes an object none of whose selected fields waits for a resolver.
+func (ec *executionContext) writeHold(ctx context.Context, w *execution.Writer, sel ast.SelectionSet, obj *ledger.Hold) {
+	w.Raw("{")
+	for place, field := range w.Fields(ec.OperationContext, sel, holdImplementors) {
+		w.Name(place, field.Alias)
+		switch field.Name {
+		case "__typename":
+			w.Text("Hold")
+		case "id":
+			w.Text(string(obj.ID))
+		case "amount":
+			v := obj.Amount
+			ec.writeMoney(ctx, w, field.Selections, &v)
+		case "status":
+			w.Text(string(obj.Status()))
+		case "posted":
+			v := obj.Posted()
+			ec.writeMoney(ctx, w, field.Selections, &v)
+		case "reference":
+			w.Value(ec.marshalOString2ᚖstring(ctx, field.Selections, obj.Reference))
+		case "createdAt":
+			w.Value(ec.marshalNDateTime2timeᚐTime(ctx, field.Selections, obj.CreatedAt))
+		case "endedAt":
+			w.Value(ec.marshalODateTime2ᚖtimeᚐTime(ctx, field.Selections, obj.EndedAt))
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	w.Raw("}")
+}
+
+// writeHoldEdge writes an object none of whose selected fields waits for a resolver.
+func (ec *executionContext) writeHoldEdge(ctx context.Context, w *execution.Writer, sel ast.SelectionSet, obj *answer.Edge[*ledger.Hold]) {
+	w.Raw("{")
+	for place, field := range w.Fields(ec.OperationContext, sel, holdEdgeImplementors) {
+		w.Name(place, field.Alias)
+		switch field.Name {
+		case "__typename":
+			w.Text("HoldEdge")
+		case "cursor":
+			w.Value(ec.marshalNCursor2string(ctx, field.Selections, obj.Cursor))
+		case "node":
+			ec.writeHold(ctx, w, field.Selections, obj.Node)
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	w.Raw("}")
+}
+
+// writeMoney writes an object none of whose selected fields waits for a resolver.
+func (ec *executionContext) writeMoney(ctx context.Context, w *execution.Writer, sel ast.SelectionSet, obj *money.Amount) {
+	w.Raw("{")
+	for place, field := range w.Fields(ec.OperationContext, sel, moneyImplementors) {
+		w.Name(place, field.Alias)
+		switch field.Name {
+		case "__typename":
+			w.Text("Money")
+		case "amount":
+			w.Text(string(obj.Amount()))
+		case "currency":
+			w.Text(string(obj.Currency))
+		case "minorUnits":
+			w.Value(ec.marshalNBigInt2int64(ctx, field.Selections, obj.MinorUnits))
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	w.Raw("}")
+}
+
+// writePayment writes an object none of whose selected fields waits for a resolver.
+func (ec *executionContext) writePayment(ctx context.Context, w *execution.Writer, sel ast.SelectionSet, obj *payment.Payment) {
+	w.Raw("{")
+	for place, field := range w.Fields(ec.OperationContext, sel, paymentImplementors) {
+		w.Name(place, field.Alias)
+		switch field.Name {
+		case "__typename":
+			w.Text("Payment")
+		case "id":
+			w.Text(string(obj.ID))
+		case "status":
+			w.Text(string(obj.Status))
+		case "amount":
+			v := obj.Amount
+			ec.writeMoney(ctx, w, field.Selections, &v)
+		case "authorized":
+			v := obj.Authorized()
+			ec.writeMoney(ctx, w, field.Selections, &v)
+		case "capturable":
+			v := obj.Capturable()
+			ec.writeMoney(ctx, w, field.Selections, &v)
+		case "captured":
+			v := obj.Captured()
+			ec.writeMoney(ctx, w, field.Selections, &v)
+		case "refunded":
+			v := obj.Refunded()
+			ec.writeMoney(ctx, w, field.Selections, &v)
+		case "captureMethod":
+			w.Text(string(obj.CaptureMethod))
+		case "availableActions":
+			v := obj.AvailableActions()
+			w.Raw("[")
+			for i := range v {
+				w.Next(i)
+				ec.writeAvailableAction(ctx, w, field.Selections, &v[i])
+			}
+			w.Raw("]")
+		case "expiresAt":
+			w.Value(ec.marshalODateTime2ᚖtimeᚐTime(ctx, field.Selections, obj.ExpiresAt))
+		case "reference":
+			w.Value(ec.marshalOString2ᚖstring(ctx, field.Selections, obj.Reference))
+		case "metadata":
+			w.Value(ec.marshalOMetadata2githubᚗcomᚋpaygraphᚋpaygraphᚋanswerᚐMetadata(ctx, field.Selections, obj.Metadata))
+		case "version":
+			w.Value(ec.marshalNInt2int32(ctx, field.Selections, obj.Version))
+		case "createdAt":
+			w.Value(ec.marshalNDateTime2timeᚐTime(ctx, field.Selections, obj.CreatedAt))
+		case "updatedAt":
+			w.Value(ec.marshalNDateTime2timeᚐTime(ctx, field.Selections, obj.UpdatedAt))
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	w.Raw("}")
+}
+
+// writePaymentEdge writes an object none of whose selected fields waits for a resolver.
+func (ec *executionContext) writePaymentEdge(ctx context.Context, w *execution.Writer, sel ast.SelectionSet, obj *answer.Edge[*payment.Payment]) {
+	w.Raw("{")
+	for place, field := range w.Fields(ec.OperationContext, sel, paymentEdgeImplementors) {
+		w.Name(place, field.Alias)
+		switch field.Name {
+		case "__typename":
+			w.Text("PaymentEdge")
+		case "cursor":
+			w.Value(ec.marshalNCursor2string(ctx, field.Selections, obj.Cursor))
+		case "node":
+			ec.writePayment(ctx, w, field.Selections, obj.Node)
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	w.Raw("}")
+}
+
+// writeRefund writes an object none of whose selected fields waits for a resolver.
+func (ec *executionContext) writeRefund(ctx context.Context, w *execution.Writer, sel ast.SelectionSet, obj *payment.Refund) {
+	w.Raw("{")
+	for place, field := range w.Fields(ec.OperationContext, sel, refundImplementors) {
+		w.Name(place, field.Alias)
+		switch field.Name {
+		case "__typename":
+			w.Text("Refund")
+		case "id":
+			w.Text(string(obj.ID))
+		case "status":
+			w.Text(string(obj.Status()))
+		case "amount":
+			v := obj.Amount
+			ec.writeMoney(ctx, w, field.Selections, &v)
+		case "reason":
+			w.Value(ec.marshalOString2ᚖstring(ctx, field.Selections, obj.Reason))
+		case "createdAt":
+			w.Value(ec.marshalNDateTime2timeᚐTime(ctx, field.Selections, obj.CreatedAt))
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	w.Raw("}")
+}
+
+// writeRefundEdge writes an object none of whose selected fields waits for a resolver.
+func (ec *executionContext) writeRefundEdge(ctx context.Context, w *execution.Writer, sel ast.SelectionSet, obj *answer.Edge[*payment.Refund]) {
+	w.Raw("{")
+	for place, field := range w.Fields(ec.OperationContext, sel, refundEdgeImplementors) {
+		w.Name(place, field.Alias)
+		switch field.Name {
+		case "__typename":
+			w.Text("RefundEdge")
+		case "cursor":
+			w.Value(ec.marshalNCursor2string(ctx, field.Selections, obj.Cursor))
+		case "node":
+			ec.writeRefund(ctx, w, field.Selections, obj.Node)
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	w.Raw("}")
+}
+
+// writeTransaction writes an object none of whose selected fields waits for a resolver.
+func (ec *executionContext) writeTransaction(ctx context.Context, w *execution.Writer, sel ast.SelectionSet, obj *ledger.Transaction) {
+	w.Raw("{")
+	for place, field := range w.Fields(ec.OperationContext, sel, transactionImplementors) {
+		w.Name(place, field.Alias)
+		switch field.Name {
+		case "__typename":
+			w.Text("Transaction")
+		case "id":
+			w.Text(string(obj.ID))
+		case "kind":
+			w.Text(string(obj.Kind))
+		case "status":
+			w.Text(string(obj.Status()))
+		case "amount":
+			v := obj.Amount
+			ec.writeMoney(ctx, w, field.Selections, &v)
+		case "entries":
+			v := obj.Entries
+			w.Raw("[")
+			for i := range v {
+				w.Next(i)
+				ec.writeEntry(ctx, w, field.Selections, &v[i])
+			}
+			w.Raw("]")
+		case "reference":
+			w.Value(ec.marshalOString2ᚖstring(ctx, field.Selections, obj.Reference))
+		case "valueDate":
+			w.Value(ec.marshalNDate2timeᚐTime(ctx, field.Selections, obj.ValueDate))
+		case "createdAt":
+			w.Value(ec.marshalNDateTime2timeᚐTime(ctx, field.Selections, obj.CreatedAt))
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	w.Raw("}")
+}
+
+// writeTransactionEdge writes an object none of whose selected fields waits for a resolver.
+func (ec *executionContext) writeTransactionEdge(ctx context.Context, w *execution.Writer, sel ast.SelectionSet, obj *answer.Edge[*ledger.Transaction]) {
+	w.Raw("{")
+	for place, field := range w.Fields(ec.OperationContext, sel, transactionEdgeImplementors) {
+		w.Name(place, field.Alias)
+		switch field.Name {
+		case "__typename":
+			w.Text("TransactionEdge")
+		case "cursor":
+			w.Value(ec.marshalNCursor2string(ctx, field.Selections, obj.Cursor))
+		case "node":
+			ec.writeTransaction(ctx, w, field.Selections, obj.Node)
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	w.Raw("}")
+}
