@@ -71,7 +71,7 @@ func TestDocumentsByTheirNamesCountAsSent(t *testing.T) {
 	t.Parallel()
 	texts := map[string]string{}
 	message := func(n int) string {
-		text := fmt.Sprintf("subscription { ticks } # %d ", n) + strings.Repeat("x", 60<<10)
+		text := fmt.Sprintf(`subscription { parcels(after: "after-0") { number } } # %d `, n) + strings.Repeat("x", 60<<10)
 		texts["sha256:"+hashOf(text)] = text
 		return fmt.Sprintf(`{"id":"%d","type":"subscribe","payload":{"documentId":"sha256:%s"}}`, n, hashOf(text))
 	}
