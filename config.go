@@ -22,7 +22,7 @@ func (c *Config) checkProduction(wrong func(is bool, format string, args ...any)
 	wrong(!strings.HasPrefix(c.PublicURL, "https:"), "in production PUBLIC_URL is needed, and begins with https://: tokens are made for it, and sent to it")
 	wrong(c.TLSSelfSigned, "in production nobody vouches for TLS_SELF_SIGNED: say TLS_CERT and TLS_KEY, or ACME")
 	wrong(!c.forThisMachine() && !c.encrypts() && !c.encryptedInFront(),
-		"in production %s is reached without encryption: say TLS_CERT and TLS_KEY, or ACME, or the https:// PUBLIC_URL of what encrypts in front of it", c.Host)
+		"in production %s is reached without encryption: say TLS_CERT and TLS_KEY, or ACME, or TRUSTED_PROXIES, which encrypt in front of it", c.Host)
 	for _, origin := range c.Origins {
 		wrong(strings.HasPrefix(origin, "http:"), "in production ORIGINS has %s, a page that anybody on the way can change", origin)
 	}
@@ -39,8 +39,10 @@ func (c *Config) checkProduction(wrong func(is bool, format string, args ...any)
 // forThisMachine says whether the gateway listens for this machine alone.
 func (c *Config) forThisMachine() bool { return isThisMachine(c.Host) }
 
-// encryptedInFront says whether something in front of the gateway encrypts: its clients come to an https URL, and the gateway does not speak TLS itself.
-func (c *Config) encryptedInFront() bool { return strings.HasPrefix(c.PublicURL, "https:") }
+// encryptedInFront says whether something in front of the gateway encrypts: clients come to an https URL, and proxies speak for them.
+func (c *Config) encryptedInFront() bool {
+	return strings.HasPrefix(c.PublicURL, "https:") && len(c.TrustedProxies) > 0
+}
 
 func isThisMachine(host string) bool {
 	return host == "localhost" || net.ParseIP(host).IsLoopback()

@@ -2,17 +2,19 @@ package main
 
 import (
 	"fmt"
+	"net/netip"
 	"reflect"
 	"strings"
 	"testing"
 
+	"github.com/paygraph/paygraph/quota"
 	"github.com/paygraph/paygraph/store/storetest"
 )
 
 // safe is a configuration for production.
 func safe() Config {
 	return Config{
-		Production: true, Host: "0.0.0.0", Port: 443, PublicURL: "https://pay.example", TLSCert: "tls.crt", TLSKey: "tls.key", TokenTTL: 900e9,
+		Production: true, Host: "0.0.0.0", MetricsHost: "127.0.0.1", Port: 443, PublicURL: "https://pay.example", TLSCert: "tls.crt", TLSKey: "tls.key", TokenTTL: 900e9,
 		DatabaseURL: "postgres://paygraph:0b1c2d3e4f5a6b7c@db.example/paygraph?sslmode=verify-full", WSInitTimeout: 1, WSPingInterval: 1, WSPongTimeout: 1,
 	}
 }
@@ -32,12 +34,15 @@ func TestWhatProductionRefuses(t *testing.T) {
 		"no public URL":                  {func(c *Config) { c.PublicURL = "" }, "PUBLIC_URL is needed"},
 		"a certificate of one's own":     {func(c *Config) { c.TLSCert, c.TLSKey, c.TLSSelfSigned = "", "", true }, "nobody vouches"},
 		"plain HTTP on a public address": {func(c *Config) { c.TLSCert, c.TLSKey, c.PublicURL = "", "", "http://pay.example" }, "without encryption"},
-		"a proxy that encrypts":          {func(c *Config) { c.TLSCert, c.TLSKey = "", "" }, ""},
-		"a proxy on this machine":        {func(c *Config) { c.TLSCert, c.TLSKey, c.Host = "", "", "127.0.0.1" }, ""},
-		"a page over plain HTTP":         {func(c *Config) { c.Origins = []string{"http://shop.example"} }, "http://shop.example"},
-		"a password that is short":       {func(c *Config) { c.DatabaseURL = "postgres://paygraph:secret@db.example/x" }, "12 characters or more"},
-		"a password that is the user's":  {func(c *Config) { c.DatabaseURL = "postgres://paygraph_owner:paygraph_owner@db.example/x" }, "not its user's name"},
-		"no password":                    {func(c *Config) { c.DatabaseURL = "postgres://paygraph@db.example/x" }, ""},
+		"nobody who encrypts":            {func(c *Config) { c.TLSCert, c.TLSKey = "", "" }, "TRUSTED_PROXIES"},
+		"a proxy that encrypts": {func(c *Config) {
+			c.TLSCert, c.TLSKey, c.TrustedProxies = "", "", quota.Proxies{netip.MustParsePrefix("10.0.0.0/8")}
+		}, ""},
+		"a proxy on this machine":       {func(c *Config) { c.TLSCert, c.TLSKey, c.Host = "", "", "127.0.0.1" }, ""},
+		"a page over plain HTTP":        {func(c *Config) { c.Origins = []string{"http://shop.example"} }, "http://shop.example"},
+		"a password that is short":      {func(c *Config) { c.DatabaseURL = "postgres://paygraph:secret@db.example/x" }, "12 characters or more"},
+		"a password that is the user's": {func(c *Config) { c.DatabaseURL = "postgres://paygraph_owner:paygraph_owner@db.example/x" }, "not its user's name"},
+		"no password":                   {func(c *Config) { c.DatabaseURL = "postgres://paygraph@db.example/x" }, ""},
 		"a database in clear": {func(c *Config) {
 			c.DatabaseURL += "&sslmode=disable"
 			c.DatabaseURL = strings.Replace(c.DatabaseURL, "sslmode=verify-full&", "", 1)
@@ -62,7 +67,7 @@ func TestWhatProductionRefuses(t *testing.T) {
 		})
 	}
 	all := Config{
-		Production: true, Host: "0.0.0.0", PublicURL: "http://pay.example", TLSSelfSigned: false, TokenTTL: 900e9, Origins: []string{"http://shop.example"},
+		Production: true, Host: "0.0.0.0", MetricsHost: "127.0.0.1", PublicURL: "http://pay.example", TLSSelfSigned: false, TokenTTL: 900e9, Origins: []string{"http://shop.example"},
 		DatabaseURL: "postgres://paygraph:secret@db.example/x?sslmode=disable", WSInitTimeout: 1, WSPingInterval: 1, WSPongTimeout: 1,
 	}
 	if n := strings.Count(all.check(true).Error(), "\n") + 1; n != 5 {

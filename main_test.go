@@ -24,7 +24,7 @@ import (
 )
 
 // These tests build the program once and run it as a person does. patience is what they wait for something on a busy machine.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // parallelTests run at once unless -parallel says otherwise: some wait for time-outs, or for PostgreSQL.
 const parallelTests = "4"

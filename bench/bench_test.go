@@ -16,7 +16,7 @@ import (
 func small() options {
 	return options{
 		Runs: 1, Seconds: 0.5, Scenarios: strings.Split(allScenarios, ","), Clients: []int{4}, Readers: 4, Accounts: 20, Merchants: 3,
-		Scale: 1, Yardstick: 4, Payers: 10, Listeners: 10, Slow: 2, HalfOpen: 30, Returning: 32, Grown: 3000, Pairs: 1, Timers: 50, Parts: allParts(), JSON: true, // and no t.TempDir: it is closed to the user who runs PostgreSQL for root
+		Scale: 1, Yardstick: 4, Payers: 10, Listeners: 10, Slow: 2, HalfOpen: 30, Returning: 32, Grown: 3000, Pairs: 1, Timers: 50, Parts: allParts(), Rounds: 1, IdlePairs: 2, JSON: true, // and no t.TempDir: it is closed to the user who runs PostgreSQL for root
 	}
 }
 

@@ -20,7 +20,6 @@ const (
 	nameNeighbour    = "another merchant's load"
 	nameLeft         = "left behind"
 
-	disturbedRounds = 3                // with a disturbance, each between two without it
 	neighbourRounds = 2                // with the load of another merchant, and as many without it
 	neighbours      = 100              // subscribers of payments of the other merchant
 	otherFiles      = 1000             // open files that are neither half-open sockets nor clients' connections, in the bench or in the gateway
@@ -148,7 +147,8 @@ func (b *bench) disturb(ctx context.Context, all *results, d disturbance, f *dis
 	if err != nil {
 		return err
 	}
-	for range disturbedRounds {
+	rounds := float64(b.Rounds)
+	for range b.Rounds {
 		with, err := b.disturbed(ctx, all, g, t, d, f)
 		if err != nil {
 			return err
@@ -157,11 +157,11 @@ func (b *bench) disturb(ctx context.Context, all *results, d disturbance, f *dis
 		if err != nil {
 			return err
 		}
-		f.With += with / disturbedRounds
-		f.Without += (before + after) / 2 / disturbedRounds
+		f.With += with
+		f.Without += (before + after) / 2
 		before = after
 	}
-	f.DonePerSecond /= disturbedRounds
+	f.With, f.Without, f.DonePerSecond = f.With/rounds, f.Without/rounds, f.DonePerSecond/rounds
 	f.Ratio = quotient(f.With, f.Without)
 	b.progress("%s: %.3f × payments without; %s", d.name, f.Ratio, f)
 	return nil

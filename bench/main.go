@@ -38,6 +38,8 @@ type options struct {
 	Slow      int               `help:"Clients of the merchant's log that read slowly or not at all." default:"4"`
 	HalfOpen  int               `help:"Connections with which nothing is done." default:"10000"`
 	Grown     int               `help:"Payments of the database that has grown." default:"10000000"`
+	Rounds    int               `help:"Rounds with each disturbance, each between two without it." default:"3"`
+	IdlePairs int               `help:"Rounds with idle subscribers, and as many without." default:"8"`
 	Pairs     int               `help:"Rounds of growth on either database, in turns." default:"15"`
 	Timers    int               `help:"Timers that are due at once." default:"1000000"`
 	Returning int               `help:"Subscribers that are all cut off at once and come back." default:"2000"`

@@ -24,7 +24,6 @@ const (
 	confirmShare = 16 // connections that confirm payments: one for so many subscribers, and none so rarely used that the gateway ends it
 	accountRate  = 4  // payments a second to the account that all listen to
 	accountPaid  = 8  // connections that make them
-	idlePairs    = 8  // rounds without subscribers and with idle ones
 	churnShare   = 5  // the load before memory is read, and the pause after it, are this part of a round
 	paidEachTime = 2  // a subscriber's next payment is confirmed after so many seconds
 )
@@ -261,7 +260,7 @@ func (b *bench) idle(ctx context.Context, all *results) (ratio float64, err erro
 		return 0, err
 	}
 	var sums [2]float64
-	for i := range 2 * idlePairs {
+	for i := range 2 * b.IdlePairs {
 		with := (i + 1) / 2 % 2 // without, with, with, without
 		perSecond, err := b.besideIdle(ctx, all, with*b.Payers, l)
 		if err != nil {

@@ -16,7 +16,7 @@ const (
 	FailuresBack   = 1                // a second: how fast they are forgiven
 	Handshakes     = 2048             // WebSockets that begin at once, and of those how many are not acknowledged yet; more have to wait
 	HandshakesBack = 250              // a second that begin for long
-	HandshakeWait  = 10 * time.Second // the longest that one waits for its turn, and for others to be acknowledged
+	HandshakeWait  = 30 * time.Second // the longest that one waits for its turn, and for others to be acknowledged
 
 	strangers = 16_384 // that are remembered, in about 500 bytes each
 )

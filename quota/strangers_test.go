@@ -153,8 +153,8 @@ func TestWhoBeginsAgainAndAgain(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		s := quota.NewStrangers(time.Now)
-		begun, refused := make(chan bool, 6_000), make(chan bool, 6_000)
-		for range 6_000 {
+		begun, refused := make(chan bool, 12_000), make(chan bool, 12_000)
+		for range 12_000 {
 			go func() {
 				if done, ok := handshake(t.Context(), s, here); ok {
 					done()
@@ -167,7 +167,7 @@ func TestWhoBeginsAgainAndAgain(t *testing.T) {
 		time.Sleep(quota.HandshakeWait)
 		synctest.Wait()
 		most := quota.Handshakes + quota.HandshakesBack*int(quota.HandshakeWait/time.Second)
-		if n := len(begun); n > most || n < most-quota.HandshakesBack || len(begun)+len(refused) != 6_000 {
+		if n := len(begun); n > most || n < most-quota.HandshakesBack || len(begun)+len(refused) != 12_000 {
 			t.Errorf("%d begun, %d refused", n, len(refused))
 		}
 	})
