@@ -21,7 +21,7 @@ func (c *Config) checkProduction(wrong func(is bool, format string, args ...any)
 	wrong(c.DatabaseURL == "", "in production DATABASE_URL is needed: the gateway's own database has demo data, and a credential that everybody knows")
 	wrong(!strings.HasPrefix(c.PublicURL, "https:"), "in production PUBLIC_URL is needed, and begins with https://: tokens are made for it, and sent to it")
 	wrong(c.TLSSelfSigned, "in production nobody vouches for TLS_SELF_SIGNED: say TLS_CERT and TLS_KEY, or ACME")
-	wrong(!c.forThisMachine() && !c.encrypts() && !c.encryptedInFront(),
+	wrong(!c.encrypts() && !c.encryptedInFront(),
 		"in production %s is reached without encryption: say TLS_CERT and TLS_KEY, or ACME, or TRUSTED_PROXIES, which encrypt in front of it", c.Host)
 	for _, origin := range c.Origins {
 		wrong(strings.HasPrefix(origin, "http:"), "in production ORIGINS has %s, a page that anybody on the way can change", origin)
@@ -35,9 +35,6 @@ func (c *Config) checkProduction(wrong func(is bool, format string, args ...any)
 		"in production the password in DATABASE_URL has %d characters or more, and is not its user's name", shortestPassword)
 	wrong(u.Query().Get("sslmode") == "disable" && !isThisMachine(u.Hostname()), "in production DATABASE_URL must not say sslmode=disable: the database is another machine")
 }
-
-// forThisMachine says whether the gateway listens for this machine alone.
-func (c *Config) forThisMachine() bool { return isThisMachine(c.Host) }
 
 // encryptedInFront says whether something in front of the gateway encrypts: clients come to an https URL, and proxies speak for them.
 func (c *Config) encryptedInFront() bool {

@@ -38,7 +38,7 @@ func TestWhatProductionRefuses(t *testing.T) {
 		"a proxy that encrypts": {func(c *Config) {
 			c.TLSCert, c.TLSKey, c.TrustedProxies = "", "", quota.Proxies{netip.MustParsePrefix("10.0.0.0/8")}
 		}, ""},
-		"a proxy on this machine":       {func(c *Config) { c.TLSCert, c.TLSKey, c.Host = "", "", "127.0.0.1" }, ""},
+		"a proxy on this machine":       {func(c *Config) { c.TLSCert, c.TLSKey, c.Host = "", "", "127.0.0.1" }, "TRUSTED_PROXIES"},
 		"a page over plain HTTP":        {func(c *Config) { c.Origins = []string{"http://shop.example"} }, "http://shop.example"},
 		"a password that is short":      {func(c *Config) { c.DatabaseURL = "postgres://paygraph:secret@db.example/x" }, "12 characters or more"},
 		"a password that is the user's": {func(c *Config) { c.DatabaseURL = "postgres://paygraph_owner:paygraph_owner@db.example/x" }, "not its user's name"},
@@ -86,7 +86,7 @@ func TestAGatewayInProduction(t *testing.T) {
 			t.Parallel()
 			port := freePort(t)
 			run(t, []string{
-				"PRODUCTION=true", "GRAPHIQL=" + graphiql, "DATABASE_URL=" + storetest.Empty(t), "PUBLIC_URL=https://pay.example", fmt.Sprintf("PORT=%d", port),
+				"PRODUCTION=true", "GRAPHIQL=" + graphiql, "DATABASE_URL=" + storetest.Empty(t), "PUBLIC_URL=https://pay.example", "TRUSTED_PROXIES=127.0.0.1", fmt.Sprintf("PORT=%d", port),
 			}).awaitReady()
 			at := fmt.Sprintf("http://127.0.0.1:%d", port)
 			if status, body, err := get(at + "/"); status != want || err != nil {

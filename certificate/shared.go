@@ -8,6 +8,8 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
+	"regexp"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -61,6 +63,9 @@ func newCache(host string) *cache {
 
 var errNotStarted = errors.New("the gateway is starting")
 
+// challengeToken is what an authority may ask for (RFC 8555, section 8.3), in the alphabet of base64url.
+var challengeToken = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
+
 // Get returns what is kept under a name. Of a certificate that is missing or due, it waits until this node may ask for one, or another one has it. Errors:
 // autocert.ErrCacheMiss, the context's, and the store's.
 func (c *cache) Get(ctx context.Context, name string) ([]byte, error) {
@@ -69,7 +74,15 @@ func (c *cache) Get(ctx context.Context, name string) ([]byte, error) {
 		return nil, errNotStarted
 	}
 	if name != c.host {
-		return shared.get(ctx, name)
+		token, isAnswer := strings.CutSuffix(name, "+http-01")
+		if isAnswer && !challengeToken.MatchString(token) {
+			return nil, autocert.ErrCacheMiss
+		}
+		value, err := shared.get(ctx, name)
+		if isAnswer && err != nil { // strangers ask, and autocert tells them what went wrong
+			err = autocert.ErrCacheMiss
+		}
+		return value, err
 	}
 	for {
 		value, due, err := c.look(ctx, shared)

@@ -81,10 +81,10 @@ type Place struct {
 
 // Begin charges an operation. Where it is granted, and runs is true, the operation has a place until Leave.
 func (b *Buckets) Begin(k Key, l Limits, points int, runs bool) (Charge, Place) {
-	now := b.now()
 	s := b.shard(k)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	now := b.now() // under the lock: a bucket whose time goes back is filled twice
 	mine := s.bucket(k, l, now)
 	charge := Charge{Requested: points, Limits: l}
 	switch {

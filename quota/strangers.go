@@ -13,10 +13,10 @@ import (
 // What a network may do before anybody has shown who it is.
 const (
 	Failures       = 20               // to sign in, one after the other
-	FailuresBack   = 1                // a second: how fast they are forgiven
+	FailuresBack   = 10               // a second: how fast they are forgiven. Secrets cannot be guessed at any pace; it is the looking that is bounded
 	Handshakes     = 2048             // WebSockets that begin at once, and of those how many are not acknowledged yet; more have to wait
 	HandshakesBack = 250              // a second that begin for long
-	HandshakeWait  = 30 * time.Second // the longest that one waits for its turn, and for others to be acknowledged
+	HandshakeWait  = 30 * time.Second // the longest that one waits for all of that
 
 	strangers = 16_384 // that are remembered, in about 500 bytes each
 )
@@ -35,6 +35,7 @@ type Strangers struct {
 type network struct {
 	pace  *rate.Limiter
 	slots chan struct{} // has one for each that is not acknowledged
+	turn  chan struct{} // has one where one waits among those of all networks
 }
 
 // NewStrangers knows nobody. now is time.Now, but for tests.
@@ -91,35 +92,35 @@ func (s *Strangers) key(from netip.Addr, name string) Key {
 	return Key{Address: own.Address}
 }
 
-// Turn waits until one more WebSocket may begin from an address, or the context has ended. It is false, at once, where that would take longer than
-// HandshakeWait.
-func (s *Strangers) Turn(ctx context.Context, from netip.Addr) bool {
-	turn := s.network(from).pace.Reserve()
-	wait := turn.Delay()
-	if wait > HandshakeWait {
-		turn.Cancel()
-		return false
+// Begin waits until a WebSocket may begin from an address: until few enough from there are not acknowledged, and its turn has come, at the pace of its
+// network, and then among those of all networks, of which one each waits at a time. done says that it is acknowledged, or has ended. Error: that the context has ended,
+// or would before.
+func (s *Strangers) Begin(ctx context.Context, from netip.Addr, among func(context.Context) error) (done func(), err error) {
+	n := s.network(from)
+	if err := enter(ctx, n.slots); err != nil {
+		return nil, err
 	}
-	if wait > 0 {
-		select {
-		case <-ctx.Done():
-		case <-time.After(wait):
+	done = sync.OnceFunc(func() { <-n.slots })
+	if err = n.pace.Wait(ctx); err == nil {
+		if err = enter(ctx, n.turn); err == nil {
+			err = among(ctx)
+			<-n.turn
 		}
 	}
-	return true
+	if err != nil {
+		done()
+		return nil, err
+	}
+	return done, nil
 }
 
-// Begin waits until enough WebSockets from an address are acknowledged for one more, or the context has ended; done says that this one is, or has ended. It is
-// false where that takes longer than HandshakeWait.
-func (s *Strangers) Begin(ctx context.Context, from netip.Addr) (done func(), ok bool) {
-	slots := s.network(from).slots
+// enter takes a place among those of a channel.
+func enter(ctx context.Context, places chan struct{}) error {
 	select {
-	case slots <- struct{}{}:
-		return sync.OnceFunc(func() { <-slots }), true
+	case places <- struct{}{}:
+		return nil
 	case <-ctx.Done():
-		return func() {}, true
-	case <-time.After(HandshakeWait):
-		return nil, false
+		return ctx.Err()
 	}
 }
 
@@ -128,7 +129,7 @@ func (s *Strangers) network(from netip.Addr) *network {
 	defer s.mu.Unlock()
 	n, ok := s.networks.Get(Network(from))
 	if !ok {
-		n = &network{pace: rate.NewLimiter(HandshakesBack, Handshakes), slots: make(chan struct{}, Handshakes)}
+		n = &network{pace: rate.NewLimiter(HandshakesBack, Handshakes), slots: make(chan struct{}, Handshakes), turn: make(chan struct{}, 1)}
 		s.networks.Add(Network(from), n)
 	}
 	return n

@@ -36,12 +36,12 @@ func (a *Admin) TrustDocuments(ctx context.Context, m merchant.ID, documents []m
 	var taken sql.NullString
 	err = tx.QueryRowContext(ctx, `WITH given AS (SELECT DISTINCT ON (id) id, hash, name, text
 				FROM unnest($2::text[], $3::bytea[], $4::text[], $5::text[]) AS u (id, hash, name, text)),
-			known AS (SELECT g.id, d.hash = g.hash AS same, d.retired_at IS NULL AS trusted
-				FROM given g JOIN document d ON d.merchant_id = $1 AND d.id = g.id),
+			known AS (SELECT g.id FROM given g JOIN document d ON d.merchant_id = $1 AND d.id = g.id WHERE d.retired_at IS NULL),
 			added AS (INSERT INTO document (merchant_id, id, hash, name, text, created_at)
 				SELECT $1, id, hash, name, text, clock_timestamp() FROM given
-				ON CONFLICT (merchant_id, id) DO UPDATE SET retired_at = NULL WHERE document.merchant_id = $1 AND document.hash = excluded.hash)
-		SELECT (SELECT min(id) FROM known WHERE NOT same), (SELECT count(*) FROM given) - (SELECT count(*) FROM known WHERE trusted)`,
+				ON CONFLICT (merchant_id, id) DO UPDATE SET retired_at = NULL WHERE document.merchant_id = $1 AND document.hash = excluded.hash RETURNING id)
+		SELECT (SELECT min(g.id) FROM given g WHERE NOT EXISTS (SELECT FROM added a WHERE a.id = g.id)),
+			(SELECT count(*) FROM given) - (SELECT count(*) FROM known)`,
 		id, ids, hashes, names, texts).Scan(&taken, &added)
 	switch {
 	case err != nil:

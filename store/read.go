@@ -1,7 +1,6 @@
 package store
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"database/sql/driver"
@@ -50,11 +49,8 @@ func (r Reads) queryShared(ctx context.Context, text string, visit func(scanner)
 	return r.source.values(ctx, "", packed(text), func(value []byte) error { return unpack(value, visit) }, arguments...)
 }
 
-// see has a session see the rows of one merchant from the next request on: row-level security goes by the setting. For "" it stays as it is.
+// see has a session see the rows of one merchant from the next request on: row-level security goes by the setting. With "" a question about any is an error.
 func see(ctx context.Context, conn *sql.Conn, merchant string) error {
-	if merchant == "" {
-		return nil
-	}
 	return connector.Set(ctx, conn, "paygraph.merchant", merchant)
 }
 
@@ -203,7 +199,10 @@ func (v *view) ask(ctx context.Context, merchant, text string, visit func([]byte
 			return err
 		}
 		v.merchant = merchant
-		if err := cmp.Or(see(ctx, v.conn, merchant), connector.BeginReadOnly(ctx, v.conn)); err != nil {
+		if err := see(ctx, v.conn, merchant); err != nil {
+			return err
+		}
+		if err := connector.BeginReadOnly(ctx, v.conn); err != nil {
 			return err
 		}
 	}

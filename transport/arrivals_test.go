@@ -3,6 +3,7 @@ package transport_test
 import (
 	"context"
 	"net/http"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -10,64 +11,100 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"github.com/paygraph/paygraph/quota"
 	"github.com/paygraph/paygraph/transport"
 )
 
 // TestThoseWhoComeAtOnceComeInOneAfterTheOther opens sockets while payments keep the machine busy, and while they do not.
 func TestThoseWhoComeAtOnceComeInOneAfterTheOther(t *testing.T) {
 	t.Parallel()
-	var busy atomic.Bool
-	g := start(t, func(c *transport.Config) { c.Busy = busy.Load })
-	g.handler.SetArrivals(20)
-	for _, is := range []bool{true, false} {
-		busy.Store(is)
-		begun := time.Now()
-		var all sync.WaitGroup
-		for range 11 {
-			all.Go(func() {
-				ws, _, err := g.dial(&websocket.Dialer{Subprotocols: []string{"graphql-transport-ws"}})
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				_ = ws.Close()
-			})
-		}
-		all.Wait()
-		if took := time.Since(begun); (took >= 500*time.Millisecond) != is {
-			t.Errorf("busy: %v; 11 sockets were open after %s", is, took)
-		}
+	for name, c := range map[string]struct {
+		busy  bool
+		every time.Duration
+		least time.Duration // until all are in
+	}{
+		"busy": {true, 50 * time.Millisecond, 500 * time.Millisecond}, "not busy": {false, time.Hour, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g := start(t, func(config *transport.Config) { config.Busy = func() bool { return c.busy } })
+			g.handler.SetArrivals(c.every, patience)
+			begun := time.Now()
+			var all sync.WaitGroup
+			for range 11 {
+				all.Go(func() {
+					ws, _, err := g.dial(&websocket.Dialer{Subprotocols: []string{"graphql-transport-ws"}})
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					_ = ws.Close()
+				})
+			}
+			all.Wait()
+			if took := time.Since(begun); took < c.least {
+				t.Errorf("11 sockets were open after %s", took)
+			}
+		})
 	}
 }
 
-// TestWhoWouldComeInTooLateIsSentAway has so many come that the last would wait for minutes.
+// TestWhoWouldComeInTooLateIsSentAway: one comes in, and the others' time ends before their turn comes.
 func TestWhoWouldComeInTooLateIsSentAway(t *testing.T) {
 	t.Parallel()
 	g := start(t, func(c *transport.Config) { c.Busy = func() bool { return true } })
-	g.handler.SetArrivals(1)
-	ctx, cancel := context.WithCancel(t.Context())
+	g.handler.SetArrivals(time.Hour, time.Second)
 	var all sync.WaitGroup
-	defer all.Wait()
-	defer cancel()
-	var refused atomic.Int32
-	for range 60 {
+	var opened, refused atomic.Int32
+	for range 5 {
 		all.Go(func() {
 			dialer := websocket.Dialer{Subprotocols: []string{"graphql-transport-ws"}}
-			ws, response, err := dialer.DialContext(ctx, "ws"+g.URL[len("http"):], nil)
+			ws, response, err := dialer.DialContext(t.Context(), "ws"+g.URL[len("http"):], nil)
 			if response != nil {
 				defer response.Body.Close()
 			}
 			switch {
 			case err == nil:
+				opened.Add(1)
 				_ = ws.Close()
-			case response != nil && response.StatusCode == http.StatusServiceUnavailable && response.Header.Get("Retry-After") != "":
+			case response != nil && response.StatusCode == http.StatusServiceUnavailable && response.Header.Get("Retry-After") == "1":
 				refused.Add(1)
-			case ctx.Err() == nil:
+			default:
 				t.Error(err, response)
 			}
 		})
 	}
-	if !within(patience, func() bool { return refused.Load() >= 18 }) {
-		t.Errorf("%d were sent away", refused.Load())
+	all.Wait()
+	if opened.Load() != 1 || refused.Load() != 4 {
+		t.Errorf("%d came in, %d were sent away", opened.Load(), refused.Load())
+	}
+}
+
+// TestPlacesOfThoseWhoBegin: the last place of an address is given back, however its socket ends.
+func TestPlacesOfThoseWhoBegin(t *testing.T) {
+	t.Parallel()
+	strangers := quota.NewStrangers(time.Now)
+	for range quota.Handshakes - 1 {
+		_, err := strangers.Begin(t.Context(), netip.MustParseAddr("127.0.0.1"), func(context.Context) error { return nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	g := start(t, func(c *transport.Config) { c.Strangers = strangers })
+	for name, end := range map[string]func(*client){
+		"acknowledged": func(c *client) { c.send(`{"type":"connection_init"}`); c.want(`{"type":"connection_ack"}`) },
+		"closed":       func(c *client) { _ = c.ws.Close() },
+		"refused": func(c *client) {
+			c.send(`{"type":"connection_init","payload":{"Authorization":"Bearer wrong"}}`)
+			c.wantClosed(4403, "Forbidden")
+		},
+	} {
+		g.handler.SetArrivals(time.Hour, patience)
+		last := g.open(t)
+		g.handler.SetArrivals(time.Hour, 100*time.Millisecond)
+		if _, _, err := g.dial(&websocket.Dialer{Subprotocols: []string{"graphql-transport-ws"}}); err == nil {
+			t.Fatalf("%s: one too many has come in", name)
+		}
+		end(last)
 	}
 }

@@ -9,17 +9,37 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/ast"
 
+	"github.com/paygraph/paygraph/auth"
 	"github.com/paygraph/paygraph/quota"
 )
 
 // leastCharge is what an operation costs at least: a request is work, whatever it asks for.
 const leastCharge = 1
 
+// advanceBytes of a text that has to be read cost a point.
+const advanceBytes = 8 << 10
+
+// advance has a request pay for what has to be done before it is known what it asks for, and whatever becomes of it. It is a part of what the operation costs.
+func (e *engine) advance(p *auth.Principal, r *request, points int) *requestError {
+	c, _ := e.config.Quota.Begin(p.QuotaKey(r.address), p.Limits(), points, false)
+	if c.Refusal != quota.Granted {
+		refused := refuse(newError(rateLimited, "reading the request costs %d points, and %d are there: come back when there are more", c.Requested, c.Available)).after(c.Wait)
+		refused.charge = &c
+		return refused
+	}
+	r.paid += points
+	return nil
+}
+
 // charge has an operation paid for by its principal's bucket. A subscription has no place among what runs, since how many there are is bounded by sockets, and
 // how fast they begin by turns; one that is alone on its connection has the place of a socket. Who is refused pays nothing, so that retryAfterMs is right.
 func (e *engine) charge(op *operation, r *request, points int) *requestError {
 	p := &op.principal
 	key, limits, runs := p.QuotaKey(r.address), p.Limits(), op.plan.kind() != ast.Subscription
+	points = max(points, leastCharge, r.paid)
+	if points > int(limits.Burst) {
+		return refuse(newError(TooComplex, "the operation costs %d points, and there are never more than %d: select fewer fields or shorter lists", points, limits.Burst))
+	}
 	var place quota.Place
 	if !runs && r.alone {
 		var refusal quota.Refusal
@@ -27,17 +47,15 @@ func (e *engine) charge(op *operation, r *request, points int) *requestError {
 			return refuse(newError(rateLimited, "%d sockets and streams are open already, which is the most", limits.Sockets))
 		}
 	}
-	if op.charge, place = e.config.Quota.Begin(key, limits, max(points, leastCharge), runs); runs {
+	if op.charge, place = e.config.Quota.Begin(key, limits, points-r.paid, runs); runs {
 		op.place = place
 	}
+	op.charge.Requested = points
 	switch c := &op.charge; c.Refusal {
 	case quota.TooFast:
 		return limited(op, "the operation costs %d points, and %d are there: come back when there are more", c.Requested, c.Available).after(c.Wait)
 	case quota.TooMany:
 		return limited(op, "%d operations run already, which is the most", c.Limits.AtOnce)
-	case quota.TooMuch:
-		return refuse(newError(TooComplex, "the operation costs %d points, and there are never more than %d: select fewer fields or shorter lists",
-			c.Requested, c.Limits.Burst))
 	}
 	return nil
 }

@@ -70,12 +70,16 @@ func newLibrary(schema *ast.Schema, limits *Limits, in *inputs) *library {
 	return l
 }
 
+// known returns the document of a text that need not be read, else nil.
+func (l *library) known(text string) *document {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.find(text)
+}
+
 // document returns the document of a text. What is refused is not kept.
 func (l *library) document(text string) (*document, *requestError) {
-	l.mu.Lock()
-	d := l.find(text)
-	l.mu.Unlock()
-	if d != nil {
+	if d := l.known(text); d != nil {
 		return d, nil
 	}
 	d, refused := l.read(text)

@@ -6,10 +6,10 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// SetArrivals is the pace at which WebSockets open while payments keep the machine busy: so many a second, and one at once. It is called before the handler
-// serves.
-func (h *Handler) SetArrivals(perSecond int) {
-	h.arrivals.pace = rate.NewLimiter(rate.Limit(perSecond), 1)
+// SetArrivals is the pace at which WebSockets open while payments keep the machine busy, one every so often, and for how long they wait. It is called before the
+// handler serves.
+func (h *Handler) SetArrivals(every, patience time.Duration) {
+	h.arrivals.pace, h.arrivals.patience = rate.NewLimiter(rate.Every(every), 1), patience
 }
 
 // SetTimes says how long a client may take nothing, and how long a stream of events says nothing, where a test cannot wait for the defaults.

@@ -83,10 +83,10 @@ func readSubscribe(payload json.RawMessage) (r request, err error) {
 			return r, fmt.Errorf("%s is a string", name)
 		}
 	}
-	if err := r.name(ids...); err != nil {
+	text, there := members["query"]
+	if err := r.name(there, ids...); err != nil {
 		return r, err
 	}
-	text, there := members["query"]
 	if !there && r.document != "" {
 		return r, nil
 	}

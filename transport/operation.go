@@ -53,11 +53,17 @@ type operation struct {
 // kind is query, mutation or subscription.
 func (p *plan) kind() ast.Operation { return p.operation.Operation }
 
-// plan finds the operation that a request names. It depends on the request's text and operationName alone.
-func (e *engine) plan(r *request) (*plan, *requestError) {
-	document, refused := e.library.document(r.query)
-	if refused != nil {
-		return nil, refused
+// plan finds the operation that a request names. It depends on the request's text and operationName alone. A text that is not known has to be paid for first.
+func (e *engine) plan(p *auth.Principal, r *request) (*plan, *requestError) {
+	document := e.library.known(r.query)
+	if document == nil {
+		refused := e.advance(p, r, leastCharge+len(r.query)/advanceBytes)
+		if refused == nil {
+			document, refused = e.library.document(r.query)
+		}
+		if refused != nil {
+			return nil, refused
+		}
 	}
 	return document.named(r.operationName)
 }

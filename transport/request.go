@@ -26,6 +26,7 @@ type request struct {
 	signed        bool       // by the principal, and the signature is good
 	address       netip.Addr // from where it came
 	alone         bool       // on its connection, as no operation of a socket is
+	paid          int        // points, in advance
 }
 
 // parameters is a request in JSON. Its members may be null, and of query and the identifiers of a document one must not.
@@ -130,7 +131,7 @@ func parameterName(path string) string {
 
 func (p *parameters) request() (request, *requestError) {
 	r := request{variables: p.Variables, extensions: p.Extensions}
-	if err := r.name(p.DocumentID, p.DocID, p.ID); err != nil {
+	if err := r.name(p.Query != nil, p.DocumentID, p.DocID, p.ID); err != nil {
 		return request{}, malformed(http.StatusBadRequest, "%s", err)
 	}
 	if p.Query == nil && r.document == "" {

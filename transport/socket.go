@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"github.com/gorilla/websocket"
-	"github.com/vektah/gqlparser/v2/gqlerror"
 	"golang.org/x/time/rate"
 
 	"github.com/paygraph/paygraph/auth"
@@ -124,9 +123,15 @@ type socket struct {
 func (h *Handler) serveSocket(w http.ResponseWriter, r *http.Request) {
 	id := SetRequestID(w.Header(), r.Header)
 	from := h.engine.config.Address(r)
-	begun, comesIn := h.letIn(r.Context(), from)
-	if !comesIn {
-		writeRefusal(w, &requestError{errors: gqlerror.List{newError(unavailable, arrivalsAreLate)}, status: http.StatusServiceUnavailable}, legacyJSON, id)
+	begun, err := h.letIn(r.Context(), from)
+	switch {
+	case r.Context().Err() != nil: // nobody waits for it any more
+		begun()
+		return
+	case err != nil:
+		late := refuse(newError(unavailable, arrivalsAreLate)).after(h.arrivals.patience)
+		late.status = http.StatusServiceUnavailable
+		writeRefusal(w, late, legacyJSON, id)
 		return
 	}
 	conn := &lineWriter{ResponseWriter: w, patience: h.times.write}
@@ -154,16 +159,21 @@ func (h *Handler) serveSocket(w http.ResponseWriter, r *http.Request) {
 	go s.read()
 }
 
-// letIn waits until one more WebSocket may come in from an address: for the address's own turn, for one of those of all, and until enough from there are
-// acknowledged. begun has to be called when it is, or has ended. It is false where that takes too long.
-func (h *Handler) letIn(ctx context.Context, from netip.Addr) (begun func(), comesIn bool) {
+// letIn waits until one more WebSocket may come in from an address. begun has to be called when it is acknowledged, or has ended. While the gateway stops whoever
+// waits comes in, to be told so. Error: that it would take too long, or the client has gone.
+func (h *Handler) letIn(ctx context.Context, from netip.Addr) (begun func(), err error) {
 	ctx, leave := h.open.enter(ctx)
 	defer leave()
-	strangers := h.engine.config.Strangers
-	if !strangers.Turn(ctx, from) || !h.arrivals.wait(ctx) {
-		return nil, false
+	ctx, cancel := context.WithTimeout(ctx, h.arrivals.patience)
+	defer cancel()
+	begun, err = h.engine.config.Strangers.Begin(ctx, from, h.arrivals.wait)
+	if err != nil {
+		begun = func() {}
 	}
-	return strangers.Begin(ctx, from)
+	if h.open.stopping.Err() != nil {
+		err = nil
+	}
+	return begun, err
 }
 
 // survive closes the socket where one of its goroutines panics: nobody else would catch it.

@@ -156,6 +156,10 @@ func (h *Handler) refuseStream(w http.ResponseWriter, refused *requestError, id 
 	}
 	e := h.startEvents(w)
 	e.refuse(refused, id)
+	if isRetryable(refused.errors[0]) { // the client is to come back
+		_ = e.flush()
+		return
+	}
 	e.complete()
 }
 

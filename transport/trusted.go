@@ -28,6 +28,7 @@ const (
 	trustedTimeout = 5 * time.Second
 	trustedBytes   = 32 << 20 // of texts that merchants trust, and of identifiers that nobody knows
 	automaticBytes = 16 << 20 // of texts that clients have registered
+	toldBytes      = 1 << 20  // of names of documents that the log has
 	entryBytes     = 256      // of an entry beside its text and identifier
 )
 
@@ -95,25 +96,25 @@ type documents struct {
 	find      func(context.Context, answer.MerchantID, string) (string, error)
 	trusted   *texts
 	automatic *texts // that clients have registered themselves (automatic persisted queries)
+	told      *texts // that the log has: their names alone
 	asking    singleflight.Group
 }
 
 func newDocuments(find func(context.Context, answer.MerchantID, string) (string, error)) *documents {
-	return &documents{find: find, trusted: newTexts(trustedBytes), automatic: newTexts(automaticBytes)}
+	return &documents{find: find, trusted: newTexts(trustedBytes), automatic: newTexts(automaticBytes), told: newTexts(toldBytes)}
 }
 
-// text is what a merchant trusts under a name, empty where it trusts nothing; first says that it was asked for just now.
-func (d *documents) text(ctx context.Context, n named) (text string, first bool, err error) {
+// text is what a merchant trusts under a name, empty where it trusts nothing.
+func (d *documents) text(ctx context.Context, n named) (text string, err error) {
 	if n.merchant == "" {
-		return "", false, nil
+		return "", nil
 	}
 	known, there := d.trusted.get(n)
-	if there && time.Since(known.at) < TrustedAge {
-		return known.text, false, nil
+	if there && known.isNew() {
+		return known.text, nil
 	}
 	begin := time.Now()
 	found, err, _ := d.asking.Do(string(n.merchant)+" "+n.id, func() (any, error) {
-		first = true // for one of those who ask at once
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), trustedTimeout)
 		defer cancel()
 		text, err := d.find(ctx, n.merchant, n.id)
@@ -122,11 +123,29 @@ func (d *documents) text(ctx context.Context, n named) (text string, first bool,
 		}
 		return text, err
 	})
-	if err != nil && there && time.Since(known.at) < trustedGoodFor {
-		return known.text, false, nil
+	if err != nil && known.text != "" && time.Since(known.at) < trustedGoodFor {
+		return known.text, nil
 	}
 	text, _ = found.(string)
-	return text, first, err
+	return text, err
+}
+
+// isNew says whether an entry counts without a question.
+func (e entry) isNew() bool { return time.Since(e.at) < TrustedAge }
+
+// knows says whether text would not ask.
+func (d *documents) knows(n named) bool {
+	known, there := d.trusted.get(n)
+	return n.merchant == "" || there && known.isNew()
+}
+
+// tells says whether the log is to have a document, which it has once in TrustedAge.
+func (d *documents) tells(n named) bool {
+	if known, ok := d.told.get(n); ok && known.isNew() {
+		return false
+	}
+	d.told.put(n, entry{at: time.Now()})
+	return true
 }
 
 // find makes a plan of a request, whose document may be named by an identifier, if the principal may run it.
@@ -135,13 +154,12 @@ func (e *engine) find(ctx context.Context, p *auth.Principal, r *request) (*plan
 	if refused != nil {
 		return nil, refused
 	}
-	plan, refused := e.plan(r)
+	plan, refused := e.plan(p, r)
 	if refused != nil {
 		return nil, refused
 	}
 	if unknown {
-		e.config.Log.InfoContext(ctx, "a document that is not trusted", "requestId", RequestID(ctx), "clientId", p.Subject,
-			"document", merchant.DocumentIDOf(r.query), "operation", plan.operation.Name)
+		e.tell(ctx, p, merchant.DocumentIDOf(r.query), plan.operation.Name)
 	}
 	if r.automatic && p.Documents != auth.OnlyTrusted && p.Kind != auth.Anonymous { // now that it is known to be a good one
 		e.documents.automatic.put(named{p.Merchant, r.document}, entry{text: r.query})
@@ -149,14 +167,22 @@ func (e *engine) find(ctx context.Context, p *auth.Principal, r *request) (*plan
 	return plan, nil
 }
 
-// resolve finds the text of a request, and says whether it is one to tell of.
+// tell has the log say that a document is run that is not trusted, unless it has just done so.
+func (e *engine) tell(ctx context.Context, p *auth.Principal, id, operation string) {
+	if e.documents.tells(named{p.Merchant, id}) {
+		e.config.Log.InfoContext(ctx, "a document that is not trusted", "requestId", RequestID(ctx), "clientId", p.Subject,
+			"document", id, "operation", operation)
+	}
+}
+
+// resolve finds the text of a request, and says whether it is one to tell of: one that is not trusted, under a credential that runs it all the same.
 func (e *engine) resolve(ctx context.Context, p *auth.Principal, r *request) (unknown bool, refused *requestError) {
 	free := p.Documents == "" || p.Documents == auth.AnyDocument
 	switch {
 	case r.document == "" && free:
 		return false, nil
 	case r.document != "" && r.query == "":
-		return false, e.byName(ctx, p, r)
+		return e.byName(ctx, p, r)
 	case r.document != "":
 		hash := merchant.DocumentHash(r.document)
 		if text := (&merchant.Document{Text: r.query}); !bytes.Equal(hash, text.Hash()) {
@@ -166,42 +192,56 @@ func (e *engine) resolve(ctx context.Context, p *auth.Principal, r *request) (un
 	if free {
 		return false, nil
 	}
-	text, first, err := e.documents.text(ctx, named{p.Merchant, merchant.DocumentIDOf(r.query)})
+	text, refused := e.lookUp(ctx, p, r, merchant.DocumentIDOf(r.query))
 	switch {
-	case err != nil:
-		return false, e.refuseUnknown(ctx, err)
+	case refused != nil:
+		return false, refused
 	case text != "":
 		return false, nil
 	case p.Documents == auth.LogDocument:
-		return first, nil
+		return true, nil
 	}
 	return false, refuse(newError(Forbidden, "this credential runs documents that its merchant trusts alone"))
 }
 
-// byName finds a text by its identifier. One that a client has registered was told of then.
-func (e *engine) byName(ctx context.Context, p *auth.Principal, r *request) *requestError {
-	name := named{p.Merchant, r.document}
-	text, _, err := e.documents.text(ctx, name)
+// lookUp finds the text that a principal's merchant trusts under a name. Where it has to be asked for, that has to be paid for first.
+func (e *engine) lookUp(ctx context.Context, p *auth.Principal, r *request, id string) (string, *requestError) {
+	n := named{p.Merchant, id}
+	if !e.documents.knows(n) {
+		if refused := e.advance(p, r, leastCharge); refused != nil {
+			return "", refused
+		}
+	}
+	text, err := e.documents.text(ctx, n)
 	if err != nil {
-		return e.refuseUnknown(ctx, err)
+		return "", e.refuseUnknown(ctx, err)
+	}
+	return text, nil
+}
+
+// byName finds a text by its identifier, and says whether it is one to tell of, which a client has registered.
+func (e *engine) byName(ctx context.Context, p *auth.Principal, r *request) (unknown bool, refused *requestError) {
+	text, refused := e.lookUp(ctx, p, r, r.document)
+	if refused != nil {
+		return false, refused
 	}
 	if text == "" && r.automatic && p.Documents != auth.OnlyTrusted {
-		registered, _ := e.documents.automatic.get(name)
-		text = registered.text
+		registered, _ := e.documents.automatic.get(named{p.Merchant, r.document})
+		text, unknown = registered.text, p.Documents == auth.LogDocument
 	}
 	if text == "" {
-		return refuse(newError(DocumentNotFound, notFoundMessage))
+		return false, refuse(newError(DocumentNotFound, notFoundMessage))
 	}
 	r.query, r.automatic = text, false
-	return nil
+	return unknown, nil
 }
 
 // persisted is Apollo's extension of a request.
 const persisted = "persistedQuery"
 
 // name reads by which identifier a request names its document: documentId (GraphQL over HTTP, appendix A), extensions.persistedQuery.sha256Hash, as Apollo's links
-// send it, and doc_id or id, as networks of Relay do. Its error holds nothing of the request.
-func (r *request) name(ids ...*string) error {
+// send it, and doc_id or id, as networks of Relay do. Beside a text only a digest is a name: clients send others along with it. Its error holds nothing of the request.
+func (r *request) name(text bool, ids ...*string) error {
 	if extension, ok := r.extensions[persisted]; ok {
 		members, _ := extension.(map[string]any)
 		hash, _ := members["sha256Hash"].(string)
@@ -212,7 +252,7 @@ func (r *request) name(ids ...*string) error {
 	}
 	for _, id := range ids {
 		switch {
-		case id == nil || *id == "":
+		case id == nil || *id == "" || text && merchant.DocumentHash(*id) == nil:
 		case !merchant.IsDocumentID(*id):
 			return fmt.Errorf("of letters, digits and -._~: the identifier of a document has 1 to %d", merchant.MaxDocumentID)
 		case r.document != "" && r.document != canonical(*id):

@@ -19,7 +19,7 @@ func TestTrustHasItsTime(t *testing.T) {
 		d := newDocuments(func(context.Context, answer.MerchantID, string) (string, error) { return text, away })
 		says := func(want string, wantErr bool) {
 			t.Helper()
-			got, _, err := d.text(t.Context(), named{"mer_1", "x"})
+			got, err := d.text(t.Context(), named{"mer_1", "x"})
 			if got != want || (err != nil) != wantErr {
 				t.Errorf("%q, %v; want %q", got, err, want)
 			}

@@ -145,7 +145,8 @@ func TestDocumentsByTheirNames(t *testing.T) {
 		"two names of two":                       {map[string]any{"documentId": "x-ours:1", "doc_id": "x-ours:2"}, "BAD_USER_INPUT"},
 		"a name and its document":                {map[string]any{"documentId": "sha256:" + hash, "query": trustedText}, ""},
 		"a name and another document":            {map[string]any{"documentId": "sha256:" + hash, "query": otherText}, "PERSISTED_QUERY_MISMATCH"},
-		"a name that is no hash, and a document": {map[string]any{"id": "x-ours:1", "query": trustedText}, "PERSISTED_QUERY_MISMATCH"},
+		"a name that is no hash, and a document": {map[string]any{"id": "x-ours:2", "query": trustedText}, ""},
+		"a name with a space, and a document":    {map[string]any{"id": "a b", "query": trustedText}, ""},
 		"nothing":                                {map[string]any{"variables": map[string]any{}}, "BAD_USER_INPUT"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -202,6 +203,26 @@ func TestWhichDocumentsMayBeRun(t *testing.T) {
 	}
 	if n := d.asked.Load(); n != 3 {
 		t.Errorf("the store was asked %d times for three documents", n)
+	}
+}
+
+// TestWhatIsRegisteredIsTold has a client do as Apollo's and urql's do: a digest, which nobody knows, then the digest and the text, and from then on the digest.
+func TestWhatIsRegisteredIsTold(t *testing.T) {
+	t.Parallel()
+	g := startTrusting(t, &documents{})
+	digest := map[string]any{"extensions": apollo(hashOf(otherText))}
+	both := map[string]any{"extensions": apollo(hashOf(otherText)), "query": otherText}
+	if code := asks(t, g, http.MethodPost, "any", both); code != "" {
+		t.Error(code)
+	}
+	if code := asks(t, g, http.MethodPost, "log", digest); code != "" {
+		t.Error(code)
+	}
+	if code := asks(t, g, http.MethodPost, "log", both); code != "" {
+		t.Error(code)
+	}
+	if said := g.log.String(); strings.Count(said, "not trusted") != 1 || !g.log.has("clientId=log", "sha256:"+hashOf(otherText)) {
+		t.Errorf("the log says %s", said)
 	}
 }
 

@@ -62,7 +62,7 @@ func (w *watched) executes(ctx context.Context) context.Context {
 }
 
 // by notes who asks.
-func (w *watched) by(p auth.Principal) { w.known = p.Kind != auth.Anonymous }
+func (w *watched) by(p auth.Principal) { w.known = p.Kind == auth.Backend || p.Kind == auth.Staff }
 
 // answered is called when the answer is made, with its errors.
 func (w *watched) answered(errs gqlerror.List) {
