@@ -240,7 +240,6 @@ func (a *app) handler(ctx context.Context, address string, g *gateway, services 
 		Begin:          operations.Begin,
 		Origins:        append([]string{public}, a.Origins...),
 		Sockets:        transport.Sockets{InitTimeout: a.WSInitTimeout, PingInterval: a.WSPingInterval, PongTimeout: a.WSPongTimeout},
-		Busy:           g.store.Busy,
 		Watcher:        watcher,
 		Tracer:         tracer,
 		Log:            a.log,

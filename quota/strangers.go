@@ -35,7 +35,6 @@ type Strangers struct {
 type network struct {
 	pace  *rate.Limiter
 	slots chan struct{} // has one for each that is not acknowledged
-	turn  chan struct{} // has one where one waits among those of all networks
 }
 
 // NewStrangers knows nobody. now is time.Now, but for tests.
@@ -92,36 +91,21 @@ func (s *Strangers) key(from netip.Addr, name string) Key {
 	return Key{Address: own.Address}
 }
 
-// Begin waits until a WebSocket may begin from an address: until few enough from there are not acknowledged, and its turn has come, at the pace of its
-// network, and then among those of all networks, of which one each waits at a time. done says that it is acknowledged, or has ended. Error: that the context has ended,
-// or would before.
-func (s *Strangers) Begin(ctx context.Context, from netip.Addr, among func(context.Context) error) (done func(), err error) {
+// Begin waits until a WebSocket may begin from an address: until few enough from there are not acknowledged, and its turn has come, at the pace of its network.
+// done says that it is acknowledged, or has ended. Error: that the context has ended, or would before.
+func (s *Strangers) Begin(ctx context.Context, from netip.Addr) (done func(), err error) {
 	n := s.network(from)
-	if err := enter(ctx, n.slots); err != nil {
-		return nil, err
+	select {
+	case n.slots <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
 	}
 	done = sync.OnceFunc(func() { <-n.slots })
-	if err = n.pace.Wait(ctx); err == nil {
-		if err = enter(ctx, n.turn); err == nil {
-			err = among(ctx)
-			<-n.turn
-		}
-	}
-	if err != nil {
+	if err := n.pace.Wait(ctx); err != nil {
 		done()
 		return nil, err
 	}
 	return done, nil
-}
-
-// enter takes a place among those of a channel.
-func enter(ctx context.Context, places chan struct{}) error {
-	select {
-	case places <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 func (s *Strangers) network(from netip.Addr) *network {
@@ -129,7 +113,7 @@ func (s *Strangers) network(from netip.Addr) *network {
 	defer s.mu.Unlock()
 	n, ok := s.networks.Get(Network(from))
 	if !ok {
-		n = &network{pace: rate.NewLimiter(HandshakesBack, Handshakes), slots: make(chan struct{}, Handshakes), turn: make(chan struct{}, 1)}
+		n = &network{pace: rate.NewLimiter(HandshakesBack, Handshakes), slots: make(chan struct{}, Handshakes)}
 		s.networks.Add(Network(from), n)
 	}
 	return n

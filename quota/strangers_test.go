@@ -79,7 +79,7 @@ func TestOthersFailuresAreNotInTheWay(t *testing.T) {
 func handshake(ctx context.Context, s *quota.Strangers, from netip.Addr) (done func(), ok bool) {
 	ctx, cancel := context.WithTimeout(ctx, quota.HandshakeWait)
 	defer cancel()
-	done, err := s.Begin(ctx, from, func(context.Context) error { return nil })
+	done, err := s.Begin(ctx, from)
 	return done, err == nil
 }
 

@@ -82,12 +82,6 @@ func (c committer[B]) Commit(ctx context.Context, cmd command.Command[B]) (comma
 	})
 }
 
-// busyFor is how long payments count as busy after many have waited.
-const busyFor = 500 * time.Millisecond
-
-// Busy says whether commands come as fast as they can be written.
-func (s *Store) Busy() bool { return s.queue.Busy(busyFor) }
-
 // commit puts a request into its merchant's queue and waits for its outcome.
 func (s *Store) commit(ctx context.Context, r *request) (result command.Result, err error) {
 	if s.tracer != nil {

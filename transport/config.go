@@ -79,9 +79,6 @@ type Config struct {
 	// Sockets says how WebSockets are kept; the zero value of each of its fields means its default.
 	Sockets Sockets
 
-	// Busy says whether payments keep the machine busy: then those who open WebSockets at once come in one after the other. Where it is nil they never do.
-	Busy func() bool
-
 	// Watcher is told of each operation. Where it is nil nobody is.
 	Watcher Watcher
 
@@ -182,9 +179,6 @@ func (c Config) withDefaults() Config {
 		c.CheckSignature = func(context.Context, auth.Principal, *http.Request, []byte) (func(context.Context) error, error) {
 			return nil, auth.ErrSignature
 		}
-	}
-	if c.Busy == nil {
-		c.Busy = func() bool { return false }
 	}
 	if c.Documents == nil {
 		c.Documents = func(context.Context, answer.MerchantID, string) (string, error) { return "", nil }

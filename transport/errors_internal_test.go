@@ -66,10 +66,9 @@ func TestLimitsAreAsDocumented(t *testing.T) {
 		"lists inside each other in the answer":                            strconv.Itoa(l.ListNesting),
 		"levels of lists and objects in an argument":                       strconv.Itoa(l.InputNesting),
 		"fields in the answer those below a list as often as `first` says": strconv.Itoa(l.AnswerFields), "objects of a page": strconv.Itoa(l.PageSize),
-		"messages a second from one socket for long; what comes faster is read later":                                                                                      strconv.Itoa(messageRate),
-		"subscriptions a second that begin on one socket for long; more begin later":                                                                                       strconv.Itoa(beginRate),
-		fmt.Sprintf("sockets a second and core of the gateway that open while payments keep it busy; more open later after %.0f s at most", quota.HandshakeWait.Seconds()): strconv.Itoa(arrivalRate),
-		"operations at once on one socket": strconv.Itoa(maxOperations), "all that they ask for": fmt.Sprintf("%d MiB", maxHeld>>20),
+		"messages a second from one socket for long; what comes faster is read later": strconv.Itoa(messageRate),
+		"subscriptions a second that begin on one socket for long; more begin later":  strconv.Itoa(beginRate),
+		"operations at once on one socket":                                            strconv.Itoa(maxOperations), "all that they ask for": fmt.Sprintf("%d MiB", maxHeld>>20),
 		"their documents the same one once":                 fmt.Sprintf("%d KiB", maxDocuments>>10),
 		"time for an operation or for one item of a stream": fmt.Sprintf("%.0f s", l.Deadline.Seconds()),
 	} {

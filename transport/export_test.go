@@ -1,20 +1,15 @@
 package transport
 
-import (
-	"time"
+import "time"
 
-	"golang.org/x/time/rate"
-)
-
-// SetArrivals is the pace at which WebSockets open while payments keep the machine busy, one every so often, and for how long they wait. It is called before the
-// handler serves.
-func (h *Handler) SetArrivals(every, patience time.Duration) {
-	h.arrivals.pace, h.arrivals.patience = rate.NewLimiter(rate.Every(every), 1), patience
-}
+// SetPatience is how long a WebSocket waits to begin.
+func (h *Handler) SetPatience(d time.Duration) { h.times.begin = d }
 
 // SetTimes says how long a client may take nothing, and how long a stream of events says nothing, where a test cannot wait for the defaults.
 // It is called before the handler serves.
-func (h *Handler) SetTimes(write, keepAlive time.Duration) { h.times = times{write, keepAlive} }
+func (h *Handler) SetTimes(write, keepAlive time.Duration) {
+	h.times.write, h.times.keepAlive = write, keepAlive
+}
 
 // MaxOperations is how many operations one socket has at once.
 const MaxOperations = maxOperations

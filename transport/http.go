@@ -39,14 +39,13 @@ type Handler struct {
 	upgrader websocket.Upgrader
 	open     *connections
 	writers  *writers
-	arrivals *arrivals
 	times    times
 }
 
-// times are how long a client may take nothing, and how long a stream of events says nothing.
-type times struct{ write, keepAlive time.Duration }
+// times are how long a client may take nothing, how long a stream of events says nothing, and how long a WebSocket waits to begin.
+type times struct{ write, keepAlive, begin time.Duration }
 
-var defaultTimes = times{write: 10 * time.Second, keepAlive: 15 * time.Second}
+var defaultTimes = times{write: 10 * time.Second, keepAlive: 15 * time.Second, begin: quota.HandshakeWait}
 
 // New returns the handler for /graphql: queries by GET, queries and mutations by POST, subscriptions as Server-Sent Events by both, and
 // everything over WebSocket (graphql-transport-ws). Stop ends what stays open.
@@ -62,7 +61,7 @@ func New(c Config) *Handler {
 	open := newConnections()
 	e := newEngine(open.stopping, c)
 	return &Handler{
-		engine: e, upgrader: upgrader(e.config.Origins), open: open, writers: newWriters(), arrivals: newArrivals(e.config.Busy), times: defaultTimes,
+		engine: e, upgrader: upgrader(e.config.Origins), open: open, writers: newWriters(), times: defaultTimes,
 	}
 }
 

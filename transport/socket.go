@@ -62,6 +62,7 @@ const (
 	notAcknowledged     = "Unauthorized"
 	tooManySockets      = "too many sockets are open: close one, and come back"
 	subprotocolRequired = "Subprotocol not acceptable"
+	tooManyBegin        = "many sockets begin at your address: come back later"
 )
 
 // noBuffers is for messages that gorilla would write. It writes control frames alone, for which it takes no buffer.
@@ -129,7 +130,7 @@ func (h *Handler) serveSocket(w http.ResponseWriter, r *http.Request) {
 		begun()
 		return
 	case err != nil:
-		late := refuse(newError(unavailable, arrivalsAreLate)).after(h.arrivals.patience)
+		late := refuse(newError(unavailable, tooManyBegin)).after(h.times.begin)
 		late.status = http.StatusServiceUnavailable
 		writeRefusal(w, late, legacyJSON, id)
 		return
@@ -164,9 +165,9 @@ func (h *Handler) serveSocket(w http.ResponseWriter, r *http.Request) {
 func (h *Handler) letIn(ctx context.Context, from netip.Addr) (begun func(), err error) {
 	ctx, leave := h.open.enter(ctx)
 	defer leave()
-	ctx, cancel := context.WithTimeout(ctx, h.arrivals.patience)
+	ctx, cancel := context.WithTimeout(ctx, h.times.begin)
 	defer cancel()
-	begun, err = h.engine.config.Strangers.Begin(ctx, from, h.arrivals.wait)
+	begun, err = h.engine.config.Strangers.Begin(ctx, from)
 	if err != nil {
 		begun = func() {}
 	}

@@ -69,13 +69,9 @@ type Queue[K comparable, C, R any] struct {
 	ready   []K             // keys with items and no batch in flight, the longest waiting first
 	idle    []chan struct{} // what wakes the writers that have nothing to do, the one that worked last at the end
 	waiting int
-	crowded time.Time // when a batch was taken last while a crowd waited
 	closed  bool
 	writers clock.Group
 }
-
-// crowd is how many items wait at once where the writers are busy all the time.
-const crowd = 16
 
 type line[C, R any] struct {
 	items    []*Item[C, R]
@@ -186,18 +182,8 @@ func (q *Queue[K, C, R]) take(wake chan struct{}) (K, []*Item[C, R], bool) {
 	batch := l.items[:n:n]
 	l.items = l.items[n:]
 	l.inFlight = true
-	if q.waiting >= crowd {
-		q.crowded = q.clock.Now()
-	}
 	q.waiting -= n
 	return key, batch, true
-}
-
-// Busy says whether the writers had a crowd of items before them within the last time.
-func (q *Queue[K, C, R]) Busy(last time.Duration) bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.clock.Now().Sub(q.crowded) < last
 }
 
 // rest waits without the lock until somebody wakes the writer.

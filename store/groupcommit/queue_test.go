@@ -81,28 +81,6 @@ func TestBatchesGrowWhileTheWriterWorks(t *testing.T) {
 	})
 }
 
-func TestACrowdKeepsTheWritersBusy(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		q, _, _ := begin(limits, time.Second)
-		defer q.Close()
-		var all sync.WaitGroup
-		put(&all, q, "a", 1)
-		put(&all, q, "b", 2, 3, 4, 5, 6, 7, 8, 9)
-		put(&all, q, "c", 10, 11, 12, 13, 14, 15, 16) // 15 wait
-		time.Sleep(1500 * time.Millisecond)
-		if q.Busy(time.Second) {
-			t.Error("15 are no crowd")
-		}
-		put(&all, q, "d", 17, 18, 19, 20, 21) // 11 and 5
-		time.Sleep(time.Second)
-		if !q.Busy(time.Second) || q.Busy(time.Second/2) {
-			t.Error("16 waited half a second ago")
-		}
-		all.Wait()
-	})
-}
-
 func TestTheKeyThatWaitsLongestComesFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q, batches, _ := begin(limits, time.Second)
