@@ -124,7 +124,7 @@ func TestServingSessionsHaveTheServingRole(t *testing.T) {
 }
 
 // tenantTable finds the tables of tenants in a statement, with the word before them and the alias after.
-var tenantTable = regexp.MustCompile(`(?i)\b(FROM|JOIN|UPDATE|INTO)\s+(head|customer|account|balance|hold|payment|entry|event|idempotency|document)\b(?:\s+(\w+))?`)
+var tenantTable = regexp.MustCompile(`(?i)\b(FROM|JOIN|UPDATE|INTO)\s+(head|customer|account|balance|hold|payment|capture|refund|reversal|timer|entry|event|idempotency|document)\b(?:\s+(\w+))?`)
 
 var forbidden = regexp.MustCompile(`(?i)SELECT\s+\*|\bnextval\b|\bSERIAL\b|\bSEQUENCE\b\s+(FOR|OWNED)|CREATE SEQUENCE|pg_(try_)?advisory|\b(UN)?LISTEN\s|\bNOTIFY\s|\bxmin\b|pg_current_xact|DEFERRABLE|EXCLUDE USING|GENERATED (ALWAYS|BY DEFAULT) AS IDENTITY`)
 
@@ -132,6 +132,7 @@ var forbidden = regexp.MustCompile(`(?i)SELECT\s+\*|\bnextval\b|\bSERIAL\b|\bSEQ
 var acrossMerchants = []string{
 	"FULL JOIN head h ON h.merchant_id = m.id", // verify
 	"FROM head WHERE merchant_id = ANY($1",     // the poll of heads
+	"FROM timer\n\t\t\tWHERE due_at <=",        // the sweep of timers
 }
 
 // migrationsTurn lets one process at a time migrate: no tenant's data and no request wait for it, and it ends with its transaction.
