@@ -79,8 +79,8 @@ type Place struct {
 	socket bool
 }
 
-// Begin charges an operation. Where it is granted, and runs is true, the operation has a place until Leave.
-func (b *Buckets) Begin(k Key, l Limits, points int, runs bool) (Charge, Place) {
+// Begin charges an operation, of whose points some are paid already. Where it is granted, and runs is true, the operation has a place until Leave.
+func (b *Buckets) Begin(k Key, l Limits, points, paid int, runs bool) (Charge, Place) {
 	s := b.shard(k)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -92,13 +92,13 @@ func (b *Buckets) Begin(k Key, l Limits, points int, runs bool) (Charge, Place) 
 		charge.Refusal = TooMany
 	case points > int(l.Burst):
 		charge.Refusal = TooMuch
-	case !mine.points.AllowN(now, points):
+	case !mine.points.AllowN(now, points-paid):
 		charge.Refusal = TooFast
 	}
 	left := mine.points.TokensAt(now)
 	charge.Available = max(0, int(left))
 	if charge.Refusal == TooFast {
-		missing := (float64(points) - left) / float64(l.PointsPerSecond) // seconds
+		missing := (float64(points-paid) - left) / float64(l.PointsPerSecond) // seconds
 		charge.Wait = time.Duration(math.Floor(missing*1000)+1) * time.Millisecond
 	}
 	if charge.Refusal != Granted || !runs {

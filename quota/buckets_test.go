@@ -27,7 +27,7 @@ func TestABucketFillsAtItsRate(t *testing.T) {
 	c := &clock{time.Unix(1_800_000_000, 0)}
 	b := quota.New(c.now)
 	begin := func(points int) quota.Charge {
-		charge, _ := b.Begin(one("a"), small, points, false)
+		charge, _ := b.Begin(one("a"), small, points, 0, false)
 		return charge
 	}
 	if got := begin(100); got.Refusal != quota.Granted || got.Available != 0 || got.Requested != 100 {
@@ -67,7 +67,7 @@ func TestNobodyGetsMoreThanTheRate(t *testing.T) {
 		had, back := 0, false
 		for range rapid.IntRange(1, 50).Draw(t, "n") {
 			points := rapid.IntRange(1, int(l.Burst)).Draw(t, "points")
-			charge, _ := b.Begin(one("a"), l, points, false)
+			charge, _ := b.Begin(one("a"), l, points, 0, false)
 			switch charge.Refusal {
 			case quota.Granted:
 				had += points
@@ -75,7 +75,7 @@ func TestNobodyGetsMoreThanTheRate(t *testing.T) {
 				if !back && rapid.Bool().Draw(t, "comes back") {
 					c.at = c.at.Add(charge.Wait)
 					may += charge.Wait.Seconds() * float64(l.PointsPerSecond)
-					if again, _ := b.Begin(one("a"), l, points, false); again.Refusal != quota.Granted {
+					if again, _ := b.Begin(one("a"), l, points, 0, false); again.Refusal != quota.Granted {
 						t.Fatalf("after %s: %+v", charge.Wait, again)
 					}
 					had += points
@@ -104,7 +104,7 @@ func TestAClockThatJumpsGivesABurstAtMost(t *testing.T) {
 		c.at = c.at.Add(jump)
 		had := 0
 		for range 1000 {
-			if charge, _ := b.Begin(one("a"), small, 10, false); charge.Refusal == quota.Granted {
+			if charge, _ := b.Begin(one("a"), small, 10, 0, false); charge.Refusal == quota.Granted {
 				had += 10
 			}
 		}
@@ -117,28 +117,28 @@ func TestAClockThatJumpsGivesABurstAtMost(t *testing.T) {
 func TestPlaces(t *testing.T) {
 	t.Parallel()
 	b := quota.New(time.Now)
-	_, first := b.Begin(one("a"), small, 1, true)
-	_, second := b.Begin(one("a"), small, 1, true)
-	charge, none := b.Begin(one("a"), small, 1, true)
+	_, first := b.Begin(one("a"), small, 1, 0, true)
+	_, second := b.Begin(one("a"), small, 1, 0, true)
+	charge, none := b.Begin(one("a"), small, 1, 0, true)
 	if charge.Refusal != quota.TooMany || charge.Available != 98 {
 		t.Errorf("a third, which costs nothing: %+v", charge)
 	}
 	none.Leave()
-	if charge, _ := b.Begin(one("a"), small, 1, false); charge.Refusal != quota.Granted {
+	if charge, _ := b.Begin(one("a"), small, 1, 0, false); charge.Refusal != quota.Granted {
 		t.Errorf("what takes no place: %+v", charge)
 	}
-	if charge, place := b.Begin(one("b"), small, 1, true); charge.Refusal != quota.Granted {
+	if charge, place := b.Begin(one("b"), small, 1, 0, true); charge.Refusal != quota.Granted {
 		t.Errorf("another's: %+v", charge)
 	} else {
 		place.Leave()
 	}
 	first.Leave()
 	first.Leave() // again: nothing
-	charge, third := b.Begin(one("a"), small, 1, true)
+	charge, third := b.Begin(one("a"), small, 1, 0, true)
 	if charge.Refusal != quota.Granted {
 		t.Errorf("after one has left: %+v", charge)
 	}
-	if charge, _ := b.Begin(one("a"), small, 1, true); charge.Refusal != quota.TooMany {
+	if charge, _ := b.Begin(one("a"), small, 1, 0, true); charge.Refusal != quota.TooMany {
 		t.Errorf("one left twice: %+v", charge)
 	}
 	second.Leave()
@@ -171,7 +171,7 @@ func TestManyPrincipalsInTurn(t *testing.T) {
 	}
 	var places []quota.Place
 	for n := range 3 * quota.MostKept {
-		_, place := b.Begin(one(fmt.Sprint(n)), small, 1, true)
+		_, place := b.Begin(one(fmt.Sprint(n)), small, 1, 0, true)
 		if places = append(places, place); len(places) > 10 {
 			places[0].Leave()
 			places = places[1:]
@@ -196,7 +196,7 @@ func TestTakersAtOnce(t *testing.T) {
 	for range 16 {
 		all.Go(func() {
 			for range 200 {
-				if charge, place := b.Begin(one("a"), wide, 1, true); charge.Refusal == quota.Granted {
+				if charge, place := b.Begin(one("a"), wide, 1, 0, true); charge.Refusal == quota.Granted {
 					had.Add(1)
 					place.Leave()
 				}
@@ -213,15 +213,15 @@ func TestLimitsThatChange(t *testing.T) {
 	t.Parallel()
 	c := &clock{time.Unix(1_800_000_000, 0)}
 	b := quota.New(c.now)
-	b.Begin(one("a"), small, 60, false)
-	if charge, _ := b.Begin(one("a"), quota.Limits{PointsPerSecond: 10, Burst: 20, AtOnce: 1, Sockets: 1}, 1, false); charge.Available != 19 {
+	b.Begin(one("a"), small, 60, 0, false)
+	if charge, _ := b.Begin(one("a"), quota.Limits{PointsPerSecond: 10, Burst: 20, AtOnce: 1, Sockets: 1}, 1, 0, false); charge.Available != 19 {
 		t.Errorf("a smaller bucket holds less: %+v", charge)
 	}
-	if charge, _ := b.Begin(one("a"), quota.Limits{PointsPerSecond: 1000, Burst: 2000, AtOnce: 1, Sockets: 1}, 1, false); charge.Available != 18 {
+	if charge, _ := b.Begin(one("a"), quota.Limits{PointsPerSecond: 1000, Burst: 2000, AtOnce: 1, Sockets: 1}, 1, 0, false); charge.Available != 18 {
 		t.Errorf("a larger one has yet to fill: %+v", charge)
 	}
 	c.at = c.at.Add(time.Second)
-	if charge, _ := b.Begin(one("a"), quota.Limits{PointsPerSecond: 1000, Burst: 2000, AtOnce: 1, Sockets: 1}, 1, false); charge.Available != 1017 {
+	if charge, _ := b.Begin(one("a"), quota.Limits{PointsPerSecond: 1000, Burst: 2000, AtOnce: 1, Sockets: 1}, 1, 0, false); charge.Available != 1017 {
 		t.Errorf("at the new rate: %+v", charge)
 	}
 }
@@ -257,7 +257,7 @@ func TestNetworks(t *testing.T) {
 func TestNothingIsAllocated(t *testing.T) {
 	b, key := quota.New(time.Now), one("a")
 	n := testing.AllocsPerRun(100, func() {
-		_, place := b.Begin(key, quota.Plenty, 12, true)
+		_, place := b.Begin(key, quota.Plenty, 12, 0, true)
 		place.Leave()
 	})
 	if n != 0 {
@@ -270,7 +270,7 @@ func BenchmarkBegin(b *testing.B) {
 	key := one("a")
 	b.ReportAllocs()
 	for b.Loop() {
-		_, place := buckets.Begin(key, quota.Plenty, 12, true)
+		_, place := buckets.Begin(key, quota.Plenty, 12, 0, true)
 		place.Leave()
 	}
 }

@@ -21,10 +21,8 @@ const advanceBytes = 8 << 10
 
 // advance has a request pay for what has to be done before it is known what it asks for, and whatever becomes of it. It is a part of what the operation costs.
 func (e *engine) advance(p *auth.Principal, r *request, points int) *requestError {
-	c, _ := e.config.Quota.Begin(p.QuotaKey(r.address), p.Limits(), points, false)
-	if c.Refusal != quota.Granted {
-		refused := refuse(newError(rateLimited, "reading the request costs %d points, and %d are there: come back when there are more", c.Requested, c.Available)).after(c.Wait)
-		refused.charge = &c
+	c, _ := e.config.Quota.Begin(p.QuotaKey(r.address), p.Limits(), points, 0, false)
+	if refused := refusedCharge(&c); refused != nil {
 		return refused
 	}
 	r.paid += points
@@ -36,10 +34,6 @@ func (e *engine) advance(p *auth.Principal, r *request, points int) *requestErro
 func (e *engine) charge(op *operation, r *request, points int) *requestError {
 	p := &op.principal
 	key, limits, runs := p.QuotaKey(r.address), p.Limits(), op.plan.kind() != ast.Subscription
-	points = max(points, leastCharge, r.paid)
-	if points > int(limits.Burst) {
-		return refuse(newError(TooComplex, "the operation costs %d points, and there are never more than %d: select fewer fields or shorter lists", points, limits.Burst))
-	}
 	var place quota.Place
 	if !runs && r.alone {
 		var refusal quota.Refusal
@@ -47,23 +41,26 @@ func (e *engine) charge(op *operation, r *request, points int) *requestError {
 			return refuse(newError(rateLimited, "%d sockets and streams are open already, which is the most", limits.Sockets))
 		}
 	}
-	if op.charge, place = e.config.Quota.Begin(key, limits, points-r.paid, runs); runs {
+	if op.charge, place = e.config.Quota.Begin(key, limits, max(points, leastCharge, r.paid), r.paid, runs); runs {
 		op.place = place
 	}
-	op.charge.Requested = points
-	switch c := &op.charge; c.Refusal {
-	case quota.TooFast:
-		return limited(op, "the operation costs %d points, and %d are there: come back when there are more", c.Requested, c.Available).after(c.Wait)
-	case quota.TooMany:
-		return limited(op, "%d operations run already, which is the most", c.Limits.AtOnce)
-	}
-	return nil
+	return refusedCharge(&op.charge)
 }
 
-// limited is the refusal of an operation that may run later.
-func limited(op *operation, format string, args ...any) *requestError {
-	refused := refuse(newError(rateLimited, format, args...))
-	refused.charge = &op.charge
+// refusedCharge is why a charge was refused; nil: it was not.
+func refusedCharge(c *quota.Charge) (refused *requestError) {
+	switch c.Refusal {
+	case quota.Granted:
+		return nil
+	case quota.TooMuch:
+		return refuse(newError(TooComplex, "the operation costs %d points, and there are never more than %d: select fewer fields or shorter lists",
+			c.Requested, c.Limits.Burst))
+	case quota.TooFast:
+		refused = refuse(newError(rateLimited, "the operation costs %d points, and %d are there: come back when there are more", c.Requested, c.Available)).after(c.Wait)
+	case quota.TooMany:
+		refused = refuse(newError(rateLimited, "%d operations run already, which is the most", c.Limits.AtOnce))
+	}
+	refused.charge = c
 	return refused
 }
 

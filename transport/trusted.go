@@ -104,15 +104,14 @@ func newDocuments(find func(context.Context, answer.MerchantID, string) (string,
 	return &documents{find: find, trusted: newTexts(trustedBytes), automatic: newTexts(automaticBytes), told: newTexts(toldBytes)}
 }
 
-// text is what a merchant trusts under a name, empty where it trusts nothing.
-func (d *documents) text(ctx context.Context, n named) (text string, err error) {
-	if n.merchant == "" {
-		return "", nil
-	}
-	known, there := d.trusted.get(n)
-	if there && known.isNew() {
-		return known.text, nil
-	}
+// known is what a merchant trusts under a name, empty where it trusts nothing, if that need not be asked for.
+func (d *documents) known(n named) (text string, known bool) {
+	remembered, there := d.trusted.get(n)
+	return remembered.text, n.merchant == "" || there && remembered.isNew()
+}
+
+// ask asks for it, and goes by what was known for a while where the store is away.
+func (d *documents) ask(ctx context.Context, n named) (text string, err error) {
 	begin := time.Now()
 	found, err, _ := d.asking.Do(string(n.merchant)+" "+n.id, func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), trustedTimeout)
@@ -123,8 +122,10 @@ func (d *documents) text(ctx context.Context, n named) (text string, err error) 
 		}
 		return text, err
 	})
-	if err != nil && known.text != "" && time.Since(known.at) < trustedGoodFor {
-		return known.text, nil
+	if err != nil {
+		if known, _ := d.trusted.get(n); known.text != "" && time.Since(known.at) < trustedGoodFor {
+			return known.text, nil
+		}
 	}
 	text, _ = found.(string)
 	return text, err
@@ -132,12 +133,6 @@ func (d *documents) text(ctx context.Context, n named) (text string, err error) 
 
 // isNew says whether an entry counts without a question.
 func (e entry) isNew() bool { return time.Since(e.at) < TrustedAge }
-
-// knows says whether text would not ask.
-func (d *documents) knows(n named) bool {
-	known, there := d.trusted.get(n)
-	return n.merchant == "" || there && known.isNew()
-}
 
 // tells says whether the log is to have a document, which it has once in TrustedAge.
 func (d *documents) tells(n named) bool {
@@ -207,12 +202,13 @@ func (e *engine) resolve(ctx context.Context, p *auth.Principal, r *request) (un
 // lookUp finds the text that a principal's merchant trusts under a name. Where it has to be asked for, that has to be paid for first.
 func (e *engine) lookUp(ctx context.Context, p *auth.Principal, r *request, id string) (string, *requestError) {
 	n := named{p.Merchant, id}
-	if !e.documents.knows(n) {
-		if refused := e.advance(p, r, leastCharge); refused != nil {
-			return "", refused
-		}
+	if text, known := e.documents.known(n); known {
+		return text, nil
 	}
-	text, err := e.documents.text(ctx, n)
+	if refused := e.advance(p, r, leastCharge); refused != nil {
+		return "", refused
+	}
+	text, err := e.documents.ask(ctx, n)
 	if err != nil {
 		return "", e.refuseUnknown(ctx, err)
 	}

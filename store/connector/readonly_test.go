@@ -14,12 +14,8 @@ import (
 // reading returns a connection of a pool whose transactions see one moment, in a transaction that BeginReadOnly has begun.
 func reading(t *testing.T, db *sql.DB) *sql.Conn {
 	t.Helper()
-	conn, err := db.Conn(context.Background())
-	if err == nil {
-		t.Cleanup(func() { _ = conn.Close() })
-		err = BeginReadOnly(context.Background(), conn)
-	}
-	if err != nil {
+	conn := connection(t, db)
+	if err := BeginReadOnly(context.Background(), conn); err != nil {
 		t.Fatal(err)
 	}
 	return conn
